@@ -1,0 +1,217 @@
+"""The driver ``bridge``: a Linux bridge per network, a veth pair per endpoint, NAT to the outside.
+
+Labels and defaults are libnetwork's (com.docker.network.bridge.*); isolation and NAT are in
+``netctl.backends.firewall``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from netctl.backends import firewall, forwarding
+from netctl.backends.driver import NetworkPlan, Site
+from netctl.backends.options import PREFIX, address, boolean, integer, normalise
+from netctl.errors import Conflict, InvalidInput
+from netctl.kernel import Kernel
+from netctl.models import Attachment, Endpoint, Network, Pool
+from netctl.names import alias_of, bridge_ifname, check_ifname, mac_of
+from netctl.plan import Plan, Step
+from netctl.steps import AddressAdd, BridgeAdd, LinkUp, Sysctl, VethAdd
+
+NAME = PREFIX + "bridge.name"
+ICC = PREFIX + "bridge.enable_icc"
+MASQUERADE = PREFIX + "bridge.enable_ip_masquerade"
+INHIBIT_IPV4 = PREFIX + "bridge.inhibit_ipv4"
+MTU = PREFIX + "driver.mtu"
+IFACE_PREFIX = PREFIX + "container_iface_prefix"
+SNAT = {4: PREFIX + "host_ipv4", 6: PREFIX + "host_ipv6"}
+
+DEFAULT_MTU = 1500
+_MTU_LOW = {4: 68, 6: 1280}
+"""Smallest MTU of a family, bytes: RFC 791 and RFC 8200 section 5."""
+_DEFAULT_ROUTES = ("0.0.0.0/0", "::/0")
+
+
+class BridgeDriver:
+    """A Linux bridge per network."""
+
+    name = "bridge"
+    scope = "local"
+    has_pools = True
+    host_stack = False
+    single = False
+    options: Mapping[str, str] = {
+        NAME: "bridge interface; an existing bridge is used and never deleted (br-ID)",
+        ICC: "let endpoints of the network reach each other (true)",
+        MASQUERADE: "hide endpoints behind the host's address (true)",
+        INHIBIT_IPV4: "do not put the IPv4 gateway address on the bridge (false)",
+        MTU: "largest packet, bytes (that of the route to the outside)",
+        IFACE_PREFIX: "what interface names in a sandbox begin with (eth)",
+        SNAT[4]: "IPv4 source address to the outside, in the place of masquerading",
+        SNAT[6]: "IPv6 source address to the outside, in the place of masquerading",
+    }
+
+    def design(self, network: Network, kernel: Kernel) -> Network:
+        options = normalise(self.name, network.options, self.options)
+        bridge = check_ifname("bridge name", options.get(NAME) or bridge_ifname(network.id))
+        facts = {
+            "bridge": bridge,
+            "prefix": _prefix(options),
+            "icc": _flag(boolean(options, ICC, default=True)),
+            "mtu": str(_mtu(network, options, kernel)),
+            "made": _flag(not _adopted(bridge, kernel)),
+            "ipv6_stack": _flag(kernel.sysctl_get("", "net/ipv6/conf/all/disable_ipv6") is not None),
+            **_source_nat(network, options),
+        }
+        return replace(network, options=options, facts=facts)
+
+    def settle_pools(self, network: Network, kernel: Kernel) -> Network:
+        for version in (4, 6):
+            if sum(pool.version == version for pool in network.pools) > 1:
+                raise InvalidInput(
+                    f"driver bridge takes one IPv{version} subnet for a network, not several",
+                    hint="make a network for each, and join a sandbox to all of them",
+                )
+        wanted = [a for a in _bridge_addresses(network) if a not in _present(network, kernel)]
+        up = any(link.up for link in kernel.links("") if link.name == network.facts["bridge"])
+        facts = {**network.facts, "addresses": " ".join(wanted), "up": _flag(not up)}
+        return replace(network, facts=facts)
+
+    def plan_network(self, network: Network, site: Site) -> NetworkPlan:
+        forward = forwarding.plan(network, site)
+        alone = not (
+            any("bridge" in other.facts for other in site.others)
+            or forward.without.uplinks
+            or firewall.operator_rules(site.kernel)
+        )
+        rules = firewall.plan(network, forward.without, forward.with_it, alone=alone)
+        return NetworkPlan(
+            plan=(*_bridge_steps(network), rules, *forward.plan),
+            host=forward.without if site.removing else forward.with_it,
+        )
+
+    def plan_join(self, network: Network, endpoint: Endpoint, attachment: Attachment) -> Plan:
+        netns, ifname = attachment.netns, attachment.ifname
+        pair = VethAdd(
+            name=attachment.host_ifname,
+            alias=alias_of("endpoint", endpoint.id),
+            master=network.facts["bridge"],
+            isolated=network.facts["icc"] != "true",
+            hairpin=False,
+            mtu=attachment.mtu,
+            netns=netns,
+            peer=ifname,
+            peer_mac=attachment.mac,
+        )
+        steps: list[Step] = [pair, *_ipv6_switch(network, netns, ifname, endpoint.ipv6)]
+        steps += (AddressAdd(netns=netns, link=ifname, address=a) for a in endpoint.addresses)
+        steps += (LinkUp(netns="", name=pair.name), LinkUp(netns=netns, name=ifname))
+        return tuple(steps)
+
+    def ifname_prefix(self, network: Network) -> str:
+        return network.facts["prefix"]
+
+    def gateway(self, network: Network, version: int) -> str | None:
+        pool = network.pool(version)
+        return pool.gateway if pool and not network.internal else None
+
+
+def _bridge_steps(network: Network) -> Iterable[Step]:
+    facts, bridge = network.facts, network.facts["bridge"]
+    if facts["made"] == "true":
+        yield BridgeAdd(
+            name=bridge,
+            alias=alias_of("network", network.id),
+            mac=mac_of(network.id),
+            mtu=int(facts["mtu"]),
+        )
+        if facts["ipv6_stack"] == "true":
+            # A router's advertisement from inside a network must not change the host's routes.
+            yield Sysctl(netns="", key=f"net/ipv6/conf/{bridge}/accept_ra", value="0")
+        yield from _ipv6_switch(network, "", bridge, network.pool(6))
+    for item in facts["addresses"].split():
+        yield AddressAdd(netns="", link=bridge, address=item)
+    if facts["up"] == "true":
+        yield LinkUp(netns="", name=bridge)
+
+
+def _ipv6_switch(
+    network: Network, netns: str, link: str, wanted: str | Pool | None
+) -> Iterable[Step]:
+    # Without IPv6 on the network its link-local addresses would still be a way past the firewall.
+    if network.facts["ipv6_stack"] == "true":
+        value = "0" if wanted else "1"
+        yield Sysctl(netns=netns, key=f"net/ipv6/conf/{link}/disable_ipv6", value=value)
+
+
+def _bridge_addresses(network: Network) -> list[str]:
+    inhibit = boolean(network.options, INHIBIT_IPV4, default=False)
+    return [
+        pool.with_prefix(pool.gateway)
+        for pool in network.pools
+        if pool.gateway and not (inhibit and pool.version == 4)
+    ]
+
+
+def _present(network: Network, kernel: Kernel) -> set[str]:
+    """Return the addresses of an adopted bridge; one in a pool must be that pool's gateway."""
+    from ipaddress import ip_interface, ip_network
+
+    bridge = network.facts["bridge"]
+    present = {a.address for a in kernel.addresses("") if a.link == bridge}
+    for found in map(ip_interface, present):
+        for pool in network.pools:
+            if found.ip in ip_network(pool.subnet) and str(found.ip) != pool.gateway:
+                raise Conflict(
+                    f"bridge {bridge} has the address {found}, not the gateway {pool.gateway}",
+                    hint=f"--gateway {found.ip}, or remove the address from the bridge",
+                )
+    return present
+
+
+def _adopted(bridge: str, kernel: Kernel) -> bool:
+    found = next((link for link in kernel.links("") if link.name == bridge), None)
+    if found and found.type != "bridge":
+        raise Conflict(
+            f"interface {bridge} is not a bridge" + (f" but a {found.type}" if found.type else ""),
+            hint="choose another name with -o bridge.name=NAME",
+        )
+    return found is not None
+
+
+def _prefix(options: Mapping[str, str]) -> str:
+    prefix = options.get(IFACE_PREFIX, "eth")
+    # Room for three digits: ten endpoints and more in one sandbox are usual for routers.
+    check_ifname(f"option {IFACE_PREFIX}:", prefix + "999")
+    return prefix
+
+
+def _mtu(network: Network, options: Mapping[str, str], kernel: Kernel) -> int:
+    low = _MTU_LOW[6 if network.enable_ipv6 else 4]
+    outside = max(_outside_mtu(kernel), low)
+    return integer(options, MTU, default=outside, low=low, high=65535)
+
+
+def _outside_mtu(kernel: Kernel) -> int:
+    """Return the smallest MTU among the default routes' interfaces, bytes."""
+    routes = (route for route in kernel.routes("") if route.destination in _DEFAULT_ROUTES)
+    ways = {route.link for route in routes}
+    return min((link.mtu for link in kernel.links("") if link.name in ways), default=DEFAULT_MTU)
+
+
+def _source_nat(network: Network, options: Mapping[str, str]) -> dict[str, str]:
+    masquerade = boolean(options, MASQUERADE, default=True) and not network.internal
+    facts: dict[str, str] = {}
+    for version, enabled in ((4, network.enable_ipv4), (6, network.enable_ipv6)):
+        source = address(options, SNAT[version], version)
+        if source and not enabled:
+            raise InvalidInput(f"option {SNAT[version]} is for a network with IPv{version}")
+        if enabled and masquerade:
+            facts[f"snat{version}"] = source
+            facts[f"masquerade{version}"] = "" if source else "true"
+    return facts
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"

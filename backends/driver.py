@@ -1,0 +1,83 @@
+"""What a network driver is. A driver looks and plans; it never touches the store.
+
+``design`` chooses every name and value of a network before anything is changed and keeps them in
+``Network.facts``; the plans are pure functions of the documents, so that the same plan that
+built something takes it down, even by a newer netctl.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from netctl.kernel import Kernel
+from netctl.models import Attachment, Endpoint, HostState, Network
+from netctl.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """The host around a network while it is made or removed."""
+
+    kernel: Kernel
+    others: tuple[Network, ...]
+    """Every network of the host but this one."""
+    host: HostState
+    ip_forward: str = "auto"
+    """``auto``, ``no-drop`` or ``off``: see the configuration key of that name."""
+    removing: bool = False
+    """Whether the network is there and about to go, rather than about to come."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkPlan:
+    """How a network comes into being; its inverse is how it goes.
+
+    ``host`` is what netctl will have changed on the host afterwards, be it coming or going.
+    """
+
+    plan: Plan
+    host: HostState
+
+
+class Driver(Protocol):
+    """One kind of network."""
+
+    name: str
+    scope: str
+    options: Mapping[str, str]
+    """Full label of every option it knows, to its one-line help."""
+    has_pools: bool
+    """Whether its networks have subnets, and its endpoints addresses and interfaces."""
+    host_stack: bool
+    """Whether its endpoints belong into host sandboxes, and only there."""
+    single: bool
+    """Whether a host has at most one network of this kind, which is never removed by prune."""
+
+    def design(self, network: Network, kernel: Kernel) -> Network:
+        """Check the options and return the network with ``facts`` chosen; its pools are not yet.
+
+        Raises ``InvalidInput`` for an option's value, ``Conflict`` for something in the way.
+        """
+        ...
+
+    def settle_pools(self, network: Network, kernel: Kernel) -> Network:
+        """Check the pools that IPAM chose and return the network with the facts they lead to."""
+        ...
+
+    def plan_network(self, network: Network, site: Site) -> NetworkPlan:
+        """Return how the network is made. Taking it down is the inverse."""
+        ...
+
+    def plan_join(self, network: Network, endpoint: Endpoint, attachment: Attachment) -> Plan:
+        """Return how the endpoint's interface comes into its sandbox, all but the default route."""
+        ...
+
+    def ifname_prefix(self, network: Network) -> str:
+        """Return what interface names in a sandbox begin with; a number follows."""
+        ...
+
+    def gateway(self, network: Network, version: int) -> str | None:
+        """Return the address default routes of a family (4 or 6) go through, None for no way out."""
+        ...

@@ -1,0 +1,100 @@
+"""The firewall: one table of our own, ``inet netctl``, for both families.
+
+Verdicts hang on sets of interface names, so neither a packet nor a change costs more with more
+networks. Each operation is one transaction that first puts the table's frame back, which makes
+it work after somebody else's ``nft flush ruleset`` too. The chains ``user-pre`` and ``user-post``
+belong to the operator: nothing here flushes or removes them while they hold a rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from netctl.kernel import Kernel
+from netctl.models import HostState, Network
+from netctl.steps import Nft
+
+TABLE = "inet netctl"
+USER_CHAINS = ("user-pre", "user-post")
+
+_OBJECTS = f"""\
+add table {TABLE}
+add set {TABLE} networks {{ type ifname; }}
+add set {TABLE} internal {{ type ifname; }}
+add set {TABLE} uplinks {{ type ifname; }}
+add set {TABLE} same-bridge {{ type ifname . ifname; }}
+add set {TABLE} masquerade4 {{ type ifname; }}
+add set {TABLE} masquerade6 {{ type ifname; }}
+add map {TABLE} snat4 {{ type ifname : ipv4_addr; }}
+add map {TABLE} snat6 {{ type ifname : ipv6_addr; }}
+"""
+
+# A drop is final in every table, an accept only in its own. Established traffic comes first; a
+# new connection enters a network's bridge only from that bridge; `uplinks` is filled when netctl
+# had to turn forwarding on, so that the host does not become a router between its own interfaces.
+_RULES = f"""\
+add chain {TABLE} user-pre
+add chain {TABLE} user-post
+add chain {TABLE} forward {{ type filter hook forward priority filter; policy accept; }}
+add chain {TABLE} postrouting {{ type nat hook postrouting priority srcnat; policy accept; }}
+flush chain {TABLE} forward
+flush chain {TABLE} postrouting
+add rule {TABLE} forward jump user-pre
+add rule {TABLE} forward ct state established,related accept
+add rule {TABLE} forward iifname . oifname @same-bridge accept
+add rule {TABLE} forward iifname @internal drop
+add rule {TABLE} forward oifname @networks drop
+add rule {TABLE} forward jump user-post
+add rule {TABLE} forward iifname @uplinks oifname @uplinks drop
+add rule {TABLE} postrouting iifname . oifname @same-bridge accept
+add rule {TABLE} postrouting meta nfproto ipv4 snat ip to iifname map @snat4
+add rule {TABLE} postrouting meta nfproto ipv6 snat ip6 to iifname map @snat6
+add rule {TABLE} postrouting meta nfproto ipv4 iifname @masquerade4 masquerade
+add rule {TABLE} postrouting meta nfproto ipv6 iifname @masquerade6 masquerade
+"""
+
+
+def plan(network: Network, before: HostState, after: HostState, *, alone: bool) -> Nft:
+    """Return the transaction that lets a network in, and as its opposite the one that takes it out.
+
+    ``before`` and ``after`` are the host's states without and with the network. ``alone`` means that the whole table goes with the network: nothing else needs it.
+    """
+    elements = [*_elements(network), *_uplinks(before, after)]
+    added = "".join(f"add element {TABLE} {name} {{ {item} }}\n" for name, item in elements)
+    # Adding first makes the removal succeed where an element, or the table, is missing.
+    removed = "".join(f"delete element {TABLE} {name} {{ {item} }}\n" for name, item in elements)
+    undo = _OBJECTS + (f"delete table {TABLE}\n" if alone else added + removed)
+    return Nft(do=_OBJECTS + _RULES + added, undo=undo)
+
+
+def operator_rules(kernel: Kernel) -> bool:
+    """Whether the operator has put a rule into one of the user chains."""
+    listed = (kernel.nft_list(f"list chain {TABLE} {chain}") for chain in USER_CHAINS)
+    return any("rule" in item for objects in listed for item in objects)
+
+
+def _elements(network: Network) -> Iterable[tuple[str, str]]:
+    bridge = quoted(network.facts["bridge"])
+    yield "networks", bridge
+    if network.internal:
+        yield "internal", bridge
+    if network.facts["icc"] == "true":
+        yield "same-bridge", f"{bridge} . {bridge}"
+    for version in (4, 6):
+        if source := network.facts.get(f"snat{version}"):
+            yield f"snat{version}", f"{bridge} : {source}"
+        elif network.facts.get(f"masquerade{version}"):
+            yield f"masquerade{version}", bridge
+
+
+def _uplinks(before: HostState, after: HostState) -> Iterable[tuple[str, str]]:
+    return (("uplinks", quoted(name)) for name in after.uplinks if name not in before.uplinks)
+
+
+def quoted(ifname: str) -> str:
+    """Return an interface name as an nft string; interface names hold no quotes of ours.
+
+    The kernel forbids only ``/``, ``:`` and white space, so a foreign name may hold a quote: such
+    a name cannot be written in nft's syntax and is refused by ``forwarding`` before.
+    """
+    return f'"{ifname}"'

@@ -1,0 +1,71 @@
+"""Driver options: ``KEY=VALUE`` with libnetwork's labels, or their short form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from netctl.errors import InvalidInput
+
+PREFIX = "com.docker.network."
+_TRUE = frozenset({"1", "t", "true", "yes", "on"})
+_FALSE = frozenset({"0", "f", "false", "no", "off"})
+
+
+def full_label(key: str) -> str:
+    """Return an option's full label: ``driver.mtu`` is short for ``com.docker.network.driver.mtu``."""
+    return key if key.startswith(PREFIX) else PREFIX + key
+
+
+def normalise(driver: str, options: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
+    """Return the options by full label; raise ``InvalidInput`` for one that ``known`` lacks."""
+    result: dict[str, str] = {}
+    for key, value in options.items():
+        label = full_label(key)
+        if label not in known:
+            raise InvalidInput(f"driver {driver} has no option {key!r}", hint=_known_hint(known))
+        result[label] = value
+    return result
+
+
+def _known_hint(known: Mapping[str, str]) -> str:
+    if not known:
+        return "this driver takes no options"
+    return "known options: " + ", ".join(sorted(label.removeprefix(PREFIX) for label in known))
+
+
+def boolean(options: Mapping[str, str], label: str, *, default: bool) -> bool:
+    """Return a yes-or-no option's value."""
+    text = options.get(label)
+    if text is None:
+        return default
+    if text.lower() in _TRUE | _FALSE:
+        return text.lower() in _TRUE
+    raise InvalidInput(f"option {label}: {text!r} is not a boolean", hint="use true or false")
+
+
+def integer(options: Mapping[str, str], label: str, *, default: int, low: int, high: int) -> int:
+    """Return a number option's value, between ``low`` and ``high``."""
+    text = options.get(label)
+    if text is None:
+        return default
+    if text.isascii() and text.isdigit() and low <= int(text[:12]) <= high:
+        return int(text)
+    raise InvalidInput(
+        f"option {label}: {text[:40]!r} is not a number from {low} to {high}",
+    )
+
+
+def address(options: Mapping[str, str], label: str, version: int) -> str:
+    """Return an address option's value in its shortest form, ``""`` where it is not given."""
+    from ipaddress import ip_address
+
+    text = options.get(label)
+    if text is None:
+        return ""
+    try:
+        value = ip_address(text)
+    except ValueError:
+        raise InvalidInput(f"option {label}: {text[:60]!r} is not an IP address") from None
+    if value.version != version or value.is_unspecified or value.is_multicast or "%" in text:
+        raise InvalidInput(f"option {label}: {text!r} is not an IPv{version} address of a host")
+    return str(value)

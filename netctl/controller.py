@@ -1,0 +1,139 @@
+"""The library's entry: a controller over one store and one kernel.
+
+    controller = netctl.Controller()
+    net = controller.networks.create("network1", driver="bridge")
+    ep = net.endpoints.create("Endpoint1")
+    sb = controller.sandboxes.create("container1", hostname="test", domainname="example.org")
+    ep.join(sb)
+    print(ep.mac_address, sb.key)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from netctl import config as configuration
+from netctl.config import Config
+from netctl.kernel import Kernel, open_kernel
+from netctl.operation import Operation, operation
+from netctl.plan import Observer
+from netctl.store import Store
+
+if TYPE_CHECKING:
+    from netctl.endpoints import Endpoints
+    from netctl.networks import Networks
+    from netctl.sandboxes import Sandboxes
+
+
+class Controller:
+    """Networks, endpoints and sandboxes of one host.
+
+    ``config`` defaults to the host's configuration. With ``dry_run`` nothing is changed, and
+    ``observe`` is given each step that would be taken; without, each step as it is taken. One
+    controller belongs to one thread.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        kernel: Kernel | None = None,
+        dry_run: bool = False,
+        observe: Observer | None = None,
+    ) -> None:
+        self.config = config or configuration.load(None, {}, os.environ)
+        self.kernel = kernel or open_kernel()
+        self.store = Store(
+            self.config.state_dir, self.config.run_dir, lock_timeout=self.config.lock_timeout
+        )
+        self.dry_run = dry_run
+        self.notices: list[str] = []
+        """What was settled of other processes' unfinished work, one line each."""
+        if dry_run:
+            self._pretend()
+        self._observe = observe
+        self._reaping = False
+
+    def _pretend(self) -> None:
+        from netctl.dryrun import DryKernel, DryReader
+
+        self._dry_reader = DryReader(self.store)
+        self._dry_kernel = self.kernel = DryKernel(self.kernel)
+
+    @cached_property
+    def networks(self) -> Networks:
+        from netctl.networks import Networks
+
+        return Networks(self)
+
+    @cached_property
+    def endpoints(self) -> Endpoints:
+        from netctl.endpoints import Endpoints
+
+        return Endpoints(self)
+
+    @cached_property
+    def sandboxes(self) -> Sandboxes:
+        from netctl.sandboxes import Sandboxes
+
+        return Sandboxes(self)
+
+    @contextmanager
+    def operation(self, name: str) -> Iterator[Operation]:
+        """Enter an operation called ``name``: see ``netctl.operation``."""
+        if self.dry_run:
+            yield self._dry_operation()
+            return
+        self._reap()
+        with operation(
+            name, self.store, self.kernel, observe=self._observe, notices=self.notices
+        ) as entered:
+            yield entered
+
+    def _dry_operation(self) -> Operation:
+        from netctl.dryrun import DryOperation
+
+        return DryOperation(self._dry_reader, self._dry_kernel, self._observe)
+
+    def _reap(self) -> None:
+        if self._reaping:
+            return
+        self._reaping = True
+        from netctl.running import reap
+
+        reap(self)
+
+    @contextmanager
+    def batch(self, name: str = "batch") -> Iterator[None]:
+        """Hold the lock over many operations. Each is still done or not done on its own."""
+        if self.dry_run:
+            yield
+            return
+        with self.store.locked(name):
+            yield
+
+    def repair(self) -> list[str]:
+        """Settle what dead processes left unfinished; return a line for each."""
+        with self.operation("repair"):
+            pass
+        return self.notices
+
+    def close(self) -> None:
+        """Close the sockets to the kernel."""
+        self.kernel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,101 @@
+"""A dry run over several operations: what earlier ones would have made is seen by later ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from netctl.kernel import Kernel, Link
+from netctl.models import Document
+from netctl.plan import Observer, Plan, Step
+from netctl.steps import NetnsCreate, NetnsPin
+
+if TYPE_CHECKING:
+    from netctl.store import Reader
+
+_T = TypeVar("_T", bound=Document)
+
+
+class DryReader:
+    """A store with documents on top of it that are nowhere written."""
+
+    def __init__(self, store: Reader) -> None:
+        self._store = store
+        self._documents: dict[str, Document] = {}
+
+    def put(self, documents: tuple[Document, ...]) -> None:
+        self._documents.update((document.id, document) for document in documents)
+
+    def get(self, kind: type[_T], object_id: str, parent: str = "") -> _T | None:
+        document = self._documents.get(object_id)
+        return document if isinstance(document, kind) else self._store.get(kind, object_id, parent)
+
+    def all(self, kind: type[_T], parent: str = "") -> list[_T]:
+        return [*self._mine(kind, parent), *self._store.all(kind, parent)]
+
+    def by_prefix(self, kind: type[_T], prefix: str, parent: str = "") -> list[_T]:
+        mine = [document for document in self._mine(kind, parent) if document.id.startswith(prefix)]
+        return [*mine, *self._store.by_prefix(kind, prefix, parent)]
+
+    def owner(self, claim: str) -> str | None:
+        mine = (d.id for d in self._documents.values() if claim in d.claims())
+        return next(mine, None) or self._store.owner(claim)
+
+    def owners(self, name: str, prefix: str) -> dict[str, str]:
+        mine = {
+            claim: document.id
+            for document in self._documents.values()
+            for claim in document.claims()
+            if claim.startswith(f"{prefix}/") and claim.rpartition("/")[2] == name
+        }
+        return {**self._store.owners(name, prefix), **mine}
+
+    def is_empty(self, kind: type[_T], parent: str = "") -> bool:
+        return not self._mine(kind, parent) and self._store.is_empty(kind, parent)
+
+    def _mine(self, kind: type[_T], parent: str) -> list[_T]:
+        documents = (d for d in self._documents.values() if isinstance(d, kind))
+        return [d for d in documents if not parent or d.parent == parent]
+
+
+class DryKernel:
+    """The kernel with the namespaces there that the steps so far would have made."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._made: set[str] = set()
+
+    def pretend(self, step: Step) -> None:
+        if isinstance(step, NetnsCreate | NetnsPin):
+            self._made.add(step.path)
+
+    def netns_identity(self, path: str) -> tuple[int, int] | None:
+        return (0, 0) if path in self._made else self._kernel.netns_identity(path)
+
+    def links(self, netns: str) -> list[Link]:
+        return [] if netns in self._made else self._kernel.links(netns)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kernel, name)
+
+
+class DryOperation:
+    """An operation that shows its plan and changes nothing."""
+
+    def __init__(self, reader: DryReader, kernel: DryKernel, observe: Observer | None) -> None:
+        self.reader = reader
+        self._kernel = kernel
+        self._observe = observe
+
+    def commit(
+        self,
+        plan: Plan,
+        *,
+        put: tuple[Document, ...] = (),
+        delete: tuple[Document, ...] = (),
+        forward: bool = False,
+    ) -> None:
+        for step in plan:
+            self._kernel.pretend(step)
+            if self._observe:
+                self._observe(step)
+        self.reader.put(put)

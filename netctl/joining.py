@@ -1,0 +1,203 @@
+"""What a sandbox holds, and the plans by which an endpoint comes into it and leaves it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from netctl.backends import registry
+from netctl.errors import Conflict
+from netctl.files import plan_hosts
+from netctl.gateway import Member, announce, withdraw
+from netctl.kernel import Kernel
+from netctl.models import Attachment, Endpoint, EndpointRef, Network, Sandbox, SandboxKind
+from netctl.names import mac_of, short, veth_ifname
+from netctl.plan import Plan, inverse
+from netctl.store import Reader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A plan with the documents as they are afterwards."""
+
+    plan: Plan
+    endpoint: Endpoint
+    sandbox: Sandbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """A sandbox with everything in it, and the kernel that it stands on."""
+
+    sandbox: Sandbox
+    members: tuple[Member, ...]
+    kernel: Kernel
+    state_dir: str
+
+    @property
+    def families(self) -> tuple[int, ...]:
+        """The families whose default route is ours to set."""
+        return tuple(v for v in (4, 6) if v not in self.sandbox.default_routes)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the namespace is there, and is of this boot."""
+        sandbox = self.sandbox
+        return sandbox.type is SandboxKind.HOST or (
+            sandbox.boot_id == self.kernel.boot_id()
+            and self.kernel.netns_identity(sandbox.netns) is not None
+        )
+
+
+def enter(reader: Reader, sandbox: Sandbox, kernel: Kernel, state_dir: str) -> Room:
+    """Return the sandbox with its endpoints, in the order in which they were joined."""
+    members = []
+    for ref in sandbox.endpoints:
+        endpoint = reader.get(Endpoint, ref.endpoint_id, ref.network_id)
+        network = reader.get(Network, ref.network_id)
+        if endpoint and network and endpoint.attachment:
+            members.append(member(network, endpoint, endpoint.attachment))
+    return Room(sandbox=sandbox, members=tuple(members), kernel=kernel, state_dir=state_dir)
+
+
+def member(network: Network, endpoint: Endpoint, attachment: Attachment) -> Member:
+    """Return an endpoint as part of a sandbox."""
+    driver = registry.load(network.driver)
+    found = {
+        4: driver.gateway(network, 4) if endpoint.ipv4 else None,
+        6: driver.gateway(network, 6) if endpoint.ipv6 else None,
+    }
+    gateways = {version: address for version, address in found.items() if address}
+    return Member(network=network, endpoint=endpoint, attachment=attachment, gateways=gateways)
+
+
+def join(room: Room, network: Network, endpoint: Endpoint, priority: int) -> Change:
+    """Return how an endpoint comes in. Raises ``Conflict`` where it does not fit."""
+    check_fits(room, network, endpoint)
+    sandbox = replace(
+        room.sandbox,
+        joins=room.sandbox.joins + 1,
+        endpoints=(*room.sandbox.endpoints, _ref(endpoint)),
+    )
+    attachment = _attachment(room, network, endpoint, priority, sandbox.joins)
+    new = member(network, replace(endpoint, attachment=attachment), attachment)
+    after = (*room.members, new)
+    plan = (
+        *withdraw(room.members, after, room.families),
+        *wiring(new),
+        *announce(room.members, after, room.families),
+        *plan_hosts(room.sandbox, room.members, sandbox, after, room.state_dir, room.kernel),
+    )
+    return Change(plan=plan, endpoint=new.endpoint, sandbox=sandbox)
+
+
+def leave(room: Room, endpoint: Endpoint) -> Change:
+    """Return how an endpoint goes; where the namespace is gone already, what is left of it."""
+    gone = next(m for m in room.members if m.endpoint.id == endpoint.id)
+    after = tuple(m for m in room.members if m is not gone)
+    kept = tuple(ref for ref in room.sandbox.endpoints if ref.endpoint_id != endpoint.id)
+    sandbox = replace(room.sandbox, endpoints=kept)
+    routes_away, routes_new = _routes(room, after)
+    plan = (
+        *routes_away,
+        *inverse(wiring(gone)),
+        *routes_new,
+        *plan_hosts(room.sandbox, room.members, sandbox, after, room.state_dir, room.kernel),
+    )
+    return Change(plan=plan, endpoint=replace(endpoint, attachment=None), sandbox=sandbox)
+
+
+def wiring(item: Member) -> Plan:
+    """Return how one member's interface is made."""
+    driver = registry.load(item.network.driver)
+    return driver.plan_join(item.network, item.endpoint, item.attachment)
+
+
+def _routes(room: Room, after: Sequence[Member]) -> tuple[Plan, Plan]:
+    if not room.alive:
+        return (), ()
+    links = {link.name for link in room.kernel.links(room.sandbox.netns)}
+    there = tuple(m for m in after if m.attachment.ifname in links)
+    return (
+        withdraw(room.members, there, room.families),
+        announce(room.members, there, room.families),
+    )
+
+
+def everything(room: Room) -> Plan:
+    """Return how all that is in a sandbox is made anew, in the order of the joins."""
+    wires = tuple(step for item in room.members for step in wiring(item))
+    return (*wires, *announce((), room.members, room.families))
+
+
+def check_fits(room: Room, network: Network, endpoint: Endpoint) -> None:
+    """Raise ``Conflict`` where the endpoint cannot come into this sandbox."""
+    sandbox = room.sandbox
+    if endpoint.attachment:
+        where = "it already" if endpoint.attachment.sandbox_id == sandbox.id else "another sandbox"
+        raise Conflict(
+            f"endpoint {network.name}/{endpoint.name} is in {where}"
+            f" ({short(endpoint.attachment.sandbox_id)})",
+            hint=f"netctl endpoint leave {network.name}/{endpoint.name}",
+        )
+    host_network = registry.load(network.driver).host_stack
+    if host_network != (sandbox.type is SandboxKind.HOST):
+        raise Conflict(
+            f"network {network.name} (driver {network.driver}) and sandbox {sandbox.name}"
+            f" ({sandbox.type}) do not go together",
+            hint="the host's stack takes endpoints of driver host, and only it does",
+        )
+    if not room.alive:
+        raise gone(sandbox)
+
+
+def gone(sandbox: Sandbox) -> Conflict:
+    """Return the error for a sandbox whose namespace is not there any more."""
+    return Conflict(
+        f"the namespace of sandbox {sandbox.name} ({sandbox.netns}) is gone",
+        hint=f"netctl sandbox refresh {sandbox.name} makes it anew, netctl sandbox rm removes it",
+    )
+
+
+def misfit(sandbox: Sandbox, reason: str) -> Conflict:
+    """Return the error for a sandbox of a kind that cannot do what was asked."""
+    return Conflict(f"sandbox {sandbox.name} ({sandbox.type}) {reason}")
+
+
+def _ref(endpoint: Endpoint) -> EndpointRef:
+    return EndpointRef(network_id=endpoint.network_id, endpoint_id=endpoint.id)
+
+
+def _attachment(
+    room: Room, network: Network, endpoint: Endpoint, priority: int, order: int
+) -> Attachment:
+    sandbox = room.sandbox
+    bare = Attachment(
+        sandbox_id=sandbox.id,
+        netns=sandbox.netns,
+        priority=priority,
+        order=order,
+        boot_id=room.kernel.boot_id(),
+    )
+    if not registry.load(network.driver).has_pools:
+        return bare
+    return replace(
+        bare,
+        ifname=_ifname(room, network, endpoint),
+        host_ifname=veth_ifname(endpoint.id),
+        mac=endpoint.mac or mac_of(endpoint.id),
+        mtu=int(network.facts["mtu"]),
+    )
+
+
+def _ifname(room: Room, network: Network, endpoint: Endpoint) -> str:
+    """Return the name asked for, else the lowest free number after the driver's prefix."""
+    used = {link.name for link in room.kernel.links(room.sandbox.netns)}
+    if endpoint.ifname in used:
+        raise Conflict(
+            f"sandbox {room.sandbox.name} has an interface {endpoint.ifname} already",
+            hint="make the endpoint with another --ifname",
+        )
+    prefix = registry.load(network.driver).ifname_prefix(network)
+    numbered = (f"{prefix}{number}" for number in range(len(used) + 1))
+    return endpoint.ifname or next(name for name in numbered if name not in used)

@@ -1,0 +1,158 @@
+"""What netctl asks of the kernel. The real one is ``netctl.kernel.linux``, the tests have a fake.
+
+``netns`` is everywhere the path of a pinned namespace, or ``""`` for the one netctl runs in.
+What a ``*_delete`` names may be absent already: that is no error. Everything else raises
+``KernelError`` (its ``errno`` set), ``NotPermitted`` or ``Unsupported``, and names the object
+and the operation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    index: int
+    name: str
+    type: str
+    """``bridge``, ``veth``, ...; empty for a device without link info, such as lo."""
+    mac: str
+    mtu: int
+    up: bool
+    alias: str
+    master: int
+    """Index of the bridge it is a port of, or 0."""
+    counters: dict[str, int]
+    """rx_bytes, rx_packets, rx_errors, rx_dropped and the same for tx."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    link: str
+    address: str
+    """With prefix length."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    destination: str
+    """CIDR, ``0.0.0.0/0`` or ``::/0`` for the default."""
+    gateway: str
+    link: str
+    metric: int
+
+
+class Kernel(Protocol):
+    # namespaces
+    def netns_create(self, path: str) -> None:
+        """Make a namespace with loopback up and pin it at ``path``, which must be new."""
+        ...
+
+    def netns_pin(self, source: str, path: str) -> None:
+        """Bind the existing namespace at ``source`` to ``path``, which must be new."""
+        ...
+
+    def netns_delete(self, path: str) -> None:
+        """Unmount and remove the pin."""
+        ...
+
+    def netns_identity(self, path: str) -> tuple[int, int] | None:
+        """Return (device, inode) of the namespace at ``path``, None where there is none."""
+        ...
+
+    # links
+    def bridge_add(self, name: str, *, alias: str, mac: str, mtu: int) -> None:
+        """Add a bridge, still down; ``mtu`` 0 is the kernel's default."""
+        ...
+
+    def veth_add(
+        self,
+        name: str,
+        *,
+        alias: str,
+        master: str,
+        isolated: bool,
+        hairpin: bool,
+        mtu: int,
+        netns: str,
+        peer: str,
+        peer_mac: str,
+    ) -> None:
+        """Add a veth pair, both ends down: ``name`` here as a port of the bridge ``master``
+        and ``peer`` directly in ``netns``. Both bear ``alias``."""
+        ...
+
+    def link_delete(self, netns: str, name: str, *, alias: str) -> None:
+        """Delete a link if it bears ``alias``; a foreign one is a KernelError, untouched."""
+        ...
+
+    def link_set_up(self, netns: str, name: str, *, up: bool) -> None: ...
+
+    def links(self, netns: str) -> list[Link]: ...
+
+    # addresses and routes
+    def address_add(self, netns: str, link: str, address: str) -> None:
+        """Add an address with prefix length; IPv6 without duplicate detection (nodad)."""
+        ...
+
+    def address_delete(self, netns: str, link: str, address: str) -> None: ...
+
+    def addresses(self, netns: str) -> list[Address]: ...
+
+    def route_replace(self, netns: str, route: Route) -> None:
+        """Add a route, or replace the one of same destination and metric. An empty gateway is a
+        route by interface."""
+        ...
+
+    def route_delete(self, netns: str, route: Route) -> None: ...
+
+    def routes(self, netns: str) -> list[Route]:
+        """Unicast routes of the main table, both families."""
+        ...
+
+    # settings, firewall, files
+    def sysctl_get(self, netns: str, key: str) -> str | None:
+        """``key`` with slashes, ``net/ipv4/ip_forward``; None where the kernel lacks it."""
+        ...
+
+    def sysctl_set(self, netns: str, key: str, value: str) -> None:
+        """Nothing is written where the value is that already."""
+        ...
+
+    def nft(self, commands: str) -> None:
+        """Run nft commands as one transaction in the host's namespace."""
+        ...
+
+    def nft_list(self, command: str) -> list[dict[str, Any]]:
+        """Run an nft ``list`` command; return the objects of its JSON answer ([] for ENOENT)."""
+        ...
+
+    def file_read(self, path: str) -> str | None: ...
+
+    def file_write(self, path: str, content: str) -> None:
+        """Write atomically, mode 0644; no symlink is followed. The directory must exist."""
+        ...
+
+    def file_delete(self, path: str) -> None: ...
+
+    def directory_create(self, path: str) -> None:
+        """Make the directory (0755) and its parents where they are missing."""
+        ...
+
+    def directory_delete(self, path: str) -> None:
+        """Remove the directory if it is empty."""
+        ...
+
+    def symlink(self, path: str, target: str) -> None:
+        """Make a symbolic link; the same one being there already is fine, anything else is not."""
+        ...
+
+    def symlink_delete(self, path: str, target: str) -> None:
+        """Remove ``path`` if it is a symbolic link to ``target``; leave anything else alone."""
+        ...
+
+    def boot_id(self) -> str: ...
+
+    def close(self) -> None: ...

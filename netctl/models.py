@@ -1,0 +1,275 @@
+"""The documents of the store. Frozen: a change is a new document (``dataclasses.replace``).
+
+Addresses are text in their shortest form: ``172.18.0.2`` alone, ``172.18.0.2/16`` for an address
+with its prefix, ``172.18.0.0/16`` (host bits zero) for a subnet. Times are RFC 3339 in UTC.
+The codec (``netctl.codec``) is driven by these annotations: keep them importable at run time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar, Protocol, Self
+
+SCHEMA = 1
+"""Number of the documents' form; a store with a larger one is refused, a smaller one migrated."""
+
+
+class Document(Protocol):
+    """What the store keeps: an id, the directory it lives in, and the names it claims."""
+
+    kind: ClassVar[str]
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def parent(self) -> str:
+        """Id of the document it belongs to, or ``""``."""
+        ...
+
+    def claims(self) -> frozenset[str]:
+        """Keys that no other document may hold: names, addresses, interface names.
+
+        The text after a key's last ``/`` is what look-ups begin with.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """One subnet of a network."""
+
+    subnet: str
+    ip_range: str | None = None
+    gateway: str | None = None
+    """The gateway's address alone; None where the network has none."""
+    aux: dict[str, str] = field(default_factory=dict)
+    """Name to address: kept free, for things that netctl does not manage."""
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return 6 if ":" in self.subnet else 4
+
+    @property
+    def prefix_length(self) -> int:
+        return int(self.subnet.rpartition("/")[2])
+
+    def with_prefix(self, address: str) -> str:
+        """Return an address of this pool as interfaces bear it, ``172.18.0.2/16``."""
+        return f"{address}/{self.prefix_length}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A group of endpoints that can talk to each other."""
+
+    kind: ClassVar[str] = "network"
+
+    id: str
+    name: str
+    driver: str
+    created: str
+    scope: str = "local"
+    internal: bool = False
+    enable_ipv4: bool = True
+    enable_ipv6: bool = False
+    labels: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
+    """Driver options as given, by their full label."""
+    ipam_driver: str = "default"
+    ipam_options: dict[str, str] = field(default_factory=dict)
+    pools: tuple[Pool, ...] = ()
+    facts: dict[str, str] = field(default_factory=dict)
+    """What the driver decided at creation and needs for taking down, such as the bridge's name."""
+    boot_id: str = ""
+    """The boot in which the kernel objects were made; empty where the driver makes none."""
+
+    @property
+    def parent(self) -> str:
+        return ""
+
+    def pool(self, version: int) -> Pool | None:
+        """Return the pool of an address family (4 or 6)."""
+        return next((pool for pool in self.pools if pool.version == version), None)
+
+    def claims(self) -> frozenset[str]:
+        keys = {f"network/{self.name}"}
+        if bridge := self.facts.get("bridge"):
+            keys.add(f"link/{bridge}")
+        for pool in self.pools:
+            reserved = [*pool.aux.values(), *([pool.gateway] if pool.gateway else [])]
+            keys.update(address_claim(self.id, address) for address in reserved)
+        return frozenset(keys)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """An endpoint's place in a sandbox: the facts that taking it out again needs."""
+
+    sandbox_id: str
+    netns: str
+    """Path of the namespace it was joined in, ``""`` for the host's."""
+    ifname: str = ""
+    """Name inside the sandbox; empty where the driver makes no interface."""
+    host_ifname: str = ""
+    mac: str = ""
+    mtu: int = 0
+    """Bytes; 0 where the driver makes no interface."""
+    priority: int = 0
+    order: int = 0
+    """Position among the sandbox's joins, from 1."""
+    boot_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A network's attachment point. It keeps its addresses while it is not joined."""
+
+    kind: ClassVar[str] = "endpoint"
+
+    id: str
+    name: str
+    network_id: str
+    created: str
+    labels: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
+    mac: str = ""
+    ipv4: str = ""
+    """With its prefix length; empty where it has none."""
+    ipv6: str = ""
+    ifname: str = ""
+    """The name asked for inside a sandbox; empty lets netctl choose."""
+    transient: bool = False
+    """Made by connect: it goes with disconnect, or with its sandbox."""
+    attachment: Attachment | None = None
+
+    @property
+    def parent(self) -> str:
+        return self.network_id
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return tuple(address for address in (self.ipv4, self.ipv6) if address)
+
+    def claims(self) -> frozenset[str]:
+        keys = {f"endpoint/{self.network_id}/{self.name}"}
+        keys.update(address_claim(self.network_id, a.partition("/")[0]) for a in self.addresses)
+        if self.mac:
+            keys.add(f"mac/{self.network_id}/{self.mac}")
+        return frozenset(keys)
+
+
+class SandboxKind(StrEnum):
+    OWN = "own"
+    """A namespace that netctl made."""
+    EXTERNAL = "external"
+    """A namespace that somebody else made; pinned, never deleted."""
+    HOST = "host"
+    """The host's own stack."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointRef:
+    network_id: str
+    endpoint_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sandbox:
+    """A network stack: on Linux a network namespace, with its hosts and resolv.conf."""
+
+    kind: ClassVar[str] = "sandbox"
+
+    id: str
+    name: str
+    created: str
+    type: SandboxKind = SandboxKind.OWN
+    netns: str = ""
+    """Path of the namespace, ``/run/netns/NAME``; ``""`` for the host's."""
+    pinned: bool = True
+    """Whether ``netns`` is a mount of ours (of an external namespace: our pin)."""
+    boot_id: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    hostname: str = ""
+    domainname: str = ""
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    extra_hosts: tuple[tuple[str, str], ...] = ()
+    """Pairs of name and address."""
+    hosts_path: str = ""
+    resolv_conf_path: str = ""
+    """Where netctl writes the files; empty for the state directory."""
+    default_routes: tuple[int, ...] = ()
+    """Families (4, 6) in which an external namespace brought its own default route; it stays."""
+    endpoints: tuple[EndpointRef, ...] = ()
+    joins: int = 0
+    """How many endpoints were ever joined."""
+
+    @property
+    def parent(self) -> str:
+        return ""
+
+    @property
+    def key(self) -> str:
+        """Path by which anyone on the host can enter the stack."""
+        return self.netns or "/proc/self/ns/net"
+
+    def claims(self) -> frozenset[str]:
+        return frozenset({f"sandbox/{self.name}"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """Where the next search for a free address of a network begins (next-fit)."""
+
+    kind: ClassVar[str] = "cursor"
+
+    id: str
+    """The network's id."""
+    last: dict[str, str] = field(default_factory=dict)
+    """Pool's subnet to the address handed out last."""
+
+    @property
+    def parent(self) -> str:
+        return ""
+
+    def claims(self) -> frozenset[str]:
+        return frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostState:
+    """What netctl changed on the host as a whole, one document."""
+
+    kind: ClassVar[str] = "host"
+    ID: ClassVar[str] = "0" * 64
+
+    id: str = ID
+    forwarding: dict[str, str] = field(default_factory=dict)
+    """Sysctl that netctl had to turn on, to the value it had before."""
+    uplinks: tuple[str, ...] = ()
+    """The interfaces there were at that moment: between them nothing is forwarded still."""
+    boot_id: str = ""
+
+    @property
+    def parent(self) -> str:
+        return ""
+
+    def claims(self) -> frozenset[str]:
+        return frozenset()
+
+    def believed(self, boot_id: str) -> Self | HostState:
+        """Return this state if it is of the given boot, else an empty one."""
+        return self if self.boot_id == boot_id else HostState(boot_id=boot_id)
+
+
+KINDS: tuple[type[Network] | type[Endpoint] | type[Sandbox] | type[Cursor] | type[HostState], ...]
+KINDS = (Network, Endpoint, Sandbox, Cursor, HostState)
+
+
+def address_claim(network_id: str, address: str) -> str:
+    """Return the key under which a network's address is claimed."""
+    return f"address/{network_id}/{address}"

@@ -1,0 +1,116 @@
+"""Names, ids and the interface names that derive from them."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+from netctl.errors import InvalidInput
+
+NAME_LIMIT = 63
+ID_DIGITS = 64
+SHORT_ID_DIGITS = 12
+IFNAME_LIMIT = 15
+"""Bytes of an interface name: IFNAMSIZ less the final NUL (linux/if.h)."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_ID = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}")
+_ID_PREFIX = re.compile(rf"[0-9a-f]{{1,{ID_DIGITS}}}")
+_IFNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?)*")
+MARK = "netctl:"
+"""Every interface of ours has an alias that begins with this word; nothing else is removed."""
+
+
+def new_id() -> str:
+    """Return a fresh id: 64 hexadecimal digits from the system's random source."""
+    return secrets.token_hex(ID_DIGITS // 2)
+
+
+def short(object_id: str) -> str:
+    """Return the 12 digits of an id that people are shown."""
+    return object_id[:SHORT_ID_DIGITS]
+
+
+def check_name(what: str, name: str) -> str:
+    """Return ``name`` if it may name a ``what`` (``"network"``), else raise ``InvalidInput``."""
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(
+            f"{what} name {name[:80]!r} is not allowed",
+            hint="a name begins with a letter or digit and goes on with letters, digits, '_', '.' or '-'",
+        )
+    if len(name) > NAME_LIMIT:
+        raise InvalidInput(
+            f"{what} name {name[:20]!r}... has {len(name)} characters",
+            hint=f"use at most {NAME_LIMIT} characters",
+        )
+    return name
+
+
+def check_id(what: str, object_id: str) -> str:
+    """Return ``object_id`` if it is a full id, else raise ``InvalidInput``."""
+    if not is_id(object_id):
+        raise InvalidInput(
+            f"{what} id {object_id[:80]!r} is not an id",
+            hint=f"an id has {ID_DIGITS} digits 0-9a-f; leave it out to get a random one",
+        )
+    return object_id
+
+
+def check_ifname(what: str, name: str) -> str:
+    """Return ``name`` if the kernel takes it as an interface name, else raise ``InvalidInput``.
+
+    The kernel forbids ``/``, white space, ``.`` and ``..`` (net/core/dev.c, dev_valid_name);
+    netctl allows only what needs no quoting in a shell, in nft and in sysctl paths.
+    """
+    if len(name.encode()) > IFNAME_LIMIT:
+        raise InvalidInput(
+            f"{what} {name[:40]!r} has {len(name.encode())} bytes",
+            hint=f"the kernel takes interface names of at most {IFNAME_LIMIT} bytes",
+        )
+    if not _IFNAME.fullmatch(name) or name in ("lo", "all", "default"):
+        raise InvalidInput(
+            f"{what} {name!r} is not allowed as an interface name",
+            hint="use letters, digits, '_', '.' or '-', beginning with a letter, digit or '_'; not lo, all or default",
+        )
+    return name
+
+
+def check_hostname(what: str, name: str) -> str:
+    """Return ``name`` if it is a host or domain name of RFC 1123 form ('_' allowed), at most 253 characters."""
+    if len(name) > 253 or not _HOSTNAME.fullmatch(name) or any(len(p) > 63 for p in name.split(".")):
+        raise InvalidInput(
+            f"{what} {name[:80]!r} is not a host name",
+            hint="labels of at most 63 letters, digits, '-' or '_', joined by dots (RFC 1123)",
+        )
+    return name
+
+
+def is_id(text: str) -> bool:
+    """Whether ``text`` has the form of a full id."""
+    return _ID.fullmatch(text) is not None
+
+
+def is_id_prefix(text: str) -> bool:
+    """Whether ``text`` could be the beginning of an id."""
+    return _ID_PREFIX.fullmatch(text) is not None
+
+
+def bridge_ifname(network_id: str) -> str:
+    """Return the bridge's interface name of a network: 15 bytes, as libnetwork's ``br-`` names."""
+    return "br-" + short(network_id)
+
+
+def veth_ifname(endpoint_id: str) -> str:
+    """Return the host end's interface name of an endpoint: ``nc`` and 13 digits of the id."""
+    return "nc" + endpoint_id[: IFNAME_LIMIT - 2]
+
+
+def mac_of(endpoint_id: str) -> str:
+    """Return an endpoint's MAC address: locally administered unicast (``02:...``), from its id."""
+    return ":".join(["02", *(endpoint_id[i : i + 2] for i in range(0, 10, 2))])
+
+
+def alias_of(kind: str, object_id: str) -> str:
+    """Return the interface alias that marks what belongs to an object (``kind`` is network or endpoint)."""
+    return f"{MARK}{kind}:{object_id}"

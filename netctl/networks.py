@@ -1,0 +1,283 @@
+"""The use cases of networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from netctl import references
+from netctl.backends import ipam, registry
+from netctl.backends.driver import Site
+from netctl.definitions import NetworkDefinition
+from netctl.errors import Conflict
+from netctl.models import Cursor, Endpoint, HostState, Network
+from netctl.names import new_id
+from netctl.operation import Operation
+from netctl.plan import inverse
+from netctl.store import Reader
+
+if TYPE_CHECKING:
+    from netctl.controller import Controller
+    from netctl.endpoints import EndpointHandle
+
+
+def now() -> str:
+    """Return the time as documents bear it: RFC 3339, UTC, whole seconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkHandle:
+    """A network as it was when it was read."""
+
+    controller: Controller
+    doc: Network
+
+    @property
+    def id(self) -> str:
+        return self.doc.id
+
+    @property
+    def name(self) -> str:
+        return self.doc.name
+
+    @property
+    def driver(self) -> str:
+        return self.doc.driver
+
+    @property
+    def endpoints(self) -> NetworkEndpoints:
+        """The endpoints of this network."""
+        return NetworkEndpoints(self)
+
+    def remove(self, *, force: bool = False) -> None:
+        """Remove the network: see ``Networks.remove``."""
+        self.controller.networks.remove(self.doc.id, force=force)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkEndpoints:
+    """The endpoints of one network."""
+
+    network: NetworkHandle
+
+    def create(self, name: str, **options: Any) -> EndpointHandle:
+        """Create an endpoint: see ``Endpoints.create``."""
+        return self.network.controller.endpoints.create(self.network.id, name, **options)
+
+    def list(self) -> list[EndpointHandle]:
+        """Return the endpoints, sorted by name."""
+        return self.network.controller.endpoints.list(network=self.network.id)
+
+
+class Networks:
+    """The networks of a host."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+        self._store = controller.store
+
+    def create(
+        self,
+        name: str,
+        *,
+        driver: str | None = None,
+        subnets: Iterable[str] = (),
+        ip_ranges: Iterable[str] = (),
+        gateways: Iterable[str] = (),
+        aux_addresses: Mapping[str, str] | None = None,
+        ipv4: bool = True,
+        ipv6: bool = False,
+        internal: bool = False,
+        options: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        ipam_driver: str = "default",
+        ipam_options: Mapping[str, str] | None = None,
+        id: str | None = None,
+        if_not_exists: bool = False,
+    ) -> NetworkHandle:
+        """Create a network and return it.
+
+        ``subnets`` are CIDR with host bits zero, or ``auto/N``; ``gateways`` and ``aux_addresses``
+        lie in them. ``if_not_exists`` returns an existing network of the same definition.
+        Raises ``InvalidInput``, ``Conflict``, ``Exhausted``, or ``KernelError``; nothing is left then.
+        """
+        config = self._controller.config
+        definition = NetworkDefinition(
+            name=name,
+            driver=driver or config.default_driver,
+            subnets=tuple(subnets),
+            ip_ranges=tuple(ip_ranges),
+            gateways=tuple(gateways),
+            aux=dict(aux_addresses or {}),
+            ipv4=ipv4,
+            ipv6=ipv6,
+            internal=internal,
+            options=dict(options or {}),
+            labels=dict(labels or {}),
+            ipam_driver=ipam_driver,
+            ipam_options=dict(ipam_options or {}),
+            id=id or "",
+        ).checked(config.driver_options.get(driver or config.default_driver, {}))
+        with self._controller.operation(f"network create {name}") as op:
+            return NetworkHandle(self._controller, self._create(op, definition, if_not_exists))
+
+    def get(self, reference: str) -> NetworkHandle:
+        """Return the network of that name, id or unique id prefix; raise ``NotFound``."""
+        return NetworkHandle(self._controller, references.network(self._store, reference))
+
+    def list(self) -> list[NetworkHandle]:
+        """Return every network, sorted by name."""
+        return [NetworkHandle(self._controller, doc) for doc in self._store.all(Network)]
+
+    def remove(self, reference: str, *, force: bool = False) -> None:
+        """Remove a network without endpoints; with ``force`` its endpoints too, joined or not."""
+        with self._controller.operation(f"network rm {reference}") as op:
+            network = references.network(op.reader, reference)
+            if force:
+                self._clear(op, network)
+            _remove(op, network, self._controller)
+
+    def prune(self, chosen: Callable[[Network], bool] = lambda network: True) -> list[str]:
+        """Remove the networks without endpoints that ``chosen`` accepts; return their names.
+
+        The default network and the drivers' only ones (host, null) stay.
+        """
+        removed = []
+        with self._controller.operation("network prune") as op:
+            for network in op.reader.all(Network):
+                if self._prunable(op.reader, network) and chosen(network):
+                    _remove(op, network, self._controller)
+                    removed.append(network.name)
+        return removed
+
+    def need(self, op: Operation, reference: str) -> Network:
+        """Return a network for use: the default one comes into being when it is first needed, and
+        one from before a reboot is made again."""
+        network = references.find_network(op.reader, reference)
+        config = self._controller.config
+        if network is None and reference == config.default_network:
+            definition = NetworkDefinition(name=reference, driver=config.default_driver)
+            defaults = config.driver_options.get(config.default_driver, {})
+            return self._create(op, definition.checked(defaults), if_not_exists=False)
+        return self._revived(op, references.found("network", reference, network))
+
+    def _create(self, op: Operation, wanted: NetworkDefinition, if_not_exists: bool) -> Network:
+        if holder := op.reader.owner(f"network/{wanted.name}"):
+            existing = op.reader.get(Network, holder)
+            if existing and if_not_exists:
+                wanted.check_same(existing)
+                return existing
+            raise Conflict(
+                f"network {wanted.name} exists already",
+                hint="--if-not-exists accepts one of the same definition",
+            )
+        network = self._designed(op, wanted)
+        _make(op, network, self._controller)
+        return network
+
+    def _designed(self, op: Operation, wanted: NetworkDefinition) -> Network:
+        kernel = self._controller.kernel
+        driver = registry.load(wanted.driver)
+        others = op.reader.all(Network)
+        _check_free(wanted, others, single=driver.single)
+        draft = driver.design(wanted.network(wanted.id or new_id(), now(), driver.scope), kernel)
+        allocator = ipam.load(wanted.ipam_driver if driver.has_pools else "null")
+        allocator.validate_options(wanted.ipam_options)
+        request = wanted.pool_request(self._controller.config, driver)
+        draft = replace(draft, pools=allocator.pools(request, surroundings(others, kernel)))
+        return replace(driver.settle_pools(draft, kernel), boot_id=kernel.boot_id())
+
+    def _clear(self, op: Operation, network: Network) -> None:
+        for endpoint in op.reader.all(Endpoint, network.id):
+            self._controller.endpoints.discard(op, endpoint)
+
+    def _prunable(self, reader: Reader, network: Network) -> bool:
+        return (
+            network.name != self._controller.config.default_network
+            and not registry.load(network.driver).single
+            and reader.is_empty(Endpoint, network.id)
+        )
+
+    def _revived(self, op: Operation, network: Network) -> Network:
+        if not network.facts or network.boot_id == self._controller.kernel.boot_id():
+            return network
+        fresh = replace(network, boot_id=self._controller.kernel.boot_id())
+        _make(op, fresh, self._controller)
+        return fresh
+
+
+def surroundings(others: Iterable[Network], kernel: Any) -> ipam.Surroundings:
+    """Return what new pools have to keep clear of."""
+    from netctl.files import host_resolv_conf
+
+    return ipam.surroundings(
+        networks=others,
+        routes=kernel.routes(""),
+        addresses=kernel.addresses(""),
+        resolv_conf=host_resolv_conf(kernel),
+    )
+
+
+def site(op: Operation, network: Network, controller: Controller, *, removing: bool) -> Site:
+    """Return the host as a driver sees it while ``network`` comes or goes."""
+    boot_id = controller.kernel.boot_id()
+    stored = op.reader.get(HostState, HostState.ID) or HostState()
+    return Site(
+        kernel=controller.kernel,
+        others=tuple(
+            other
+            for other in op.reader.all(Network)
+            if other.id != network.id and other.boot_id == boot_id
+        ),
+        host=stored.believed(boot_id),
+        ip_forward=controller.config.ip_forward,
+        removing=removing,
+    )
+
+
+def _make(op: Operation, network: Network, controller: Controller) -> None:
+    driver = registry.load(network.driver)
+    made = driver.plan_network(network, site(op, network, controller, removing=False))
+    op.commit(made.plan, put=(network, *_host_put(op, made.host)))
+
+
+def _remove(op: Operation, network: Network, controller: Controller) -> None:
+    endpoints = op.reader.all(Endpoint, network.id)
+    if endpoints:
+        names = ", ".join(endpoint.name for endpoint in endpoints[:5])
+        more = f" and {len(endpoints) - 5} more" if len(endpoints) > 5 else ""
+        raise Conflict(
+            f"network {network.name} has endpoints: {names}{more}",
+            hint="remove them first (netctl endpoint rm), or use --force",
+        )
+    driver = registry.load(network.driver)
+    made = driver.plan_network(network, site(op, network, controller, removing=True))
+    cursor = op.reader.get(Cursor, network.id)
+    gone = tuple(doc for doc in (network, cursor, *_host_delete(op, made.host)) if doc)
+    op.commit(inverse(made.plan), put=_host_put(op, made.host), delete=gone, forward=True)
+
+
+def _host_put(op: Operation, host: HostState) -> tuple[HostState, ...]:
+    stored = op.reader.get(HostState, HostState.ID)
+    return (host,) if host.forwarding and host != stored else ()
+
+
+def _host_delete(op: Operation, host: HostState) -> tuple[HostState, ...]:
+    stored = op.reader.get(HostState, HostState.ID)
+    return (stored,) if stored and not host.forwarding else ()
+
+
+def _check_free(wanted: NetworkDefinition, others: Iterable[Network], *, single: bool) -> None:
+    for other in others:
+        if wanted.id and other.id == wanted.id:
+            raise Conflict(f"network {other.name} has the id {wanted.id[:12]} already")
+        if single and other.driver == wanted.driver:
+            raise Conflict(
+                f"network {other.name} is of driver {wanted.driver} already, and one is enough",
+                hint=f"use the network {other.name}",
+            )
+
+

@@ -1,0 +1,173 @@
+"""One operation: take the lock, settle what a dead process left, intend, act, record.
+
+The order is what makes a crash harmless. The intent with its whole plan is on disk before the
+first step, and the result after the last; whoever comes next finds either nothing, or an
+intent that it settles first.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from netctl.codec import decode_plan, encode_plan
+from netctl.errors import KernelError, NetctlError
+from netctl.models import Document
+from netctl.plan import Observer, Plan, execute, settle
+from netctl.store import Changes, Intent, Reader, Store, Writer
+
+if TYPE_CHECKING:
+    from netctl.kernel import Kernel
+
+
+class Operation(Protocol):
+    """What a use case works with: the documents as they are, and one way to change anything."""
+
+    @property
+    def reader(self) -> Reader:
+        """The store as this operation sees it, with what it has committed so far."""
+        ...
+
+    def commit(
+        self,
+        plan: Plan,
+        *,
+        put: tuple[Document, ...] = (),
+        delete: tuple[Document, ...] = (),
+        forward: bool = False,
+    ) -> None:
+        """Carry out the plan and record the documents, or change nothing and raise.
+
+        ``forward`` says what becomes of a crash in the middle: the plan is finished (for taking
+        something down), else it is taken back.
+        """
+        ...
+
+
+class LockedOperation:
+    """An operation for real, under the store's lock."""
+
+    def __init__(
+        self, name: str, writer: Writer, kernel: Kernel, observe: Observer | None = None
+    ) -> None:
+        self.reader: Reader = writer
+        self._name = name
+        self._writer = writer
+        self._kernel = kernel
+        self._observe = observe
+
+    def commit(
+        self,
+        plan: Plan,
+        *,
+        put: tuple[Document, ...] = (),
+        delete: tuple[Document, ...] = (),
+        forward: bool = False,
+    ) -> None:
+        changes = Changes(put=put, delete=delete)
+        if plan:
+            self._begin(self._writer, plan, changes, forward)
+        self._finish(self._writer, plan, changes)
+
+    def _begin(self, writer: Writer, plan: Plan, changes: Changes, forward: bool) -> None:
+        writer.begin(
+            Intent(
+                operation=self._name,
+                pid=os.getpid(),
+                boot_id=self._kernel.boot_id(),
+                forward=forward,
+                plan=tuple(encode_plan(plan)),
+                changes=changes,
+            )
+        )
+        try:
+            execute(plan, self._kernel, self._observe)
+        except BaseException as error:
+            _abort(writer, error)
+            raise
+
+    def _finish(self, writer: Writer, plan: Plan, changes: Changes) -> None:
+        try:
+            writer.commit(changes)
+        except NetctlError as error:
+            if plan:
+                for problem in settle(plan, self._kernel, forward=False, rebooted=False):
+                    error.add_note(f"could not be undone: {problem}")
+                _abort(writer, error)
+            raise
+
+
+def _abort(writer: Writer, error: BaseException) -> None:
+    """End the intent, unless something is left over: then the next operation settles it."""
+    if getattr(error, "__notes__", None):
+        error.add_note("what is left is undone by the next command, or by: netctl repair")
+        return
+    try:
+        writer.abort()
+    except NetctlError as problem:
+        error.add_note(str(problem))
+
+
+def settle_pending(writer: Writer, kernel: Kernel) -> str | None:
+    """Settle the intent of a dead process; return a line that says what was done, or None.
+
+    Raises ``KernelError`` where the kernel does not let it: nothing else may happen before.
+    """
+    intent = writer.pending()
+    if intent is None:
+        return None
+    plan = decode_plan(intent.plan)
+    rebooted = intent.boot_id != kernel.boot_id()
+    forward = intent.forward
+    problems = settle(plan, kernel, forward=forward, rebooted=rebooted)
+    if problems:
+        # What cannot be finished may still be undone, and the other way round.
+        forward = not forward
+        if settle(plan, kernel, forward=forward, rebooted=rebooted):
+            raise _unsettled(intent, problems)
+    if forward:
+        writer.commit(intent.changes)
+    else:
+        writer.abort()
+    verb = "finished" if forward else "undid"
+    return f"{verb} '{intent.operation}', left by process {intent.pid}"
+
+
+def _unsettled(intent: Intent, problems: list[str]) -> KernelError:
+    error = KernelError(
+        f"'{intent.operation}', left by process {intent.pid}, can be neither finished nor undone",
+        hint="remove what is in the way, then: netctl repair",
+    )
+    for problem in problems:
+        error.add_note(problem)
+    return error
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Hold off the signals that would end us in the middle; they arrive at the end."""
+    ending = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def operation(
+    name: str,
+    store: Store,
+    kernel: Kernel,
+    *,
+    observe: Observer | None = None,
+    notices: list[str],
+) -> Iterator[Operation]:
+    """Enter an operation: lock, settle, and hold off the signals until its end."""
+    with store.locked(name) as writer, signals_held():
+        if notice := settle_pending(writer, kernel):
+            notices.append(notice)
+        yield LockedOperation(name, writer, kernel, observe)

@@ -1,0 +1,129 @@
+"""A plan is a value: the steps of one operation, in order, before any of them is taken.
+
+Every step says how to do it, how to take it back and how an operator would type it. Taking
+something down is the same plan read backwards: see :func:`inverse`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from netctl.errors import NetctlError
+
+if TYPE_CHECKING:
+    from netctl.kernel import Kernel
+
+
+class Step(Protocol):
+    """One change that happened or did not. ``revert`` tolerates that the object is absent."""
+
+    def apply(self, kernel: Kernel) -> None: ...
+
+    def revert(self, kernel: Kernel) -> None: ...
+
+    def describe(self) -> str:
+        """The command an operator would type for ``apply``."""
+        ...
+
+    def describe_revert(self) -> str:
+        """The command an operator would type for ``revert``."""
+        ...
+
+    @property
+    def durable(self) -> bool:
+        """Whether the change outlives a reboot (a file does, an interface does not)."""
+        ...
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether ``apply`` does no harm where the change is there already."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undo:
+    """The taking back of ``step``, as a step."""
+
+    step: Step
+
+    def apply(self, kernel: Kernel) -> None:
+        self.step.revert(kernel)
+
+    def revert(self, kernel: Kernel) -> None:
+        self.step.apply(kernel)
+
+    def describe(self) -> str:
+        return self.step.describe_revert()
+
+    def describe_revert(self) -> str:
+        return self.step.describe()
+
+    @property
+    def durable(self) -> bool:
+        return self.step.durable
+
+    @property
+    def repeatable(self) -> bool:
+        """Taking back tolerates absence."""
+        return True
+
+
+Plan = tuple[Step, ...]
+Observer = Callable[[Step], None]
+
+
+def inverse(plan: Plan) -> Plan:
+    """Return the plan that takes ``plan`` down: every step undone, the newest first."""
+    return tuple(step.step if isinstance(step, Undo) else Undo(step=step) for step in reversed(plan))
+
+
+def execute(plan: Plan, kernel: Kernel, observe: Observer | None = None) -> None:
+    """Apply every step; at the first failure revert the applied ones, newest first, and raise.
+
+    A step that cannot be reverted becomes a note on the original error, and the rest is still
+    reverted.
+    """
+    done: list[Step] = []
+    try:
+        for step in plan:
+            if observe:
+                observe(step)
+            step.apply(kernel)
+            done.append(step)
+    except BaseException as error:
+        for problem in _each(reversed(done), lambda step: step.revert(kernel)):
+            error.add_note(f"could not be undone: {problem}")
+        raise
+
+
+def settle(plan: Plan, kernel: Kernel, *, forward: bool, rebooted: bool) -> list[str]:
+    """Finish (``forward``) or take back a plan of which nobody knows how far it came.
+
+    Returns the problems, one line each; an empty list means settled. After a reboot only the
+    durable steps matter: the kernel has forgotten the others. A step that has to hold
+    afterwards and is not repeatable is reverted first, which tolerates absence, and applied
+    then: so it makes no difference whether it had happened.
+    """
+    steps = [step for step in plan if step.durable or not rebooted]
+    ordered = steps if forward else [_flip(step) for step in reversed(steps)]
+    return list(_each(ordered, lambda step: _settle_step(step, kernel)))
+
+
+def _flip(step: Step) -> Step:
+    return step.step if isinstance(step, Undo) else Undo(step=step)
+
+
+def _settle_step(step: Step, kernel: Kernel) -> None:
+    if not step.repeatable:
+        step.revert(kernel)
+    step.apply(kernel)
+
+
+def _each(steps: Iterable[Step], action: Callable[[Step], None]) -> Iterable[str]:
+    for step in steps:
+        try:
+            action(step)
+        except (NetctlError, OSError) as problem:
+            yield f"{problem}"

@@ -1,0 +1,92 @@
+"""From what the user typed to a document: a name, else a full id, else a unique id prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from netctl.errors import Conflict, NotFound
+from netctl.models import Endpoint, Network, Sandbox
+from netctl.names import is_id_prefix, short
+from netctl.store import Reader
+
+_T = TypeVar("_T")
+_Named = TypeVar("_Named", Network, Endpoint, Sandbox)
+
+
+def find_network(store: Reader, reference: str) -> Network | None:
+    """Return the network of that name or id; None where there is none, ``Conflict`` for several."""
+    if holder := store.owner(f"network/{reference}"):
+        return store.get(Network, holder)
+    return _by_id(store, Network, reference)
+
+
+def network(store: Reader, reference: str) -> Network:
+    """Return the network of that name or id, or raise ``NotFound``."""
+    return found("network", reference, find_network(store, reference))
+
+
+def find_sandbox(store: Reader, reference: str) -> Sandbox | None:
+    """Return the sandbox of that name or id; None where there is none, ``Conflict`` for several."""
+    if holder := store.owner(f"sandbox/{reference}"):
+        return store.get(Sandbox, holder)
+    return _by_id(store, Sandbox, reference)
+
+
+def sandbox(store: Reader, reference: str) -> Sandbox:
+    """Return the sandbox of that name or id, or raise ``NotFound``."""
+    return found("sandbox", reference, find_sandbox(store, reference))
+
+
+def find_endpoint(store: Reader, reference: str) -> Endpoint | None:
+    """Return the endpoint ``NET/NAME``, ``NAME`` or id; None where there is none."""
+    if "/" in reference:
+        place, _, name = reference.partition("/")
+        parent = find_network(store, place)
+        return endpoint_of(store, parent.id, name) if parent else None
+    return _by_name(store, reference) or _by_id(store, Endpoint, reference)
+
+
+def endpoint(store: Reader, reference: str) -> Endpoint:
+    """Return the endpoint ``NET/NAME``, ``NAME`` where that is unique, or id; else ``NotFound``."""
+    return found("endpoint", reference, find_endpoint(store, reference))
+
+
+def endpoint_of(store: Reader, network_id: str, name: str) -> Endpoint | None:
+    """Return the endpoint of that name in a network."""
+    holder = store.owner(f"endpoint/{network_id}/{name}")
+    return store.get(Endpoint, holder, network_id) if holder else None
+
+
+def _by_name(store: Reader, name: str) -> Endpoint | None:
+    owners = store.owners(name, "endpoint")
+    if len(owners) > 1:
+        networks = [store.get(Network, key.split("/")[1]) for key in owners]
+        choices = sorted(f"{net.name}/{name}" for net in networks if net)
+        raise _ambiguous("endpoint", name, choices)
+    for key, holder in owners.items():
+        return store.get(Endpoint, holder, key.split("/")[1])
+    return None
+
+
+def _by_id(store: Reader, kind: type[_Named], prefix: str) -> _Named | None:
+    if not is_id_prefix(prefix):
+        return None
+    matches = store.by_prefix(kind, prefix)
+    if len(matches) > 1:
+        raise _ambiguous(kind.kind, prefix, [f"{m.name} ({short(m.id)})" for m in matches])
+    return matches[0] if matches else None
+
+
+def found(what: str, reference: str, document: _T | None) -> _T:
+    """Return ``document``, or raise ``NotFound`` for None."""
+    if document is None:
+        raise NotFound(f"no {what} {reference[:80]!r}", hint=f"netctl {what} ls shows what there is")
+    return document
+
+
+def _ambiguous(what: str, reference: str, choices: Iterable[str]) -> Conflict:
+    return Conflict(
+        f"{what} {reference!r} is ambiguous: {', '.join(choices)}",
+        hint="give the full name, or more digits of the id",
+    )

@@ -1,0 +1,134 @@
+"""Commands inside a sandbox.
+
+``become`` replaces this process, so signals and the exit status are the command's own. ``run``
+stays beside its command to clear up: while it lives it holds a lock on a file named after its
+sandbox; a file whose lock is free belongs to a process that was killed, and ``reap`` removes that
+sandbox.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from netctl.errors import InvalidInput, NotFound
+from netctl.files import ETC_NETNS
+from netctl.kernel import process
+from netctl.models import Sandbox
+from netctl.names import is_id, new_id, short
+
+if TYPE_CHECKING:
+    from netctl.controller import Controller
+
+
+def become(sandbox: Sandbox, argv: Sequence[str]) -> NoReturn:
+    """Replace this process by ``argv`` in the sandbox. Raises ``SystemExit`` 126 or 127 as a shell
+    does where the command cannot be run or found."""
+    check_command(argv)
+    process.enter(sandbox.netns, _binds(sandbox))
+    process.execute(argv)
+
+
+def check_command(argv: Sequence[str]) -> None:
+    """Raise ``InvalidInput`` where there is no command."""
+    if not argv or not argv[0]:
+        raise InvalidInput("no command is given", hint="name it after the options: -- ping -c1 HOST")
+
+
+def run(
+    controller: Controller,
+    argv: Sequence[str],
+    name: str | None,
+    networks: Sequence[str],
+    options: Mapping[str, Any],
+) -> int:
+    """Run ``argv`` in a new sandbox joined to ``networks`` (the default one where none is given).
+
+    Returns the command's exit status, 128 and the number of the signal that ended it.
+    """
+    check_command(argv)
+    chosen = list(networks) or [controller.config.default_network]
+    sandbox_id = new_id()
+    sandbox_name = name or f"run-{short(sandbox_id)}"
+    with _owned(controller, sandbox_id):
+        sandbox = _furnished(controller, sandbox_name, sandbox_id, chosen, options)
+        if controller.dry_run:
+            return 0
+        try:
+            return process.supervise(sandbox.netns, _binds(sandbox), argv)
+        finally:
+            controller.sandboxes.remove(sandbox_id, force=True)
+
+
+def _furnished(
+    controller: Controller,
+    name: str,
+    sandbox_id: str,
+    networks: Sequence[str],
+    options: Mapping[str, Any],
+) -> Sandbox:
+    with controller.batch(f"run {name}"):
+        sandbox = controller.sandboxes.create(name, id=sandbox_id, **options)
+        try:
+            for network in networks:
+                controller.endpoints.connect(network, sandbox_id)
+        except BaseException:
+            sandbox.remove(force=True)
+            raise
+    return sandbox.doc
+
+
+def reap(controller: Controller) -> None:
+    """Remove the sandboxes whose ``run`` was killed."""
+    directory = _directory(controller)
+    names = os.listdir(directory) if os.path.isdir(directory) else []
+    for name in filter(is_id, names):
+        with open(f"{directory}/{name}", "rb") as file:
+            if not _lock(file.fileno()):
+                continue
+            try:
+                controller.sandboxes.remove(name, force=True)
+                controller.notices.append(f"removed sandbox {short(name)}, whose run was killed")
+            except NotFound:
+                pass
+            os.unlink(f"{directory}/{name}")
+
+
+def _binds(sandbox: Sandbox) -> list[tuple[str, str]]:
+    """Return what is mounted over /etc: every file in /etc/netns/NAME, as ``ip netns exec`` does."""
+    directory = f"{ETC_NETNS}/{sandbox.netns.rpartition('/')[2]}"
+    if not sandbox.netns or not os.path.isdir(directory):
+        return []
+    return [(f"{directory}/{name}", f"/etc/{name}") for name in sorted(os.listdir(directory))]
+
+
+@contextmanager
+def _owned(controller: Controller, sandbox_id: str) -> Iterator[None]:
+    """Mark a sandbox as belonging to this process, for as long as it lives."""
+    if controller.dry_run:
+        yield
+        return
+    os.makedirs(_directory(controller), mode=0o700, exist_ok=True)
+    path = f"{_directory(controller)}/{sandbox_id}"
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        _lock(descriptor)
+        yield
+    finally:
+        os.unlink(path)
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _directory(controller: Controller) -> str:
+    return f"{controller.config.run_dir}/run"

@@ -1,0 +1,295 @@
+"""The use cases of sandboxes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NoReturn
+
+from netctl import files, joining, moving, references, running
+from netctl.definitions import SandboxDefinition, check_path
+from netctl.errors import Conflict, InvalidInput, NotFound
+from netctl.kernel import Link
+from netctl.models import Document, Endpoint, Sandbox, SandboxKind
+from netctl.names import check_id, check_name, new_id
+from netctl.networks import now
+from netctl.operation import Operation
+from netctl.plan import Plan, inverse
+
+if TYPE_CHECKING:
+    from netctl.controller import Controller
+
+NETNS_DIR = "/run/netns"
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxHandle:
+    """A sandbox as it was when it was read."""
+
+    controller: Controller
+    doc: Sandbox
+
+    @property
+    def id(self) -> str:
+        return self.doc.id
+
+    @property
+    def name(self) -> str:
+        return self.doc.name
+
+    @property
+    def key(self) -> str:
+        """Path of the namespace, for ``nsenter --net=KEY``."""
+        return self.doc.key
+
+    def remove(self, *, force: bool = False) -> None:
+        """Remove the sandbox: see ``Sandboxes.remove``."""
+        self.controller.sandboxes.remove(self.id, force=force)
+
+
+class Sandboxes:
+    """The sandboxes of a host."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+        self._store = controller.store
+        self._kernel = controller.kernel
+        self._state_dir = controller.config.state_dir
+
+    def create(
+        self,
+        name: str,
+        *,
+        hostname: str = "",
+        domainname: str = "",
+        dns: Iterable[str] = (),
+        dns_search: Iterable[str] = (),
+        dns_options: Iterable[str] = (),
+        extra_hosts: Iterable[tuple[str, str]] = (),
+        hosts_path: str = "",
+        resolv_conf_path: str = "",
+        netns_path: str | None = None,
+        pid: int | None = None,
+        host: bool = False,
+        labels: Mapping[str, str] | None = None,
+        id: str | None = None,
+        if_not_exists: bool = False,
+    ) -> SandboxHandle:
+        """Create a sandbox: a namespace of its own, or an existing one.
+
+        At most one of ``netns_path`` (a namespace that somebody else made; it is pinned and never
+        deleted), ``pid`` (the namespace of that process) and ``host``. Raises ``InvalidInput``,
+        ``NotFound`` (the process or path), ``Conflict`` or ``KernelError``.
+        """
+        source = external_source(netns_path, pid, host)
+        wanted = SandboxDefinition(
+            name=name,
+            type=SandboxKind.HOST if host else _kind(source),
+            hostname=hostname,
+            domainname=domainname,
+            dns=tuple(dns),
+            dns_search=tuple(dns_search),
+            dns_options=tuple(dns_options),
+            extra_hosts=tuple(extra_hosts),
+            hosts_path=hosts_path,
+            resolv_conf_path=resolv_conf_path,
+            labels=dict(labels or {}),
+        ).checked()
+        sandbox_id = check_id("sandbox", id) if id else new_id()
+        with self._controller.operation(f"sandbox create {name}") as op:
+            return self._handle(self._create(op, wanted, sandbox_id, source, if_not_exists))
+
+    def get(self, reference: str) -> SandboxHandle:
+        """Return the sandbox of that name, id or unique id prefix; raise ``NotFound``."""
+        return self._handle(references.sandbox(self._store, reference))
+
+    def list(self) -> list[SandboxHandle]:
+        """Return every sandbox, sorted by name."""
+        return [self._handle(doc) for doc in self._store.all(Sandbox)]
+
+    def remove(self, reference: str, *, force: bool = False) -> None:
+        """Remove a sandbox without endpoints; with ``force`` they leave it first, and those that
+        connect made are removed."""
+        with self._controller.operation(f"sandbox rm {reference}") as op:
+            sandbox = references.sandbox(op.reader, reference)
+            room = self._room(op, sandbox)
+            if room.members and not force:
+                names = ", ".join(f"{m.network.name}/{m.endpoint.name}" for m in room.members)
+                raise Conflict(
+                    f"sandbox {sandbox.name} has endpoints: {names}",
+                    hint="take them out first (netctl endpoint leave), or use --force",
+                )
+            self._remove(op, room)
+
+    def rename(self, reference: str, name: str) -> SandboxHandle:
+        """Give a sandbox, and with it its namespace, another name."""
+        check_name("sandbox", name)
+        with self._controller.operation(f"sandbox rename {reference} {name}") as op:
+            room = self._room(op, references.sandbox(op.reader, reference))
+            if op.reader.owner(f"sandbox/{name}"):
+                raise Conflict(f"sandbox {name} exists already", hint="choose another name")
+            change = moving.rename(room, name, self._pin_path(name, room.sandbox))
+            op.commit(change.plan, put=change.documents, forward=True)
+            return self._handle(change.sandbox)
+
+    def set_key(self, reference: str, path: str) -> SandboxHandle:
+        """Move a sandbox with all its endpoints into the namespace at ``path``."""
+        source = check_path("namespace path", path)
+        with self._controller.operation(f"sandbox set-key {reference} {path}") as op:
+            room = self._room(op, references.sandbox(op.reader, reference))
+            self._check_namespace(source)
+            change = moving.set_key(room, source)
+            op.commit(change.plan, put=change.documents, forward=True)
+            return self._handle(change.sandbox)
+
+    def refresh(self, reference: str) -> SandboxHandle:
+        """Make a sandbox's files, interfaces and, where it is gone, its namespace anew."""
+        with self._controller.operation(f"sandbox refresh {reference}") as op:
+            room = self._room(op, references.sandbox(op.reader, reference))
+            for item in room.members:
+                self._controller.networks.need(op, item.network.id)
+            change = moving.refresh(self._room(op, room.sandbox), self._resolv(room.sandbox))
+            op.commit(change.plan, put=change.documents, forward=True)
+            return self._handle(change.sandbox)
+
+    def stats(self, reference: str) -> Sequence[Link]:
+        """Return the interfaces of a sandbox with their counters, live from the kernel."""
+        sandbox = references.sandbox(self._store, reference)
+        self._check_alive(sandbox)
+        return self._kernel.links(sandbox.netns)
+
+    def exec(self, reference: str, argv: Sequence[str]) -> NoReturn:
+        """Become the command ``argv`` in the sandbox, with its files bound over /etc."""
+        sandbox = references.sandbox(self._store, reference)
+        self._check_alive(sandbox)
+        running.become(sandbox, argv)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        name: str | None = None,
+        networks: Sequence[str] = (),
+        **options: object,
+    ) -> int:
+        """Run a command in a sandbox that is gone when the command ends; return its exit status."""
+        return running.run(self._controller, argv, name, networks, options)
+
+    def _create(
+        self,
+        op: Operation,
+        wanted: SandboxDefinition,
+        sandbox_id: str,
+        source: str,
+        if_not_exists: bool,
+    ) -> Sandbox:
+        if holder := op.reader.owner(f"sandbox/{wanted.name}"):
+            existing = op.reader.get(Sandbox, holder)
+            if existing and if_not_exists:
+                wanted.check_same(existing)
+                return existing
+            raise Conflict(
+                f"sandbox {wanted.name} exists already",
+                hint="--if-not-exists accepts one of the same definition",
+            )
+        sandbox = self._designed(wanted, sandbox_id, source)
+        op.commit(self._plan(sandbox, source), put=(sandbox,))
+        return sandbox
+
+    def _designed(self, wanted: SandboxDefinition, sandbox_id: str, source: str) -> Sandbox:
+        sandbox = Sandbox(
+            id=sandbox_id,
+            created=now(),
+            boot_id=self._kernel.boot_id(),
+            **{name: getattr(wanted, name) for name in wanted.__slots__},
+        )
+        if sandbox.type is SandboxKind.HOST:
+            return replace(sandbox, pinned=False)
+        path = f"{NETNS_DIR}/{sandbox.name}"
+        if sandbox.type is SandboxKind.OWN:
+            return replace(sandbox, netns=self._pin_path(sandbox.name, sandbox))
+        self._check_namespace(source)
+        pinned = source != path
+        netns = self._pin_path(sandbox.name, sandbox) if pinned else path
+        routes = moving.default_families(self._kernel, source)
+        return replace(sandbox, netns=netns, pinned=pinned, default_routes=routes)
+
+    def _pin_path(self, name: str, sandbox: Sandbox) -> str:
+        """Return where a namespace of that name goes, which must be free, as must its files."""
+        path = f"{NETNS_DIR}/{name}"
+        if self._kernel.netns_identity(path) is not None:
+            raise Conflict(
+                f"a namespace {name} exists already ({path}) and is not of netctl's making",
+                hint=f"netctl sandbox create {name} --netns {path} uses it",
+            )
+        for item in ("hosts", "resolv.conf") if files.has_files(sandbox) else ():
+            if self._kernel.file_read(f"{files.ETC_NETNS}/{name}/{item}") is not None:
+                raise Conflict(
+                    f"{files.ETC_NETNS}/{name}/{item} exists already",
+                    hint="remove it, or choose another name",
+                )
+        return path
+
+    def _plan(self, sandbox: Sandbox, source: str) -> Plan:
+        if sandbox.type is SandboxKind.HOST:
+            return ()
+        made = moving.plan_namespace(sandbox, source)
+        return (*made, *files.plan_files(sandbox, (), self._state_dir, self._resolv(sandbox)))
+
+    def _remove(self, op: Operation, room: joining.Room) -> None:
+        plan = [step for item in reversed(room.members) for step in inverse(joining.wiring(item))]
+        plan += inverse(self._plan(room.sandbox, ""))
+        put: list[Document] = []
+        gone: list[Document] = [room.sandbox]
+        for item in room.members:
+            endpoint: Endpoint = item.endpoint
+            if endpoint.transient:
+                gone.append(endpoint)
+            else:
+                put.append(replace(endpoint, attachment=None))
+        op.commit(tuple(plan), put=tuple(put), delete=tuple(gone), forward=True)
+
+    def _resolv(self, sandbox: Sandbox) -> str:
+        config = self._controller.config
+        filled = replace(
+            sandbox,
+            dns=sandbox.dns or config.dns,
+            dns_search=sandbox.dns_search or config.dns_search,
+            dns_options=sandbox.dns_options or config.dns_options,
+        )
+        return files.resolv_text(filled, files.host_resolv_conf(self._kernel))
+
+    def _check_namespace(self, source: str) -> None:
+        if self._kernel.netns_identity(source) is None:
+            raise NotFound(
+                f"{source} is not a network namespace",
+                hint="give a path such as /run/netns/NAME or /proc/PID/ns/net",
+            )
+
+    def _check_alive(self, sandbox: Sandbox) -> None:
+        room = joining.Room(
+            sandbox=sandbox, members=(), kernel=self._kernel, state_dir=self._state_dir
+        )
+        if not room.alive:
+            raise joining.gone(sandbox)
+
+    def _room(self, op: Operation, sandbox: Sandbox) -> joining.Room:
+        return joining.enter(op.reader, sandbox, self._kernel, self._state_dir)
+
+    def _handle(self, doc: Sandbox) -> SandboxHandle:
+        return SandboxHandle(self._controller, doc)
+
+
+def external_source(netns_path: str | None, pid: int | None, host: bool) -> str:
+    """Return the path of the namespace to use, ``""`` for a new one or the host's."""
+    if sum((netns_path is not None, pid is not None, host)) > 1:
+        raise InvalidInput("--netns, --pid and --host exclude each other", hint="give one of them")
+    if pid is not None:
+        if pid < 1:
+            raise InvalidInput(f"--pid {pid} is not a process id", hint="give a positive number")
+        return f"/proc/{pid}/ns/net"
+    return check_path("--netns", netns_path) if netns_path is not None else ""
+
+
+def _kind(source: str) -> SandboxKind:
+    return SandboxKind.EXTERNAL if source else SandboxKind.OWN

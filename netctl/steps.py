@@ -1,0 +1,385 @@
+"""The steps that plans are made of: one kernel operation each.
+
+``describe`` gives the equivalent ``ip``, ``sysctl`` or ``nft`` command; what a step needs beside
+its own fields does not exist, so a step that was written down can be taken back by anyone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from shlex import quote
+
+from netctl.kernel.interface import Kernel, Route
+
+
+def _ip(netns: str) -> str:
+    if not netns:
+        return "ip"
+    directory, _, name = netns.rpartition("/")
+    return f"ip -n {name}" if directory == "/run/netns" else f"nsenter --net={quote(netns)} ip"
+
+
+class _Once:
+    """Makes an object, which the kernel forgets at reboot: a second time is an error."""
+
+    __slots__ = ()
+
+    @property
+    def durable(self) -> bool:
+        return False
+
+    @property
+    def repeatable(self) -> bool:
+        return False
+
+
+class _Setting:
+    """Brings something into a state, which the kernel forgets at reboot."""
+
+    __slots__ = ()
+
+    @property
+    def durable(self) -> bool:
+        return False
+
+    @property
+    def repeatable(self) -> bool:
+        return True
+
+
+class _OnDisk:
+    """Brings a file into a state."""
+
+    __slots__ = ()
+
+    @property
+    def durable(self) -> bool:
+        return True
+
+    @property
+    def repeatable(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetnsCreate(_Once):
+    path: str
+
+    def apply(self, kernel: Kernel) -> None:
+        kernel.netns_create(self.path)
+
+    def revert(self, kernel: Kernel) -> None:
+        kernel.netns_delete(self.path)
+
+    def describe(self) -> str:
+        return f"ip netns add {self.path.rpartition('/')[2]}"
+
+    def describe_revert(self) -> str:
+        return f"ip netns delete {self.path.rpartition('/')[2]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetnsPin(_Once):
+    source: str
+    path: str
+
+    def apply(self, kernel: Kernel) -> None:
+        kernel.netns_pin(self.source, self.path)
+
+    def revert(self, kernel: Kernel) -> None:
+        kernel.netns_delete(self.path)
+
+    def describe(self) -> str:
+        return f"mount --bind {quote(self.source)} {quote(self.path)}"
+
+    def describe_revert(self) -> str:
+        return f"umount {quote(self.path)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetnsRename(_Setting):
+    """The pin of a namespace under another name; there is never a moment without one."""
+
+    old: str
+    new: str
+
+    def apply(self, kernel: Kernel) -> None:
+        _move_pin(kernel, self.old, self.new)
+
+    def revert(self, kernel: Kernel) -> None:
+        _move_pin(kernel, self.new, self.old)
+
+    def describe(self) -> str:
+        return f"mount --bind {quote(self.old)} {quote(self.new)} && umount {quote(self.old)}"
+
+    def describe_revert(self) -> str:
+        return f"mount --bind {quote(self.new)} {quote(self.old)} && umount {quote(self.new)}"
+
+
+def _move_pin(kernel: Kernel, source: str, target: str) -> None:
+    if kernel.netns_identity(source) is None:
+        return
+    if kernel.netns_identity(target) is None:
+        kernel.netns_pin(source, target)
+    kernel.netns_delete(source)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BridgeAdd(_Once):
+    name: str
+    alias: str
+    mac: str
+    mtu: int
+
+    def apply(self, kernel: Kernel) -> None:
+        kernel.bridge_add(self.name, alias=self.alias, mac=self.mac, mtu=self.mtu)
+
+    def revert(self, kernel: Kernel) -> None:
+        kernel.link_delete("", self.name, alias=self.alias)
+
+    def describe(self) -> str:
+        mtu = f" mtu {self.mtu}" if self.mtu else ""
+        return f"ip link add {self.name} address {self.mac}{mtu} type bridge"
+
+    def describe_revert(self) -> str:
+        return f"ip link delete {self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VethAdd(_Once):
+    name: str
+    alias: str
+    master: str
+    isolated: bool
+    hairpin: bool
+    mtu: int
+    netns: str
+    peer: str
+    peer_mac: str
+
+    def apply(self, kernel: Kernel) -> None:
+        kernel.veth_add(
+            self.name,
+            alias=self.alias,
+            master=self.master,
+            isolated=self.isolated,
+            hairpin=self.hairpin,
+            mtu=self.mtu,
+            netns=self.netns,
+            peer=self.peer,
+            peer_mac=self.peer_mac,
+        )
+
+    def revert(self, kernel: Kernel) -> None:
+        kernel.link_delete("", self.name, alias=self.alias)
+
+    def describe(self) -> str:
+        netns = self.netns.rpartition("/")[2]
+        isolate = f" && bridge link set dev {self.name} isolated on" if self.isolated else ""
+        return (
+            f"ip link add {self.name} mtu {self.mtu} master {self.master} type veth"
+            f" peer name {self.peer} netns {netns} address {self.peer_mac} mtu {self.mtu}{isolate}"
+        )
+
+    def describe_revert(self) -> str:
+        return f"ip link delete {self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkUp(_Setting):
+    netns: str
+    name: str
+
+    def apply(self, kernel: Kernel) -> None:
+        kernel.link_set_up(self.netns, self.name, up=True)
+
+    def revert(self, kernel: Kernel) -> None:
+        kernel.link_set_up(self.netns, self.name, up=False)
+
+    def describe(self) -> str:
+        return f"{_ip(self.netns)} link set {self.name} up"
+
+    def describe_revert(self) -> str:
+        return f"{_ip(self.netns)} link set {self.name} down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressAdd(_Once):
+    netns: str
+    link: str
+    address: str
+
+    def apply(self, kernel: Kernel) -> None:
+        kernel.address_add(self.netns, self.link, self.address)
+
+    def revert(self, kernel: Kernel) -> None:
+        kernel.address_delete(self.netns, self.link, self.address)
+
+    def describe(self) -> str:
+        nodad = " nodad" if ":" in self.address else ""
+        return f"{_ip(self.netns)} address add {self.address} dev {self.link}{nodad}"
+
+    def describe_revert(self) -> str:
+        return f"{_ip(self.netns)} address delete {self.address} dev {self.link}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteAdd(_Setting):
+    netns: str
+    destination: str
+    gateway: str
+    link: str
+    metric: int = 0
+
+    def _route(self) -> Route:
+        return Route(
+            destination=self.destination, gateway=self.gateway, link=self.link, metric=self.metric
+        )
+
+    def _text(self) -> str:
+        via = f" via {self.gateway}" if self.gateway else ""
+        metric = f" metric {self.metric}" if self.metric else ""
+        destination = "default" if self.destination in ("0.0.0.0/0", "::/0") else self.destination
+        return f"{destination}{via} dev {self.link}{metric}"
+
+    def apply(self, kernel: Kernel) -> None:
+        kernel.route_replace(self.netns, self._route())
+
+    def revert(self, kernel: Kernel) -> None:
+        kernel.route_delete(self.netns, self._route())
+
+    def describe(self) -> str:
+        return f"{_ip(self.netns)} route replace {self._text()}"
+
+    def describe_revert(self) -> str:
+        return f"{_ip(self.netns)} route delete {self._text()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sysctl(_Setting):
+    """``previous`` is put back by ``revert``; empty where the setting dies with its interface."""
+
+    netns: str
+    key: str
+    value: str
+    previous: str = ""
+
+    def apply(self, kernel: Kernel) -> None:
+        kernel.sysctl_set(self.netns, self.key, self.value)
+
+    def revert(self, kernel: Kernel) -> None:
+        if self.previous:
+            kernel.sysctl_set(self.netns, self.key, self.previous)
+
+    def describe(self) -> str:
+        return f"{self._prefix()}sysctl -w {self.key}={self.value}"
+
+    def describe_revert(self) -> str:
+        value = self.previous
+        return f"{self._prefix()}sysctl -w {self.key}={value}" if value else f": keep {self.key}"
+
+    def _prefix(self) -> str:
+        return f"ip netns exec {self.netns.rpartition('/')[2]} " if self.netns else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nft(_Setting):
+    """Two transactions, each other's opposite. ``undo`` works with the table present or absent."""
+
+    do: str
+    undo: str
+
+    def apply(self, kernel: Kernel) -> None:
+        kernel.nft(self.do)
+
+    def revert(self, kernel: Kernel) -> None:
+        kernel.nft(self.undo)
+
+    def describe(self) -> str:
+        return _nft(self.do)
+
+    def describe_revert(self) -> str:
+        return _nft(self.undo)
+
+
+def _nft(commands: str) -> str:
+    return f"nft -f - <<'EOF'\n{commands.rstrip()}\nEOF"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileWrite(_OnDisk):
+    """``previous`` is the content before, None where there was no file."""
+
+    path: str
+    content: str
+    previous: str | None = None
+
+    def apply(self, kernel: Kernel) -> None:
+        kernel.file_write(self.path, self.content)
+
+    def revert(self, kernel: Kernel) -> None:
+        if self.previous is None:
+            kernel.file_delete(self.path)
+        else:
+            kernel.file_write(self.path, self.previous)
+
+    def describe(self) -> str:
+        return f"cat > {quote(self.path)} <<'EOF'\n{self.content.rstrip()}\nEOF"
+
+    def describe_revert(self) -> str:
+        if self.previous is None:
+            return f"rm {quote(self.path)}"
+        return f"cat > {quote(self.path)} <<'EOF'\n{self.previous.rstrip()}\nEOF"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryCreate(_OnDisk):
+    path: str
+
+    def apply(self, kernel: Kernel) -> None:
+        kernel.directory_create(self.path)
+
+    def revert(self, kernel: Kernel) -> None:
+        kernel.directory_delete(self.path)
+
+    def describe(self) -> str:
+        return f"mkdir -p {quote(self.path)}"
+
+    def describe_revert(self) -> str:
+        return f"rmdir {quote(self.path)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Symlink(_OnDisk):
+    path: str
+    target: str
+
+    def apply(self, kernel: Kernel) -> None:
+        kernel.symlink(self.path, self.target)
+
+    def revert(self, kernel: Kernel) -> None:
+        kernel.symlink_delete(self.path, self.target)
+
+    def describe(self) -> str:
+        return f"ln -s {quote(self.target)} {quote(self.path)}"
+
+    def describe_revert(self) -> str:
+        return f"rm {quote(self.path)}"
+
+
+STEPS = (
+    NetnsCreate,
+    NetnsPin,
+    NetnsRename,
+    BridgeAdd,
+    VethAdd,
+    LinkUp,
+    AddressAdd,
+    RouteAdd,
+    Sysctl,
+    Nft,
+    FileWrite,
+    DirectoryCreate,
+    Symlink,
+)
+"""Every kind of step, for the codec of intents."""
