@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import NoReturn
 
-from netctl.kernel.failures import failure
-from netctl.kernel.namespaces import CLONE_NEWNET, CLONE_NEWNS, libc_call, mount
+from netctl.kernel import namespaces, syscalls
+from netctl.kernel.refusal import refused
 
-_MS_BIND, _MS_REC, _MS_SLAVE = 0x1000, 0x4000, 0x80000
-_MNT_DETACH = 2
-_PR_SET_PDEATHSIG = 1
 _FORWARDED = (
     signal.SIGINT,
     signal.SIGTERM,
@@ -33,23 +30,30 @@ def enter(netns: str, binds: Sequence[tuple[str, str]]) -> None:
     ``binds`` are pairs of source and target; a target that does not exist is skipped, as
     ``ip netns exec`` does. An empty ``netns`` stays in the host's stack.
     """
-    if netns:
-        descriptor = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
-        libc_call(f"enter namespace {netns}", "setns", descriptor, CLONE_NEWNET)
-        os.close(descriptor)
-        libc_call("make a mount namespace", "unshare", CLONE_NEWNS)
-        mount("none", "/", "", _MS_SLAVE | _MS_REC)
-        _mount_sysfs(netns)
-    for source, target in binds:
-        if os.path.exists(target):
-            mount(source, target, "none", _MS_BIND)
+    try:
+        if netns:
+            _enter_namespace(netns)
+        for source, target in binds:
+            if os.path.exists(target):
+                syscalls.mount(source, target, syscalls.MS_BIND)
+    except OSError as error:
+        raise refused(
+            f"enter namespace {netns}", error.errno or 0, capability="CAP_SYS_ADMIN"
+        ) from error
 
 
-def _mount_sysfs(netns: str) -> None:
-    """Show the namespace's own devices under /sys/class/net; what cannot be done is left."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.umount2(b"/sys", _MNT_DETACH) == 0:
-        libc.mount(netns.rpartition("/")[2].encode(), b"/sys", b"sysfs", 0, None)
+def _enter_namespace(netns: str) -> None:
+    with namespaces.opened(netns) as descriptor:
+        syscalls.setns(descriptor, syscalls.CLONE_NEWNET)
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    # Slave: what is mounted here stays here, what the host mounts still arrives.
+    syscalls.mount("none", "/", syscalls.MS_SLAVE | syscalls.MS_REC)
+    try:
+        syscalls.umount("/sys", syscalls.MNT_DETACH)
+        syscalls.mount_kind("sysfs", "/sys", "sysfs")
+    except OSError:
+        # /sys/class/net then shows the host's devices: nothing depends on it.
+        return
 
 
 def execute(argv: Sequence[str]) -> NoReturn:
@@ -88,11 +92,11 @@ def supervise(netns: str, binds: Sequence[tuple[str, str]], argv: Sequence[str])
     return code if code >= 0 else 128 - code
 
 
-def _forwarder(child: int) -> signal.Handlers:
-    def forward(number: int, frame: object) -> None:
+def _forwarder(child: int) -> Callable[[int, FrameType | None], None]:
+    def forward(number: int, frame: FrameType | None) -> None:
         os.kill(child, number)
 
-    return forward  # type: ignore[return-value]  # signal.signal's stub wants its own alias
+    return forward
 
 
 def _child(
@@ -104,7 +108,7 @@ def _child(
 ) -> NoReturn:
     status = 126
     try:
-        libc_call("ask for death with the parent", "prctl", _PR_SET_PDEATHSIG, signal.SIGKILL)
+        syscalls.die_with_parent()
         if os.getppid() != parent:
             os._exit(137)
         enter(netns, binds)
@@ -115,6 +119,3 @@ def _child(
     except BaseException as error:
         print(f"netctl: {error}", file=sys.stderr, flush=True)
     os._exit(status)
-
-
-__all__ = ["enter", "execute", "failure", "supervise"]

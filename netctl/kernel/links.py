@@ -1,0 +1,257 @@
+"""Links: bridges and veth pairs.
+
+A link and its mark come into being in one system call, so a kill leaves no unmarked link. The
+kernel goes on after a failed message of a batch; were the mark set by name, it would hit the
+foreign link whose name is taken. So a new link gets an index chosen here, high and free, and
+everything after it names that index.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+
+from netctl.errors import KernelError, NetctlError
+from netctl.kernel import namespaces, netlink
+from netctl.kernel.interface import Link
+from netctl.kernel.messages import encode, nested
+from netctl.kernel.netlink import Message, NetlinkSocket, Refusal, first_refusal
+from netctl.kernel.refusal import ABSENT, refused
+from netctl.kernel.sockets import Sockets, absent
+
+_IFINFO_BYTES = 16
+_CREATE = netlink.NLM_F_CREATE | netlink.NLM_F_EXCL
+_FIRST_INDEX = 1 << 24
+"""The kernel counts up from 1: far above that nobody else's links are."""
+_INDEX_TRIES = 32
+_ADDRESS, _MTU, _MASTER, _LINKINFO, _STATS64 = 1, 4, 10, 18, 23
+_INFO_KIND = 1
+_STATS = struct.Struct("=8Q")
+_COUNTERS = ("packets", "bytes", "errors", "dropped")
+
+
+class Links:
+    """Link operations by netlink."""
+
+    def __init__(self, sockets: Sockets) -> None:
+        self._sockets = sockets
+
+    def bridge_add(self, name: str, *, alias: str, mac: str, mtu: int) -> None:
+        """``ip link add NAME address MAC mtu MTU type bridge``; an empty MAC is the kernel's."""
+        attributes: list[tuple[str, object]] = [("IFLA_IFNAME", name)]
+        attributes += [("IFLA_ADDRESS", mac)] if mac else []
+        attributes += [("IFLA_MTU", mtu)] if mtu else []
+        attributes += [("IFLA_LINKINFO", nested(("IFLA_INFO_KIND", "bridge")))]
+        with self._sockets.at("") as sock:
+            _add(sock, f"add bridge {name}", attributes, [("IFLA_IFALIAS", alias)])
+
+    def veth_add(
+        self,
+        name: str,
+        *,
+        alias: str,
+        master: str,
+        isolated: bool,
+        hairpin: bool,
+        mtu: int,
+        netns: str,
+        peer: str,
+        peer_mac: str,
+    ) -> None:
+        """``ip link add NAME master BRIDGE type veth peer name PEER netns NS address MAC``."""
+        what = f"add veth {name} with its peer {peer} in {netns or 'the host'}"
+        with self._sockets.at("") as sock:
+            port = _port(sock, what, master) if master else 0
+            marks: list[tuple[str, object]] = [("IFLA_IFALIAS", alias)]
+            if port:
+                marks.append(("IFLA_LINKINFO", _bridge_port(isolated=isolated, hairpin=hairpin)))
+            index = self._add_pair(sock, what, name, port, mtu, netns, peer, peer_mac, marks)
+            try:
+                self._mark(netns, peer, alias)
+            except BaseException:
+                _remove(sock, index)
+                raise
+
+    @staticmethod
+    def _add_pair(
+        sock: NetlinkSocket,
+        what: str,
+        name: str,
+        master: int,
+        mtu: int,
+        netns: str,
+        peer: str,
+        peer_mac: str,
+        marks: list[tuple[str, object]],
+    ) -> int:
+        sizes: list[tuple[str, object]] = [("IFLA_MTU", mtu)] if mtu else []
+        port: list[tuple[str, object]] = [("IFLA_MASTER", master)] if master else []
+        far: list[tuple[str, object]] = [("IFLA_IFNAME", peer), *sizes]
+        far += [("IFLA_ADDRESS", peer_mac)] if peer_mac else []
+        near = [("IFLA_IFNAME", name), *sizes, *port]
+        if not netns:
+            return _add(sock, what, [*near, _veth(far)], marks)
+        with namespaces.opened(netns) as fd:
+            return _add(sock, what, [*near, _veth([*far, ("IFLA_NET_NS_FD", fd)])], marks)
+
+    def _mark(self, netns: str, name: str, alias: str) -> None:
+        # By name, for the pair could only be made because no other link in there had it.
+        body = (
+            netlink.link_header()
+            + netlink.named(name)
+            + netlink.attribute(netlink.IFLA_IFALIAS, alias.encode())
+        )
+        with self._sockets.at(netns) as sock:
+            refusal = first_refusal(sock.ask([Message(netlink.RTM_SETLINK, body)]))
+        _raise(f"mark interface {name} in {netns or 'the host'}", refusal)
+
+    def delete(self, netns: str, name: str, *, alias: str) -> None:
+        """``ip link delete NAME``, if it bears the alias."""
+        what = f"delete interface {name}" + (f" in {netns}" if netns else "")
+        try:
+            with self._sockets.at(netns) as sock:
+                found = sock.get(netlink.link_query(name=name))
+                if isinstance(found, Refusal):
+                    return _raise(what, found, tolerate=ABSENT)
+                index = _index_if_ours(found, what, alias)
+                return _raise(what, _remove(sock, index), tolerate=ABSENT)
+        except KernelError as error:
+            if not absent(error):
+                raise
+
+    def set_up(self, netns: str, name: str, *, up: bool) -> None:
+        """``ip link set NAME up|down``; that a link is gone is no error for ``down``."""
+        what = f"set interface {name} {'up' if up else 'down'}" + (f" in {netns}" if netns else "")
+        try:
+            with self._sockets.at(netns) as sock:
+                _raise(what, first_refusal(sock.ask([netlink.link_flags(name=name, up=up)])))
+        except KernelError as error:
+            if up or not absent(error):
+                raise
+
+    def everything(self, netns: str) -> list[Link]:
+        """``ip -s link``."""
+        with self._sockets.at(netns) as sock:
+            found = sock.dump(netlink.link_query(mask=0))
+        if isinstance(found, Refusal):
+            raise _error(f"list the interfaces of {netns or 'the host'}", found)
+        return [_link(body) for body in found]
+
+
+def index_of(sock: NetlinkSocket, name: str) -> int | Refusal:
+    """Return the index of an interface name."""
+    found = sock.get(netlink.link_query(name=name))
+    return found if isinstance(found, Refusal) else _index(found)
+
+
+def names_by_index(sock: NetlinkSocket) -> dict[int, str] | Refusal:
+    """Return the name of every link."""
+    found = sock.dump(netlink.link_query())
+    if isinstance(found, Refusal):
+        return found
+    names = ((_index(body), netlink.attributes(body, _IFINFO_BYTES)) for body in found)
+    return {index: netlink.text(each[netlink.IFLA_IFNAME]) for index, each in names}
+
+
+def _add(
+    sock: NetlinkSocket,
+    what: str,
+    attributes: list[tuple[str, object]],
+    marks: list[tuple[str, object]],
+) -> int:
+    """Make a link and set what cannot be set at birth; return its index."""
+    index = _free_index(sock, what)
+    fields = {"index": index}
+    answers = sock.ask(
+        [
+            Message(netlink.RTM_NEWLINK, encode("ifinfmsg", fields, attributes), _CREATE),
+            Message(netlink.RTM_NEWLINK, encode("ifinfmsg", fields, marks)),
+        ]
+    )
+    refusal = first_refusal(answers)
+    if refusal and not answers[0]:
+        _remove(sock, index)
+    _raise(what, refusal)
+    return index
+
+
+def _free_index(sock: NetlinkSocket, what: str) -> int:
+    for _ in range(_INDEX_TRIES):
+        index = _FIRST_INDEX + int.from_bytes(os.urandom(3), "little")
+        found = sock.get(netlink.link_query(index=index))
+        if isinstance(found, Refusal):
+            if found.errno != errno.ENODEV:
+                raise _error(what, found)
+            return index
+    raise KernelError(f"{what}: no free interface index found", errno=errno.ENOSPC)
+
+
+def _remove(sock: NetlinkSocket, index: int) -> Refusal | None:
+    body = netlink.link_header(index=index)
+    return first_refusal(sock.ask([Message(netlink.RTM_DELLINK, body)]))
+
+
+def _port(sock: NetlinkSocket, what: str, master: str) -> int:
+    found = index_of(sock, master)
+    if isinstance(found, Refusal):
+        raise _error(f"{what}: find bridge {master}", found)
+    return found
+
+
+def _veth(peer: list[tuple[str, object]]) -> tuple[str, object]:
+    data = nested(("VETH_INFO_PEER", nested(*peer)))
+    return "IFLA_LINKINFO", nested(("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", data))
+
+
+def _bridge_port(*, isolated: bool, hairpin: bool) -> dict[str, object]:
+    data = nested(("IFLA_BRPORT_MODE", int(hairpin)), ("IFLA_BRPORT_ISOLATED", int(isolated)))
+    return nested(("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", data))
+
+
+def _index(body: bytes) -> int:
+    return netlink.number(body[4:8])
+
+
+def _index_if_ours(body: bytes, what: str, alias: str) -> int:
+    found = netlink.text(netlink.attributes(body, _IFINFO_BYTES).get(netlink.IFLA_IFALIAS, b""))
+    if found != alias or not alias:
+        raise KernelError(
+            f"{what}: it is not netctl's (its alias is {found!r}, not {alias!r})",
+            hint="nothing foreign is removed; rename that interface, or remove it by hand",
+            errno=errno.EPERM,
+        )
+    return _index(body)
+
+
+def _link(body: bytes) -> Link:
+    found = netlink.attributes(body, _IFINFO_BYTES)
+    info = netlink.attributes(found.get(_LINKINFO, b""), 0)
+    return Link(
+        index=_index(body),
+        name=netlink.text(found[netlink.IFLA_IFNAME]),
+        type=netlink.text(info.get(_INFO_KIND, b"")),
+        mac=found.get(_ADDRESS, b"").hex(":"),
+        mtu=netlink.number(found.get(_MTU, b"")),
+        up=bool(body[8] & 1 if netlink.LITTLE else body[11] & 1),
+        alias=netlink.text(found.get(netlink.IFLA_IFALIAS, b"")),
+        master=netlink.number(found.get(_MASTER, b"")),
+        counters=_counters(found.get(_STATS64, b"")),
+    )
+
+
+def _counters(stats: bytes) -> dict[str, int]:
+    """Read struct rtnl_link_stats64, in which rx and tx alternate."""
+    if len(stats) < _STATS.size:
+        return {}
+    values = iter(_STATS.unpack_from(stats))
+    return {f"{way}_{name}": next(values) for name in _COUNTERS for way in ("rx", "tx")}
+
+
+def _raise(what: str, refusal: Refusal | None, *, tolerate: frozenset[int] = frozenset()) -> None:
+    if refusal and refusal.errno not in tolerate:
+        raise _error(what, refusal)
+
+
+def _error(what: str, refusal: Refusal) -> NetctlError:
+    return refused(what, refusal.errno, words=refusal.words)

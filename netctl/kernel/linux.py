@@ -1,0 +1,179 @@
+"""The running kernel behind ``netctl.kernel.interface.Kernel``.
+
+Nothing is imported or opened before the first use: reading a file or a setting needs neither
+ctypes nor netlink. One object serves one host's namespace; ``close`` gives everything back.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from netctl.kernel import files
+from netctl.kernel.interface import Address, Link, Route
+
+if TYPE_CHECKING:
+    from netctl.kernel.links import Links
+    from netctl.kernel.nftables import Nftables
+    from netctl.kernel.routes import Routes
+    from netctl.kernel.sockets import Sockets
+
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+
+class LinuxKernel:
+    """See :class:`netctl.kernel.interface.Kernel` for what each method promises."""
+
+    def __init__(self, *, boot_id: str | None = None) -> None:
+        """``boot_id`` takes the place of the kernel's own: so a reboot can be played."""
+        self._boot_id = boot_id
+
+    @cached_property
+    def _sockets(self) -> Sockets:
+        from netctl.kernel.sockets import Sockets
+
+        return Sockets()
+
+    @cached_property
+    def _links(self) -> Links:
+        from netctl.kernel.links import Links
+
+        return Links(self._sockets)
+
+    @cached_property
+    def _routes(self) -> Routes:
+        from netctl.kernel.routes import Routes
+
+        return Routes(self._sockets)
+
+    @cached_property
+    def _nftables(self) -> Nftables:
+        from netctl.kernel.nftables import Nftables
+
+        return Nftables()
+
+    def netns_create(self, path: str) -> None:
+        from netctl.kernel import namespaces
+
+        namespaces.create(path)
+
+    def netns_pin(self, source: str, path: str) -> None:
+        from netctl.kernel import namespaces
+
+        namespaces.pin(source, path)
+
+    def netns_delete(self, path: str) -> None:
+        from netctl.kernel import namespaces
+
+        if "_sockets" in vars(self):
+            # An open socket would keep the namespace alive.
+            self._sockets.forget(path)
+        namespaces.delete(path)
+
+    def netns_identity(self, path: str) -> tuple[int, int] | None:
+        from netctl.kernel import namespaces
+
+        return namespaces.identity(path)
+
+    def bridge_add(self, name: str, *, alias: str, mac: str, mtu: int) -> None:
+        self._links.bridge_add(name, alias=alias, mac=mac, mtu=mtu)
+
+    def veth_add(
+        self,
+        name: str,
+        *,
+        alias: str,
+        master: str,
+        isolated: bool,
+        hairpin: bool,
+        mtu: int,
+        netns: str,
+        peer: str,
+        peer_mac: str,
+    ) -> None:
+        self._links.veth_add(
+            name,
+            alias=alias,
+            master=master,
+            isolated=isolated,
+            hairpin=hairpin,
+            mtu=mtu,
+            netns=netns,
+            peer=peer,
+            peer_mac=peer_mac,
+        )
+
+    def link_delete(self, netns: str, name: str, *, alias: str) -> None:
+        self._links.delete(netns, name, alias=alias)
+
+    def link_set_up(self, netns: str, name: str, *, up: bool) -> None:
+        self._links.set_up(netns, name, up=up)
+
+    def links(self, netns: str) -> list[Link]:
+        return self._links.everything(netns)
+
+    def address_add(self, netns: str, link: str, address: str) -> None:
+        self._routes.address_add(netns, link, address)
+
+    def address_delete(self, netns: str, link: str, address: str) -> None:
+        self._routes.address_delete(netns, link, address)
+
+    def addresses(self, netns: str) -> list[Address]:
+        return self._routes.addresses(netns)
+
+    def route_replace(self, netns: str, route: Route) -> None:
+        self._routes.route_replace(netns, route)
+
+    def route_delete(self, netns: str, route: Route) -> None:
+        self._routes.route_delete(netns, route)
+
+    def routes(self, netns: str) -> list[Route]:
+        return self._routes.routes(netns)
+
+    def sysctl_get(self, netns: str, key: str) -> str | None:
+        from netctl.kernel import sysctl
+
+        return sysctl.get(netns, key)
+
+    def sysctl_set(self, netns: str, key: str, value: str) -> None:
+        from netctl.kernel import sysctl
+
+        sysctl.set(netns, key, value)
+
+    def nft(self, commands: str) -> None:
+        self._nftables.run(commands)
+
+    def nft_list(self, command: str) -> list[dict[str, Any]]:
+        return self._nftables.find(command)
+
+    def file_read(self, path: str) -> str | None:
+        return files.read(path)
+
+    def file_write(self, path: str, content: str) -> None:
+        files.write(path, content)
+
+    def file_delete(self, path: str) -> None:
+        files.delete(path)
+
+    def directory_create(self, path: str) -> None:
+        files.directory_create(path)
+
+    def directory_delete(self, path: str) -> None:
+        files.directory_delete(path)
+
+    def symlink(self, path: str, target: str) -> None:
+        files.symlink(path, target)
+
+    def symlink_delete(self, path: str, target: str) -> None:
+        files.symlink_delete(path, target)
+
+    def boot_id(self) -> str:
+        if self._boot_id is None:
+            self._boot_id = (files.read(_BOOT_ID) or "").strip()
+        return self._boot_id
+
+    def close(self) -> None:
+        if "_sockets" in vars(self):
+            self._sockets.close()
+        if "_nftables" in vars(self):
+            self._nftables.close()

@@ -1,0 +1,256 @@
+"""Network namespaces: make, pin and remove them, and step into one for a moment.
+
+Pins are compatible with ``ip netns``: a file in a shared mount with the namespace bound over it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fcntl import LOCK_EX, flock, ioctl
+
+from netctl.errors import InvalidInput, KernelError
+from netctl.kernel import syscalls
+from netctl.kernel.files import make_directories
+from netctl.kernel.refusal import refused
+
+OWN = "/proc/thread-self/ns/net"
+_NS_GET_NSTYPE = 0xB703
+"""linux/nsfs.h"""
+_MOUNTS_LIMIT = 64
+"""How many mounts on top of each other are taken away."""
+_SIGNALS = frozenset(
+    {
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGHUP,
+        signal.SIGQUIT,
+        signal.SIGALRM,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+        signal.SIGCHLD,
+    }
+)
+
+
+def create(path: str) -> None:
+    """Make a namespace with loopback up and pin it at ``path``.
+
+    The equivalent of ``ip netns add``. Raises ``KernelError`` (EEXIST) where ``path`` exists.
+    """
+    what = f"create namespace {path}"
+    with _pin(path, what), _signals_held(), _returning():
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+        _loopback_up()
+        syscalls.mount(OWN, path, syscalls.MS_BIND)
+
+
+def pin(source: str, path: str) -> None:
+    """Bind the namespace at ``source`` to the new ``path``: ``mount --bind SOURCE PATH``."""
+    what = f"pin namespace {source} at {path}"
+    try:
+        fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise _refused(what, error) from error
+    try:
+        if not _is_netns(fd):
+            raise InvalidInput(
+                f"{source} is not a network namespace",
+                hint="give a path such as /run/netns/NAME or /proc/PID/ns/net",
+            )
+        with _pin(path, what):
+            # Through the descriptor: what was looked at is what gets pinned.
+            syscalls.mount(f"/proc/self/fd/{fd}", path, syscalls.MS_BIND)
+    finally:
+        os.close(fd)
+
+
+def delete(path: str) -> None:
+    """Unmount a pin and remove its file; nothing else may stand at ``path``."""
+    what = f"delete namespace {path}"
+    try:
+        for _ in range(_MOUNTS_LIMIT):
+            if not _is_pin_or_leftover(path, what):
+                return
+            if not _unmounted(path):
+                os.unlink(path)
+                return
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _refused(what, error) from error
+    raise KernelError(f"{what}: more than {_MOUNTS_LIMIT} mounts are on it", errno=errno.EBUSY)
+
+
+def identity(path: str) -> tuple[int, int] | None:
+    """Return (device, inode) of the namespace at ``path``; None where there is no namespace."""
+    try:
+        found = os.stat(path or OWN)
+        if found.st_dev != os.stat(OWN).st_dev:
+            return None
+        fd = os.open(path or OWN, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
+        return None
+    except OSError as error:
+        raise _refused(f"look at namespace {path}", error) from error
+    try:
+        return (found.st_dev, found.st_ino) if _is_netns(fd) else None
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def opened(path: str) -> Iterator[int]:
+    """Open the namespace at ``path``; ``KernelError`` (ENOENT) where there is none."""
+    what = f"enter namespace {path}"
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise _refused(what, error) from error
+    try:
+        if not _is_netns(fd):
+            raise KernelError(
+                f"{what}: no namespace is mounted there",
+                hint="it is gone, as after a reboot",
+                errno=errno.ENOENT,
+            )
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def entered(path: str) -> Iterator[None]:
+    """Put the calling thread into a namespace for the length of the block (``""``: stay)."""
+    if not path:
+        yield
+        return
+    with opened(path) as fd, _signals_held(), _returning():
+        try:
+            syscalls.setns(fd, syscalls.CLONE_NEWNET)
+        except OSError as error:
+            raise _refused(f"enter namespace {path}", error) from error
+        yield
+
+
+@contextmanager
+def _returning() -> Iterator[None]:
+    home = os.open(OWN, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield
+    finally:
+        try:
+            syscalls.setns(home, syscalls.CLONE_NEWNET)
+        except OSError:
+            # Going on would make the next command change a sandbox in the place of the host.
+            os._exit(7)
+        os.close(home)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    # A handler that raises (Ctrl-C) must not run before the thread is home again.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _pin(path: str, what: str) -> Iterator[None]:
+    """Make the file that the block mounts over, and take it away again if the block fails."""
+    try:
+        _prepare_directory(os.path.dirname(path))
+        flags = os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        os.close(os.open(path, flags, 0o444))
+    except OSError as error:
+        raise _refused(what, error) from error
+    try:
+        yield
+    except BaseException as error:
+        delete(path)
+        if isinstance(error, OSError):
+            raise _refused(what, error) from error
+        raise
+
+
+def _prepare_directory(directory: str) -> None:
+    """Make the directory and, for one called ``netns``, a shared mount of it.
+
+    As ``ip netns add`` does (iproute2, ip/ipnetns.c): else a pin that is removed here would live
+    on in mount namespaces that were made meanwhile, and the namespace with it. ``ip`` takes the
+    same lock, so that two of us do not mount twice.
+    """
+    make_directories(directory)
+    if os.path.basename(directory) != "netns":
+        return
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        flock(fd, LOCK_EX)
+        _share(directory)
+    finally:
+        os.close(fd)
+
+
+def _share(directory: str) -> None:
+    shared = syscalls.MS_SHARED | syscalls.MS_REC
+    try:
+        syscalls.mount("", directory, shared)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # EINVAL: not a mount yet.
+        syscalls.mount(directory, directory, syscalls.MS_BIND | syscalls.MS_REC)
+        syscalls.mount("", directory, shared)
+
+
+def _is_pin_or_leftover(path: str, what: str) -> bool:
+    """Whether there is something to remove; ``KernelError`` if it is none of ours."""
+    found = os.lstat(path)
+    if found.st_dev == os.stat(OWN).st_dev:
+        return True
+    if stat.S_ISREG(found.st_mode) and found.st_size == 0:
+        return True
+    raise KernelError(
+        f"{what}: neither a namespace nor the empty file of one stands there",
+        hint="look at it, and remove it by hand",
+        errno=errno.EINVAL,
+    )
+
+
+def _unmounted(path: str) -> bool:
+    try:
+        syscalls.umount(path, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
+    except OSError as error:
+        if error.errno == errno.EINVAL or (
+            error.errno == errno.EPERM and os.lstat(path).st_dev != os.stat(OWN).st_dev
+        ):
+            # Not a mount point: the plain file is what is left. Without the capability the
+            # kernel says EPERM before it looks.
+            return False
+        raise
+    return True
+
+
+def _is_netns(fd: int) -> bool:
+    try:
+        return ioctl(fd, _NS_GET_NSTYPE) == syscalls.CLONE_NEWNET
+    except OSError:
+        return False
+
+
+def _loopback_up() -> None:
+    from netctl.kernel.netlink import NetlinkSocket, first_refusal, link_flags
+
+    with NetlinkSocket() as sock:
+        if refusal := first_refusal(sock.ask([link_flags(index=1, up=True)])):
+            raise OSError(refusal.errno, os.strerror(refusal.errno))
+
+
+def _refused(what: str, error: OSError) -> Exception:
+    return refused(what, error.errno or 0, capability="CAP_SYS_ADMIN")

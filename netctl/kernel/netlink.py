@@ -1,0 +1,253 @@
+"""Netlink transport: sockets, sequence numbers, ACKs and dumps (RFC 3549, linux/netlink.h).
+
+pyroute2's own socket layer is left out: it brings asyncio and costs 40 ms at start. Requests of a
+fixed form and all answers are packed and read here, so that reading needs no pyroute2 at all.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from netctl.errors import KernelError
+
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
+RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
+RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x4, 0x10, 0x300
+NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
+IFLA_IFNAME, IFLA_IFALIAS, IFLA_EXT_MASK = 3, 20, 29
+SKIP_STATS = 8
+"""RTEXT_FILTER_SKIP_STATS: counters are half of an answer, and slow to gather."""
+
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_F_CAPPED, _F_ACK_TLVS = 0x100, 0x200
+_SOL_NETLINK = 270
+_CAP_ACK, _EXT_ACK, _STRICT_CHECK = 10, 11, 12
+_TIMEOUT_SECONDS = 20
+_DUMP_TRIES = 10
+_READS = 1_000_000
+"""Bound of every reading loop, in datagrams."""
+_BUFFER = 128 * 1024
+_HEADER = struct.Struct("=IHHII")
+_ATTRIBUTE = struct.Struct("=HH")
+_IFINFO = struct.Struct("=BxHiII")
+_IFF_UP = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One request: its RTM type, its flags beside REQUEST, and what follows the header."""
+
+    type: int
+    body: bytes
+    flags: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The kernel's no, with its own words where it has some."""
+
+    errno: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    type: int
+    flags: int
+    sequence: int
+    body: bytes
+
+
+class NetlinkSocket:
+    """A rtnetlink socket of the namespace that the calling thread is in when it is made."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+        self._sequence = 0
+        limit = struct.pack("@ll", _TIMEOUT_SECONDS, 0)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        for option in (_CAP_ACK, _EXT_ACK, _STRICT_CHECK):
+            try:
+                self._socket.setsockopt(_SOL_NETLINK, option, 1)
+            except OSError:
+                continue  # An older kernel: fewer words, coarser filters.
+        self._socket.bind((0, 0))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def ask(self, messages: Sequence[Message]) -> list[Refusal | None]:
+        """Send all messages in one system call; return the kernel's answer to each, in order.
+
+        The kernel goes through all of them before the call returns: a process that is killed
+        leaves all done or none begun. It does not stop at one that fails.
+        """
+        first = self._send(messages, NLM_F_ACK)
+        answers: dict[int, Refusal | None] = {}
+        for part in self._parts(first, first + len(messages) - 1):
+            if part.type == _NLMSG_ERROR:
+                answers[part.sequence] = _verdict(part)
+            if len(answers) == len(messages):
+                break
+        return [answers[first + i] for i in range(len(messages))]
+
+    def get(self, message: Message) -> bytes | Refusal:
+        """Return the body of the one answer to a question about one object."""
+        sequence = self._send([message], 0)
+        for part in self._parts(sequence, sequence):
+            if part.type != _NLMSG_ERROR:
+                return part.body
+            if refusal := _verdict(part):
+                return refusal
+        raise AssertionError("unreachable: the reading loop raises at its end")
+
+    def dump(self, message: Message) -> list[bytes] | Refusal:
+        """Return the bodies of all objects; asked again when they changed while being read."""
+        for _ in range(_DUMP_TRIES):
+            bodies, again = self._dump_once(message)
+            if not again:
+                return bodies
+        return Refusal(errno.EAGAIN, "")
+
+    def _dump_once(self, message: Message) -> tuple[list[bytes] | Refusal, bool]:
+        sequence = self._send([message], NLM_F_DUMP)
+        bodies: list[bytes] = []
+        again = False
+        for part in self._parts(sequence, sequence):
+            again = again or bool(part.flags & NLM_F_DUMP_INTR)
+            if part.type in (_NLMSG_DONE, _NLMSG_ERROR):
+                return _verdict(part) or bodies, again
+            bodies.append(part.body)
+        raise AssertionError("unreachable: the reading loop raises at its end")
+
+    def _send(self, messages: Sequence[Message], flags: int) -> int:
+        first = self._sequence + 1
+        self._sequence += len(messages)
+        packed = (
+            _HEADER.pack(
+                _HEADER.size + len(m.body), m.type, m.flags | flags | NLM_F_REQUEST, first + i, 0
+            )
+            + m.body
+            + bytes(-len(m.body) % 4)
+            for i, m in enumerate(messages)
+        )
+        self._socket.sendto(b"".join(packed), (0, 0))
+        return first
+
+    def _parts(self, first: int, last: int) -> Iterator[_Part]:
+        """Yield what the kernel sends on these sequence numbers; ETIMEDOUT when it stays silent."""
+        for _ in range(_READS):
+            try:
+                data, _, flags, sender = self._socket.recvmsg(_BUFFER)
+            except BlockingIOError as error:
+                raise _silent() from error
+            if flags & socket.MSG_TRUNC:
+                raise KernelError("read from netlink: an answer is too long", errno=errno.EMSGSIZE)
+            if sender[0] != 0:
+                continue  # Not from the kernel: any process may write to a netlink socket.
+            yield from (part for part in _split(data) if first <= part.sequence <= last)
+        raise _silent()
+
+
+def _silent() -> KernelError:
+    return KernelError(
+        f"read from netlink: no answer within {_TIMEOUT_SECONDS} s",
+        hint="the kernel is busy; try again",
+        errno=errno.ETIMEDOUT,
+    )
+
+
+def _split(data: bytes) -> Iterator[_Part]:
+    offset = 0
+    while offset + _HEADER.size <= len(data):
+        length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
+        if length < _HEADER.size:
+            return
+        yield _Part(kind, flags, sequence, data[offset + _HEADER.size : offset + length])
+        offset += length + 3 & ~3
+
+
+def _verdict(part: _Part) -> Refusal | None:
+    number = int.from_bytes(part.body[:4], "little" if LITTLE else "big", signed=True)
+    if number >= 0:
+        return None
+    words = ""
+    if part.flags & _F_ACK_TLVS:
+        echo = 4 + (_HEADER.size if part.type == _NLMSG_ERROR else 0)
+        if part.type == _NLMSG_ERROR and not part.flags & _F_CAPPED:
+            echo = 4 + (int.from_bytes(part.body[4:8], "little" if LITTLE else "big") + 3 & ~3)
+        words = text(attributes(part.body, echo).get(1, b""))
+    return Refusal(-number, words)
+
+
+LITTLE = struct.pack("=H", 1) == b"\x01\x00"
+
+
+def attributes(data: bytes, offset: int) -> dict[int, bytes]:
+    """Return the attributes that follow a fixed part of ``offset`` bytes, by type."""
+    found: dict[int, bytes] = {}
+    end = len(data)
+    while offset + 4 <= end:
+        length, kind = _ATTRIBUTE.unpack_from(data, offset)
+        if length < 4:
+            break
+        found[kind & 0x3FFF] = data[offset + 4 : offset + length]
+        offset += length + 3 & ~3
+    return found
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    """Return one attribute, padded to four bytes."""
+    return _ATTRIBUTE.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def text(value: bytes) -> str:
+    """Return a NUL-terminated string attribute; interface names need not be UTF-8."""
+    return value.rstrip(b"\0").decode(errors="surrogateescape")
+
+
+def number(value: bytes) -> int:
+    """Return an unsigned integer attribute of this machine's byte order; 0 where it is absent."""
+    return int.from_bytes(value, "little" if LITTLE else "big")
+
+
+def named(name: str) -> bytes:
+    """Return the attribute by which a link is found."""
+    return attribute(IFLA_IFNAME, os.fsencode(name) + b"\0")
+
+
+def link_header(*, index: int = 0, flags: int = 0, change: int = 0) -> bytes:
+    """Return struct ifinfomsg of family AF_UNSPEC."""
+    return _IFINFO.pack(0, 0, index, flags, change)
+
+
+def link_flags(*, index: int = 0, name: str = "", up: bool) -> Message:
+    """Return the request that sets a link up or down: ``ip link set NAME up``."""
+    header = link_header(index=index, flags=_IFF_UP if up else 0, change=_IFF_UP)
+    return Message(RTM_NEWLINK, header + (named(name) if name else b""))
+
+
+def link_query(*, index: int = 0, name: str = "", mask: int = SKIP_STATS) -> Message:
+    """Return the question about one link, or with neither index nor name about all."""
+    extended = attribute(IFLA_EXT_MASK, struct.pack("=I", mask))
+    return Message(
+        RTM_GETLINK, link_header(index=index) + (named(name) if name else b"") + extended
+    )
+
+
+def first_refusal(answers: Iterable[Refusal | None]) -> Refusal | None:
+    """Return the first no among the answers; a later one is often only its consequence."""
+    return next((answer for answer in answers if answer), None)

@@ -1,0 +1,213 @@
+"""Addresses and routes."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Iterator
+from typing import TypeVar
+
+from netctl.errors import KernelError
+from netctl.kernel import netlink
+from netctl.kernel.interface import Address, Route
+from netctl.kernel.links import index_of, names_by_index
+from netctl.kernel.messages import encode
+from netctl.kernel.netlink import Message, NetlinkSocket, Refusal, first_refusal
+from netctl.kernel.refusal import refused
+from netctl.kernel.sockets import Sockets, absent
+
+_T = TypeVar("_T")
+_IFADDR = struct.Struct("=BBBBI")
+_RTMSG = struct.Struct("=8BI")
+_ROUTE_BYTES = 12
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 4, 5, 6
+_RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 9, 15, 18
+_NODAD = 0x02
+_TABLE_MAIN, _STATIC, _UNICAST = 254, 4, 1
+_SCOPE_UNIVERSE, _SCOPE_LINK = 0, 253
+_IPV6_METRIC = 1024
+"""What the kernel gives an IPv6 route that brings no metric (IP6_RT_PRIO_USER)."""
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+_NO_FAMILY = (errno.EOPNOTSUPP, errno.EAFNOSUPPORT)
+
+
+class Routes:
+    """Address and route operations by netlink."""
+
+    def __init__(self, sockets: Sockets) -> None:
+        self._sockets = sockets
+
+    def address_add(self, netns: str, link: str, address: str) -> None:
+        """``ip address add ADDRESS dev LINK nodad``."""
+        what = f"add address {address} to {_at(link, netns)}"
+        flags = netlink.NLM_F_CREATE | netlink.NLM_F_EXCL
+        self._address(netns, link, address, what, netlink.RTM_NEWADDR, flags)
+
+    def address_delete(self, netns: str, link: str, address: str) -> None:
+        """``ip address delete ADDRESS dev LINK``."""
+        what = f"delete address {address} from {_at(link, netns)}"
+        try:
+            self._address(netns, link, address, what, netlink.RTM_DELADDR, 0)
+        except KernelError as error:
+            if not absent(error):
+                raise
+
+    def _address(
+        self, netns: str, link: str, address: str, what: str, kind: int, flags: int
+    ) -> None:
+        with self._sockets.at(netns) as sock:
+            index = _link_index(sock, link, what)
+            _raise(what, sock, Message(kind, _address_body(index, address), flags))
+
+    def addresses(self, netns: str) -> list[Address]:
+        """``ip address``."""
+        what = f"list the addresses of {netns or 'the host'}"
+        with self._sockets.at(netns) as sock:
+            names = _known(what, names_by_index(sock))
+            header = _IFADDR.pack(0, 0, 0, 0, 0)
+            found = _known(what, sock.dump(Message(netlink.RTM_GETADDR, header)))
+        return [address for body in found if (address := _address_of(body, names))]
+
+    def route_replace(self, netns: str, route: Route) -> None:
+        """``ip route replace DESTINATION via GATEWAY dev LINK metric METRIC``."""
+        what = f"set {_text(route, netns)}"
+        flags = netlink.NLM_F_CREATE | netlink.NLM_F_REPLACE
+        with self._sockets.at(netns) as sock:
+            body = _route_body(_link_index(sock, route.link, what), route)
+            _raise(what, sock, Message(netlink.RTM_NEWROUTE, body, flags))
+
+    def route_delete(self, netns: str, route: Route) -> None:
+        """``ip route delete DESTINATION via GATEWAY dev LINK metric METRIC``."""
+        what = f"delete {_text(route, netns)}"
+        try:
+            # To the kernel an IPv4 metric of 0 means any: it would take somebody else's.
+            vague = not route.metric and _family(route.destination) == socket.AF_INET
+            if vague and route not in self.routes(netns):
+                return
+            with self._sockets.at(netns) as sock:
+                body = _route_body(_link_index(sock, route.link, what), route)
+                _raise(what, sock, Message(netlink.RTM_DELROUTE, body))
+        except KernelError as error:
+            if not absent(error):
+                raise
+
+    def routes(self, netns: str) -> list[Route]:
+        """``ip route`` and ``ip -6 route``, unicast ones."""
+        what = f"list the routes of {netns or 'the host'}"
+        with self._sockets.at(netns) as sock:
+            names = _known(what, names_by_index(sock))
+            bodies = [body for family in _FAMILIES for body in _dump(sock, what, family)]
+        return [route for body in bodies for route in _routes_of(body, names)]
+
+
+def _dump(sock: NetlinkSocket, what: str, family: int) -> list[bytes]:
+    header = _RTMSG.pack(family, 0, 0, 0, _TABLE_MAIN, 0, 0, 0, 0)
+    found = sock.dump(Message(netlink.RTM_GETROUTE, header))
+    if isinstance(found, Refusal) and found.errno in (*_NO_FAMILY, errno.ENOENT):
+        return []  # A kernel without this family, or (ENOENT, since 4.20) an empty table.
+    return [body for body in _known(what, found) if body[0] == family]
+
+
+def _address_body(index: int, address: str) -> bytes:
+    ip, _, prefix = address.partition("/")
+    family = _family(ip)
+    fields = {"family": family, "prefixlen": int(prefix), "index": index}
+    if family == socket.AF_INET6:
+        fields["flags"] = _NODAD
+    return encode("ifaddrmsg", fields, [("IFA_LOCAL", ip), ("IFA_ADDRESS", ip)])
+
+
+def _route_body(index: int, route: Route) -> bytes:
+    destination, _, length = route.destination.partition("/")
+    family = _family(destination)
+    metric = route.metric or (_IPV6_METRIC if family == socket.AF_INET6 else 0)
+    attributes: list[tuple[str, object]] = [("RTA_OIF", index)]
+    attributes += [("RTA_DST", destination)] if int(length) else []
+    attributes += [("RTA_GATEWAY", route.gateway)] if route.gateway else []
+    attributes += [("RTA_PRIORITY", metric)] if metric else []
+    fields = {
+        "family": family,
+        "dst_len": int(length),
+        "table": _TABLE_MAIN,
+        "proto": _STATIC,
+        "scope": _SCOPE_UNIVERSE if route.gateway else _SCOPE_LINK,
+        "type": _UNICAST,
+    }
+    return encode("rtmsg", fields, attributes)
+
+
+def _address_of(body: bytes, names: dict[int, str]) -> Address | None:
+    family, prefix, _, _, index = _IFADDR.unpack_from(body)
+    if family not in _FAMILIES or index not in names:
+        return None
+    found = netlink.attributes(body, _IFADDR.size)
+    # Of a point-to-point link IFA_ADDRESS is the other side's.
+    raw = found.get(_IFA_LOCAL) or found[_IFA_ADDRESS]
+    return Address(link=names[index], address=f"{socket.inet_ntop(family, raw)}/{prefix}")
+
+
+def _routes_of(body: bytes, names: dict[int, str]) -> Iterator[Route]:
+    family, length, _, _, table, _, _, kind, _ = _RTMSG.unpack_from(body)
+    found = netlink.attributes(body, _ROUTE_BYTES)
+    if kind != _UNICAST or (netlink.number(found.get(_RTA_TABLE, b"")) or table) != _TABLE_MAIN:
+        return
+    raw = found.get(_RTA_DST, bytes(4 if family == socket.AF_INET else 16))
+    for index, hop in _hops(found):
+        yield Route(
+            destination=f"{socket.inet_ntop(family, raw)}/{length}",
+            gateway=_gateway(family, hop),
+            link=names.get(index, ""),
+            metric=netlink.number(found.get(_RTA_PRIORITY, b"")),
+        )
+
+
+def _hops(found: dict[int, bytes]) -> Iterator[tuple[int, dict[int, bytes]]]:
+    """Yield interface index and attributes of each next hop (struct rtnexthop)."""
+    several = found.get(_RTA_MULTIPATH)
+    if several is None:
+        yield netlink.number(found.get(_RTA_OIF, b"")), found
+        return
+    offset = 0
+    while offset + 8 <= len(several):
+        length, _, _, index = struct.unpack_from("=HBBi", several, offset)
+        if length < 8:
+            return
+        yield index, netlink.attributes(several[offset : offset + length], 8)
+        offset += length + 3 & ~3
+
+
+def _gateway(family: int, hop: dict[int, bytes]) -> str:
+    if via := hop.get(_RTA_VIA):
+        return socket.inet_ntop(struct.unpack_from("=H", via)[0], via[2:])
+    gateway = hop.get(_RTA_GATEWAY)
+    return socket.inet_ntop(family, gateway) if gateway else ""
+
+
+def _family(address: str) -> int:
+    return int(socket.AF_INET6 if ":" in address else socket.AF_INET)
+
+
+def _link_index(sock: NetlinkSocket, link: str, what: str) -> int:
+    return _known(f"{what}: find interface {link}", index_of(sock, link))
+
+
+def _known(what: str, answer: _T | Refusal) -> _T:
+    if isinstance(answer, Refusal):
+        raise refused(what, answer.errno, words=answer.words)
+    return answer
+
+
+def _raise(what: str, sock: NetlinkSocket, message: Message) -> None:
+    if refusal := first_refusal(sock.ask([message])):
+        raise refused(what, refusal.errno, words=refusal.words)
+
+
+def _at(link: str, netns: str) -> str:
+    return f"{link} in {netns}" if netns else link
+
+
+def _text(route: Route, netns: str) -> str:
+    via = f" via {route.gateway}" if route.gateway else ""
+    return f"route {route.destination}{via} dev {_at(route.link, netns)}"

@@ -1,0 +1,75 @@
+"""One netlink socket per namespace, kept until the namespace goes."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from netctl.errors import KernelError
+from netctl.kernel import namespaces
+from netctl.kernel.netlink import NetlinkSocket
+from netctl.kernel.refusal import ABSENT, refused
+
+_KEPT = 16
+"""An open socket keeps its namespace alive and counts against ``ulimit -n``."""
+
+_Identity = tuple[int, int]
+
+
+class Sockets:
+    """Netlink sockets by namespace path. Threads take turns."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._open: OrderedDict[str, tuple[_Identity, NetlinkSocket]] = OrderedDict()
+        self._pid = os.getpid()
+
+    @contextmanager
+    def at(self, netns: str) -> Iterator[NetlinkSocket]:
+        """Lend the socket of a namespace; ``KernelError`` (ENOENT) where that is gone."""
+        with self._lock:
+            if self._pid != os.getpid():
+                # After a fork both processes would read each other's answers.
+                self.close()
+                self._pid = os.getpid()
+            yield self._take(netns)
+
+    def forget(self, netns: str) -> None:
+        with self._lock:
+            if entry := self._open.pop(netns, None):
+                entry[1].close()
+
+    def close(self) -> None:
+        with self._lock:
+            for netns in list(self._open):
+                self.forget(netns)
+
+    def _take(self, netns: str) -> NetlinkSocket:
+        identity = namespaces.identity(netns)
+        entry = self._open.get(netns)
+        if entry is None or entry[0] != identity:
+            # Another namespace may have come to stand at the path.
+            self.forget(netns)
+            entry = (identity or (0, 0), _connect(netns))
+            self._open[netns] = entry
+        self._open.move_to_end(netns)
+        if len(self._open) > _KEPT:
+            self.forget(next(iter(self._open)))
+        return entry[1]
+
+
+def _connect(netns: str) -> NetlinkSocket:
+    with namespaces.entered(netns):
+        try:
+            return NetlinkSocket()
+        except OSError as error:
+            what = f"open netlink in {netns or 'the host'}"
+            raise refused(what, error.errno or 0) from error
+
+
+def absent(error: KernelError) -> bool:
+    """Whether what was to be removed, or its namespace, is not there."""
+    return error.errno in ABSENT

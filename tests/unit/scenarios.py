@@ -1,0 +1,83 @@
+"""Every operation that changes the kernel, each with what has to be there before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from netctl.controller import Controller
+
+Action = Callable[[Controller], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    name: str
+    prepare: Action
+    act: Action
+
+
+def _nothing(controller: Controller) -> None:
+    pass
+
+
+def _network(controller: Controller) -> None:
+    controller.networks.create("web", ipv6=True)
+
+
+def _endpoint(controller: Controller) -> None:
+    _network(controller)
+    controller.endpoints.create("web", "web1")
+    controller.sandboxes.create("c1", hostname="c1")
+
+
+def _joined(controller: Controller) -> None:
+    _endpoint(controller)
+    controller.endpoints.join("web1", "c1")
+
+
+def _two_networks(controller: Controller) -> None:
+    _joined(controller)
+    controller.networks.create("db")
+    controller.endpoints.create("db", "db1")
+
+
+def _two_joined(controller: Controller) -> None:
+    _two_networks(controller)
+    controller.endpoints.join("db1", "c1", priority=1)
+
+
+def _connected(controller: Controller) -> None:
+    _endpoint(controller)
+    controller.endpoints.connect("web", "c1")
+
+
+SCENARIOS = (
+    Scenario("network create", _nothing, lambda c: c.networks.create("web")),
+    Scenario("network create ipv6", _nothing, _network),
+    Scenario(
+        "network create internal", _nothing, lambda c: c.networks.create("web", internal=True)
+    ),
+    Scenario("second network create", _network, lambda c: c.networks.create("db")),
+    Scenario("network rm", _network, lambda c: c.networks.remove("web")),
+    Scenario("network rm of two", _two_networks, lambda c: c.networks.remove("db", force=True)),
+    Scenario("network prune", _network, lambda c: c.networks.prune()),
+    Scenario("sandbox create", _nothing, lambda c: c.sandboxes.create("c1")),
+    Scenario("sandbox rm", _endpoint, lambda c: c.sandboxes.remove("c1")),
+    Scenario("sandbox rm force", _two_joined, lambda c: c.sandboxes.remove("c1", force=True)),
+    Scenario("sandbox rename", _joined, lambda c: c.sandboxes.rename("c1", "c2")),
+    Scenario("sandbox refresh", _two_joined, lambda c: c.sandboxes.refresh("c1")),
+    Scenario("endpoint create", _network, lambda c: c.endpoints.create("web", "web1")),
+    Scenario(
+        "endpoint create default", _nothing, lambda c: c.endpoints.create("bridge", "web1")
+    ),
+    Scenario("endpoint join", _endpoint, lambda c: c.endpoints.join("web1", "c1")),
+    Scenario(
+        "join that takes the gateway", _two_networks, lambda c: c.endpoints.join("db1", "c1", priority=1)
+    ),
+    Scenario("endpoint leave", _joined, lambda c: c.endpoints.leave("web1")),
+    Scenario("leave that gives the gateway", _two_joined, lambda c: c.endpoints.leave("db1")),
+    Scenario("endpoint rm force", _joined, lambda c: c.endpoints.remove("web1", force=True)),
+    Scenario("network connect", _endpoint, lambda c: c.endpoints.connect("web", "c1")),
+    Scenario("network disconnect", _connected, lambda c: c.endpoints.disconnect("web", "c1")),
+)
