@@ -105,8 +105,10 @@ class BridgeDriver:
             peer_mac=attachment.mac,
         )
         steps: list[Step] = [pair, *_ipv6_switch(network, netns, ifname, endpoint.ipv6)]
-        steps += (AddressAdd(netns=netns, link=ifname, address=a) for a in endpoint.addresses)
+        # Up before the addresses: a link that goes down loses its IPv6 addresses, so the other
+        # order could not be taken back step by step.
         steps += (LinkUp(netns="", name=pair.name), LinkUp(netns=netns, name=ifname))
+        steps += (AddressAdd(netns=netns, link=ifname, address=a) for a in endpoint.addresses)
         return tuple(steps)
 
     def ifname_prefix(self, network: Network) -> str:
@@ -130,10 +132,10 @@ def _bridge_steps(network: Network) -> Iterable[Step]:
             # A router's advertisement from inside a network must not change the host's routes.
             yield Sysctl(netns="", key=f"net/ipv6/conf/{bridge}/accept_ra", value="0")
         yield from _ipv6_switch(network, "", bridge, network.pool(6))
-    for item in facts["addresses"].split():
-        yield AddressAdd(netns="", link=bridge, address=item)
     if facts["up"] == "true":
         yield LinkUp(netns="", name=bridge)
+    for item in facts["addresses"].split():
+        yield AddressAdd(netns="", link=bridge, address=item)
 
 
 def _ipv6_switch(

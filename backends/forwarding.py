@@ -50,10 +50,13 @@ def _acquire(network: Network, site: Site) -> Forwarding:
             f"forwarding is off ({dotted} = 0) and the configuration says ip_forward: off",
             hint=f"check the host's firewall, then: sysctl -w {dotted}=1; or use --internal",
         )
+    if site.ip_forward == "no-drop":
+        # Everybody may use it from now on, so it is not ours to turn off again.
+        return Forwarding(plan=_steps(keys), without=site.host, with_it=site.host)
     changed = replace(
         site.host,
         forwarding={**site.host.forwarding, **dict.fromkeys(keys, "0")},
-        uplinks=_uplinks(site) if site.ip_forward == "auto" else (),
+        uplinks=_uplinks(network, site),
     )
     return Forwarding(plan=_steps(keys), without=site.host, with_it=changed)
 
@@ -81,8 +84,8 @@ def _wanted(network: Network) -> list[str]:
     return [SYSCTLS[version] for version in (4, 6) if network.pool(version)]
 
 
-def _uplinks(site: Site) -> tuple[str, ...]:
-    bridges = {other.facts.get("bridge") for other in site.others}
+def _uplinks(network: Network, site: Site) -> tuple[str, ...]:
+    bridges = {item.facts.get("bridge") for item in (network, *site.others)}
     return site.host.uplinks or tuple(
         link.name
         for link in site.kernel.links("")

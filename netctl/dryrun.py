@@ -20,37 +20,49 @@ class DryReader:
 
     def __init__(self, store: Reader) -> None:
         self._store = store
-        self._documents: dict[str, Document] = {}
+        self._documents: dict[tuple[str, str], Document | None] = {}
 
-    def put(self, documents: tuple[Document, ...]) -> None:
-        self._documents.update((document.id, document) for document in documents)
+    def put(self, documents: tuple[Document, ...], gone: tuple[Document, ...]) -> None:
+        self._documents.update(((document.kind, document.id), document) for document in documents)
+        self._documents.update(((document.kind, document.id), None) for document in gone)
 
     def get(self, kind: type[_T], object_id: str, parent: str = "") -> _T | None:
-        document = self._documents.get(object_id)
-        return document if isinstance(document, kind) else self._store.get(kind, object_id, parent)
+        if (kind.kind, object_id) not in self._documents:
+            return self._store.get(kind, object_id, parent)
+        document = self._documents[kind.kind, object_id]
+        return document if isinstance(document, kind) else None
 
     def all(self, kind: type[_T], parent: str = "") -> list[_T]:
-        return [*self._mine(kind, parent), *self._store.all(kind, parent)]
+        stored = self._store.all(kind, parent)
+        return [*self._mine(kind, parent), *self._untouched(stored)]
 
     def by_prefix(self, kind: type[_T], prefix: str, parent: str = "") -> list[_T]:
         mine = [document for document in self._mine(kind, parent) if document.id.startswith(prefix)]
-        return [*mine, *self._store.by_prefix(kind, prefix, parent)]
+        return [*mine, *self._untouched(self._store.by_prefix(kind, prefix, parent))]
 
     def owner(self, claim: str) -> str | None:
-        mine = (d.id for d in self._documents.values() if claim in d.claims())
-        return next(mine, None) or self._store.owner(claim)
+        mine = (d.id for d in self._documents.values() if d and claim in d.claims())
+        return next(mine, None) or self._still(self._store.owner(claim))
 
     def owners(self, name: str, prefix: str) -> dict[str, str]:
+        stored = self._store.owners(name, prefix)
         mine = {
             claim: document.id
-            for document in self._documents.values()
+            for document in filter(None, self._documents.values())
             for claim in document.claims()
             if claim.startswith(f"{prefix}/") and claim.rpartition("/")[2] == name
         }
-        return {**self._store.owners(name, prefix), **mine}
+        return {claim: holder for claim, holder in stored.items() if self._still(holder)} | mine
 
     def is_empty(self, kind: type[_T], parent: str = "") -> bool:
-        return not self._mine(kind, parent) and self._store.is_empty(kind, parent)
+        return not self.all(kind, parent)
+
+    def _still(self, holder: str | None) -> str | None:
+        gone = {object_id for (_, object_id), document in self._documents.items() if not document}
+        return None if holder in gone else holder
+
+    def _untouched(self, stored: list[_T]) -> list[_T]:
+        return [document for document in stored if (document.kind, document.id) not in self._documents]
 
     def _mine(self, kind: type[_T], parent: str) -> list[_T]:
         documents = (d for d in self._documents.values() if isinstance(d, kind))
@@ -98,4 +110,4 @@ class DryOperation:
             self._kernel.pretend(step)
             if self._observe:
                 self._observe(step)
-        self.reader.put(put)
+        self.reader.put(put, delete)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from netctl.models import Cursor, Document, Endpoint, Network, Sandbox, address_
 from netctl.names import mac_of, new_id, short
 from netctl.networks import NetworkHandle, now
 from netctl.operation import Operation
+from netctl.plan import Plan, Step
 from netctl.store import Reader
 
 if TYPE_CHECKING:
@@ -67,6 +68,15 @@ class EndpointHandle:
     def remove(self, *, force: bool = False) -> None:
         """Remove the endpoint: see ``Endpoints.remove``."""
         self.controller.endpoints.remove(self.id, force=force)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaving:
+    """How endpoints come out of their sandboxes, and the documents afterwards."""
+
+    plan: Plan
+    kept: tuple[Endpoint, ...]
+    sandboxes: tuple[Sandbox, ...]
 
 
 class Endpoints:
@@ -127,7 +137,9 @@ class Endpoints:
             endpoint = references.endpoint(op.reader, reference)
             expected = references.sandbox(op.reader, sandbox) if sandbox else None
             _check_joined(endpoint, expected)
-            return self._handle(self._leave(op, endpoint, delete=False))
+            change = self.leaving(op, [endpoint])
+            op.commit(change.plan, put=(*change.kept, *change.sandboxes), forward=True)
+            return self._handle(change.kept[0])
 
     def remove(self, reference: str, *, force: bool = False) -> None:
         """Remove an endpoint; with ``force`` it leaves its sandbox first."""
@@ -139,7 +151,8 @@ class Endpoints:
                     f"endpoint {endpoint.name} is in sandbox {holder.name if holder else '?'}",
                     hint=f"netctl endpoint leave {reference}, or use --force",
                 )
-            self.discard(op, endpoint)
+            change = self.leaving(op, [endpoint])
+            op.commit(change.plan, put=change.sandboxes, delete=(endpoint,), forward=True)
 
     def connect(
         self,
@@ -176,16 +189,29 @@ class Endpoints:
                     f"sandbox {holder.name} has no endpoint of network {parent.name}",
                     hint=f"netctl sandbox inspect {holder.name} shows its endpoints",
                 )
-            for ref in refs:
-                if endpoint := op.reader.get(Endpoint, ref.endpoint_id, ref.network_id):
-                    self._leave(op, endpoint, delete=endpoint.transient)
+            found = [op.reader.get(Endpoint, ref.endpoint_id, ref.network_id) for ref in refs]
+            there = [endpoint for endpoint in found if endpoint]
+            change = self.leaving(op, there)
+            kept = tuple(endpoint for endpoint in change.kept if not endpoint.transient)
+            gone = tuple(endpoint for endpoint in there if endpoint.transient)
+            op.commit(change.plan, put=(*kept, *change.sandboxes), delete=gone, forward=True)
 
-    def discard(self, op: Operation, endpoint: Endpoint) -> None:
-        """Remove an endpoint, out of its sandbox first where it is in one."""
-        if endpoint.attachment:
-            self._leave(op, endpoint, delete=True)
-        else:
-            op.commit((), delete=(endpoint,))
+    def leaving(self, op: Operation, endpoints: Sequence[Endpoint]) -> Leaving:
+        """Return how endpoints come out of the sandboxes they are in, whichever those are."""
+        plans: list[Step] = []
+        sandboxes: list[Sandbox] = []
+        kept = {endpoint.id: endpoint for endpoint in endpoints}
+        joined = [e.attachment.sandbox_id for e in endpoints if e.attachment]
+        for sandbox_id in dict.fromkeys(joined):
+            sandbox = references.found(
+                "sandbox", short(sandbox_id), op.reader.get(Sandbox, sandbox_id)
+            )
+            here = [e for e in endpoints if e.attachment and e.attachment.sandbox_id == sandbox_id]
+            change = joining.leave(self._room(op, sandbox), here)
+            plans += change.plan
+            sandboxes.append(change.sandbox)
+            kept.update((endpoint.id, endpoint) for endpoint in change.endpoints)
+        return Leaving(plan=tuple(plans), kept=tuple(kept.values()), sandboxes=tuple(sandboxes))
 
     def _handle(self, doc: Endpoint) -> EndpointHandle:
         return EndpointHandle(self._controller, doc)
@@ -239,18 +265,6 @@ class Endpoints:
         )
         return endpoint, cursor
 
-    def _leave(self, op: Operation, endpoint: Endpoint, *, delete: bool) -> Endpoint:
-        assert endpoint.attachment  # callers have checked
-        sandbox = op.reader.get(Sandbox, endpoint.attachment.sandbox_id)
-        network = op.reader.get(Network, endpoint.network_id)
-        if sandbox is None or network is None:
-            raise NotFound(f"the sandbox or network of endpoint {endpoint.name} is not in the store")
-        change = joining.leave(self._room(op, sandbox), endpoint)
-        kept: tuple[Document, ...] = () if delete else (change.endpoint,)
-        gone = (endpoint,) if delete else ()
-        op.commit(change.plan, put=(*kept, change.sandbox), delete=gone, forward=True)
-        return change.endpoint
-
 
 def _definition(
     name: str,
@@ -281,8 +295,8 @@ def _join(
     extra: tuple[Document, ...] = (),
 ) -> Endpoint:
     change = joining.join(room, network, endpoint, priority)
-    op.commit(change.plan, put=(change.endpoint, change.sandbox, *extra))
-    return change.endpoint
+    op.commit(change.plan, put=(*change.endpoints, change.sandbox, *extra))
+    return change.endpoints[0]
 
 
 def _check_joined(endpoint: Endpoint, expected: Sandbox | None) -> None:

@@ -21,7 +21,7 @@ class Change:
     """A plan with the documents as they are afterwards."""
 
     plan: Plan
-    endpoint: Endpoint
+    endpoints: tuple[Endpoint, ...]
     sandbox: Sandbox
 
 
@@ -88,23 +88,25 @@ def join(room: Room, network: Network, endpoint: Endpoint, priority: int) -> Cha
         *announce(room.members, after, room.families),
         *plan_hosts(room.sandbox, room.members, sandbox, after, room.state_dir, room.kernel),
     )
-    return Change(plan=plan, endpoint=new.endpoint, sandbox=sandbox)
+    return Change(plan=plan, endpoints=(new.endpoint,), sandbox=sandbox)
 
 
-def leave(room: Room, endpoint: Endpoint) -> Change:
-    """Return how an endpoint goes; where the namespace is gone already, what is left of it."""
-    gone = next(m for m in room.members if m.endpoint.id == endpoint.id)
-    after = tuple(m for m in room.members if m is not gone)
-    kept = tuple(ref for ref in room.sandbox.endpoints if ref.endpoint_id != endpoint.id)
+def leave(room: Room, endpoints: Sequence[Endpoint]) -> Change:
+    """Return how endpoints go; where the namespace is gone already, what is left of them."""
+    leaving = {endpoint.id for endpoint in endpoints}
+    gone = tuple(m for m in room.members if m.endpoint.id in leaving)
+    after = tuple(m for m in room.members if m.endpoint.id not in leaving)
+    kept = tuple(ref for ref in room.sandbox.endpoints if ref.endpoint_id not in leaving)
     sandbox = replace(room.sandbox, endpoints=kept)
     routes_away, routes_new = _routes(room, after)
     plan = (
         *routes_away,
-        *inverse(wiring(gone)),
+        *(step for item in reversed(gone) for step in inverse(wiring(item))),
         *routes_new,
         *plan_hosts(room.sandbox, room.members, sandbox, after, room.state_dir, room.kernel),
     )
-    return Change(plan=plan, endpoint=replace(endpoint, attachment=None), sandbox=sandbox)
+    alone = tuple(replace(endpoint, attachment=None) for endpoint in endpoints)
+    return Change(plan=plan, endpoints=alone, sandbox=sandbox)
 
 
 def wiring(item: Member) -> Plan:

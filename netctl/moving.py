@@ -10,7 +10,7 @@ from netctl.gateway import DEFAULT, Member
 from netctl.kernel import Kernel
 from netctl.models import Document, Sandbox, SandboxKind
 from netctl.plan import Plan, Step, Undo, inverse
-from netctl.steps import FileWrite, NetnsCreate, NetnsPin, NetnsRename
+from netctl.steps import FileWrite, NetnsCreate, NetnsPin, NetnsRename, Symlink
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ def _texts(room: joining.Room, resolv: str) -> Iterable[Step]:
     for step in files.plan_files(room.sandbox, room.members, room.state_dir, resolv):
         if isinstance(step, FileWrite):
             yield replace(step, previous=room.kernel.file_read(step.path))
-        else:
+        elif not isinstance(step, Symlink) or room.kernel.file_read(step.path) is None:
             yield step
 
 

@@ -136,9 +136,7 @@ class Networks:
         """Remove a network without endpoints; with ``force`` its endpoints too, joined or not."""
         with self._controller.operation(f"network rm {reference}") as op:
             network = references.network(op.reader, reference)
-            if force:
-                self._clear(op, network)
-            _remove(op, network, self._controller)
+            _remove(op, network, self._controller, force=force)
 
     def prune(self, chosen: Callable[[Network], bool] = lambda network: True) -> list[str]:
         """Remove the networks without endpoints that ``chosen`` accepts; return their names.
@@ -190,10 +188,6 @@ class Networks:
         draft = replace(draft, pools=allocator.pools(request, surroundings(others, kernel)))
         return replace(driver.settle_pools(draft, kernel), boot_id=kernel.boot_id())
 
-    def _clear(self, op: Operation, network: Network) -> None:
-        for endpoint in op.reader.all(Endpoint, network.id):
-            self._controller.endpoints.discard(op, endpoint)
-
     def _prunable(self, reader: Reader, network: Network) -> bool:
         return (
             network.name != self._controller.config.default_network
@@ -244,9 +238,11 @@ def _make(op: Operation, network: Network, controller: Controller) -> None:
     op.commit(made.plan, put=(network, *_host_put(op, made.host)))
 
 
-def _remove(op: Operation, network: Network, controller: Controller) -> None:
+def _remove(
+    op: Operation, network: Network, controller: Controller, *, force: bool = False
+) -> None:
     endpoints = op.reader.all(Endpoint, network.id)
-    if endpoints:
+    if endpoints and not force:
         names = ", ".join(endpoint.name for endpoint in endpoints[:5])
         more = f" and {len(endpoints) - 5} more" if len(endpoints) > 5 else ""
         raise Conflict(
@@ -254,10 +250,16 @@ def _remove(op: Operation, network: Network, controller: Controller) -> None:
             hint="remove them first (netctl endpoint rm), or use --force",
         )
     driver = registry.load(network.driver)
+    leaving = controller.endpoints.leaving(op, endpoints)
     made = driver.plan_network(network, site(op, network, controller, removing=True))
     cursor = op.reader.get(Cursor, network.id)
     gone = tuple(doc for doc in (network, cursor, *_host_delete(op, made.host)) if doc)
-    op.commit(inverse(made.plan), put=_host_put(op, made.host), delete=gone, forward=True)
+    op.commit(
+        (*leaving.plan, *inverse(made.plan)),
+        put=(*leaving.sandboxes, *_host_put(op, made.host)),
+        delete=(*endpoints, *gone),
+        forward=True,
+    )
 
 
 def _host_put(op: Operation, host: HostState) -> tuple[HostState, ...]:

@@ -54,13 +54,13 @@ def run(
     sandbox_id = new_id()
     sandbox_name = name or f"run-{short(sandbox_id)}"
     with _owned(controller, sandbox_id):
-        sandbox = _furnished(controller, sandbox_name, sandbox_id, chosen, options)
-        if controller.dry_run:
-            return 0
         try:
+            sandbox = _furnished(controller, sandbox_name, sandbox_id, chosen, options)
+            if controller.dry_run:
+                return 0
             return process.supervise(sandbox.netns, _binds(sandbox), argv)
         finally:
-            controller.sandboxes.remove(sandbox_id, force=True)
+            _vanish(controller, sandbox_id)
 
 
 def _furnished(
@@ -72,13 +72,20 @@ def _furnished(
 ) -> Sandbox:
     with controller.batch(f"run {name}"):
         sandbox = controller.sandboxes.create(name, id=sandbox_id, **options)
-        try:
-            for network in networks:
-                controller.endpoints.connect(network, sandbox_id)
-        except BaseException:
-            sandbox.remove(force=True)
-            raise
+        for network in networks:
+            controller.endpoints.connect(network, sandbox_id)
     return sandbox.doc
+
+
+def _vanish(controller: Controller, sandbox_id: str) -> bool:
+    """Remove a sandbox; False where it never came into being."""
+    if controller.dry_run:
+        return False
+    try:
+        controller.sandboxes.remove(sandbox_id, force=True)
+    except NotFound:
+        return False
+    return True
 
 
 def reap(controller: Controller) -> None:
@@ -89,11 +96,8 @@ def reap(controller: Controller) -> None:
         with open(f"{directory}/{name}", "rb") as file:
             if not _lock(file.fileno()):
                 continue
-            try:
-                controller.sandboxes.remove(name, force=True)
+            if _vanish(controller, name):
                 controller.notices.append(f"removed sandbox {short(name)}, whose run was killed")
-            except NotFound:
-                pass
             os.unlink(f"{directory}/{name}")
 
 

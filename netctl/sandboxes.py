@@ -14,7 +14,8 @@ from netctl.models import Document, Endpoint, Sandbox, SandboxKind
 from netctl.names import check_id, check_name, new_id
 from netctl.networks import now
 from netctl.operation import Operation
-from netctl.plan import Plan, inverse
+from netctl.plan import Plan, Step, inverse
+from netctl.steps import FileWrite
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
@@ -236,9 +237,18 @@ class Sandboxes:
         made = moving.plan_namespace(sandbox, source)
         return (*made, *files.plan_files(sandbox, (), self._state_dir, self._resolv(sandbox)))
 
+    def _standing(self, sandbox: Sandbox) -> Plan:
+        """Return the plan with the files as they are by now: edited, or removed by somebody."""
+        steps: list[Step] = []
+        for step in self._plan(sandbox, ""):
+            if not isinstance(step, FileWrite):
+                steps.append(step)
+            elif (content := self._kernel.file_read(step.path)) is not None:
+                steps.append(replace(step, content=content))
+        return tuple(steps)
+
     def _remove(self, op: Operation, room: joining.Room) -> None:
-        plan = [step for item in reversed(room.members) for step in inverse(joining.wiring(item))]
-        plan += inverse(self._plan(room.sandbox, ""))
+        plan = (*inverse(joining.everything(room)), *inverse(self._standing(room.sandbox)))
         put: list[Document] = []
         gone: list[Document] = [room.sandbox]
         for item in room.members:
@@ -247,7 +257,7 @@ class Sandboxes:
                 gone.append(endpoint)
             else:
                 put.append(replace(endpoint, attachment=None))
-        op.commit(tuple(plan), put=tuple(put), delete=tuple(gone), forward=True)
+        op.commit(plan, put=tuple(put), delete=tuple(gone), forward=True)
 
     def _resolv(self, sandbox: Sandbox) -> str:
         config = self._controller.config

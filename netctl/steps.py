@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from shlex import quote
 
+from netctl.errors import NetctlError
 from netctl.kernel.interface import Kernel, Route
 
 
@@ -121,7 +122,11 @@ def _move_pin(kernel: Kernel, source: str, target: str) -> None:
         return
     if kernel.netns_identity(target) is None:
         kernel.netns_pin(source, target)
-    kernel.netns_delete(source)
+    try:
+        kernel.netns_delete(source)
+    except NetctlError:
+        kernel.netns_delete(target)
+        raise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -143,12 +143,18 @@ def _returning() -> Iterator[None]:
     try:
         yield
     finally:
-        try:
-            syscalls.setns(home, syscalls.CLONE_NEWNET)
-        except OSError:
-            # Going on would make the next command change a sandbox in the place of the host.
-            os._exit(7)
+        _go(home)
         os.close(home)
+
+
+def _go(home: int) -> None:
+    try:
+        syscalls.setns(home, syscalls.CLONE_NEWNET)
+    except OSError:
+        # Without the capability the thread never left, and may not "return" either. Elsewhere the
+        # next command would change a sandbox in the place of the host: nothing may run any more.
+        if os.stat(OWN).st_ino != os.fstat(home).st_ino:
+            os._exit(7)
 
 
 @contextmanager

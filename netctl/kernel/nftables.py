@@ -9,6 +9,7 @@ import ctypes
 import errno
 import json
 import os
+import re
 from typing import Any
 
 from netctl.errors import KernelError, NetctlError, NotPermitted, Unsupported
@@ -18,6 +19,7 @@ LIBRARY = "libnftables.so.1"
 _JSON_OUTPUT = 1 << 4
 _EXCERPT = 200
 """How much of the offending command an error shows, in characters."""
+_ERROR = re.compile(r"^(?:\S*?:(?P<line>\d+):[\d-]+: )?.*?Error: (?P<reason>.*)$", re.MULTILINE)
 _ERRNOS = (
     errno.EPERM,
     errno.ENOENT,
@@ -43,14 +45,14 @@ class Nftables:
         """Run commands as one transaction: all of them take effect, or none."""
         failed, _, trouble = self._run(commands, 0)
         if failed:
-            raise _error("change the firewall", trouble)
+            raise _error("change the firewall", trouble, commands)
 
     def find(self, command: str) -> list[dict[str, Any]]:
         """Return the objects that a ``list`` command finds; [] where it names an absent one."""
         failed, output, trouble = self._run(command, _JSON_OUTPUT)
         if not failed:
             return [item for item in _objects(output) if "metainfo" not in item]
-        error = _error(f"nft {command}", trouble)
+        error = _error(f"nft {command}", trouble, "")
         if isinstance(error, KernelError) and error.errno == errno.ENOENT:
             return []
         raise error
@@ -133,8 +135,8 @@ def _objects(output: str) -> list[dict[str, Any]]:
     return list(found)
 
 
-def _error(what: str, trouble: str) -> NetctlError:
-    reason, command = _first_error(trouble)
+def _error(what: str, trouble: str, commands: str) -> NetctlError:
+    reason, command = _first_error(trouble, commands)
     number = next((n for n in _ERRNOS if os.strerror(n).lower() in reason.lower()), 0)
     message = f"{what}: {reason}" + (f" in '{command}'" if command else "")
     if number == errno.EPERM:
@@ -149,13 +151,15 @@ def _forbidden(what: str, number: int) -> NotPermitted:
     return not_permitted(f"{what} (nftables)", number, "CAP_NET_ADMIN")
 
 
-def _first_error(trouble: str) -> tuple[str, str]:
-    """Return the first error's reason, and the command that nft shows below it."""
-    lines = trouble.splitlines()
-    for at, line in enumerate(lines):
-        _, found, reason = line.partition("Error: ")
-        if found:
-            command = lines[at + 1].strip() if at + 1 < len(lines) else ""
-            shown = "" if set(command) <= set("^~ ") else command[:_EXCERPT]
-            return reason.strip(), shown
-    return (lines[0].strip() if lines else "no reason given"), ""
+def _first_error(trouble: str, commands: str) -> tuple[str, str]:
+    """Return the first error's reason and the command it is about.
+
+    Below the error nft shows a line, but of a buffer always the first: its number is right.
+    """
+    match = _ERROR.search(trouble)
+    if match is None:
+        return (trouble.strip().partition("\n")[0] or "no reason given"), ""
+    line = int(match["line"] or 0)
+    lines = commands.splitlines()
+    command = lines[line - 1].strip()[:_EXCERPT] if 0 < line <= len(lines) else ""
+    return match["reason"].strip(), command

@@ -12,7 +12,6 @@ CLONE_NEWNET = 0x40000000
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_SLAVE = 1 << 19
-MS_SLAVE = 1 << 19
 MS_SHARED = 1 << 20
 MNT_DETACH = 2
 UMOUNT_NOFOLLOW = 8
@@ -50,26 +49,20 @@ def unshare(kinds: int) -> None:
     _call("unshare", kinds)
 
 
-def mount(source: str, target: str, flags: int, *, kind: str = "none") -> None:
-    """Mount; ``kind`` is the file system's type, without meaning where the flags say what is done."""
-    paths = os.fsencode(source), os.fsencode(target)
-    _call("mount", *paths, kind.encode(), _long(flags), None)
+def mount(source: str, target: str, flags: int) -> None:
+    """Bind a mount or change its propagation."""
+    _call("mount", os.fsencode(source), os.fsencode(target), None, _long(flags), None)
 
 
 def umount(target: str, flags: int) -> None:
     _call("umount2", os.fsencode(target), flags)
 
 
-def die_with_parent(signal: int) -> None:
-    """Have the kernel send this process a signal when the thread that forked it ends."""
-    _call("prctl", _PR_SET_PDEATHSIG, _long(signal))
-
-
 def mount_kind(source: str, target: str, kind: str) -> None:
     """Mount a file system of a kind, ``sysfs``."""
-    _call("mount", source.encode(), target.encode(), kind.encode(), _long(0), None)
+    _call("mount", os.fsencode(source), os.fsencode(target), kind.encode(), _long(0), None)
 
 
 def die_with_parent() -> None:
     """Have the kernel kill this process when its parent ends (prctl PR_SET_PDEATHSIG)."""
-    _call("prctl", 1, _long(signal.SIGKILL))
+    _call("prctl", _PR_SET_PDEATHSIG, _long(signal.SIGKILL))

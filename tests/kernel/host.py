@@ -1,0 +1,340 @@
+"""A throw-away host: network, mount and UTS namespaces of its own, and an outside beside it.
+
+The test process stays where it is and holds the namespaces by descriptors; work in them is done
+by children that enter first. The host has an empty /run, /var/lib and /etc/netns, an ``uplink``
+192.0.2.1/24 and 2001:db8::1/64 with default routes, and beyond it the namespace ``outside``, which
+bears 192.0.2.254 and 2001:db8::fe and knows no way back into any sandbox's subnet: only NAT works.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import pickle
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from netctl.kernel import syscalls
+from tests.kernel.host_build import CLONE_NEWUTS, build_in_child
+from tests.kernel.host_children import (
+    TIMEOUT,
+    answer,
+    bound,
+    family,
+    fork,
+    kill,
+    kind_of,
+    namespaces_of,
+    pack_error,
+    read_all,
+)
+from tests.kernel.host_state import (
+    STATE,
+    address_facts,
+    files_and_settings,
+    link_facts,
+    printed,
+    route_facts,
+    without_handles,
+)
+
+T = TypeVar("T")
+Result = subprocess.CompletedProcess[str]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Host:
+    """One throw-away host; see the module."""
+
+    def __init__(self) -> None:
+        self._scratch = tempfile.mkdtemp(prefix="netctl-host-")
+        self._namespaces: dict[str, int] = {}
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        self.outside = Outside(self)
+        self.state_dir = STATE
+
+    def _start(self) -> None:
+        ready, tell = os.pipe()
+        done, release = os.pipe()
+        child = fork()
+        if child == 0:
+            build_in_child(self._scratch, tell, done, release)
+        os.close(tell)
+        os.close(done)
+        try:
+            trouble = read_all(ready, child)
+            if trouble != b"ready":
+                raise RuntimeError(f"the host could not be made: {trouble.decode()}")
+            for kind in ("net", "mnt", "uts"):
+                self._hold(kind, f"/proc/{child}/ns/{kind}")
+            self._hold("outside", f"/proc/{child}/root{self._scratch}/outside")
+        finally:
+            os.close(ready)
+            os.close(release)
+            os.waitpid(child, 0)
+
+    def _hold(self, name: str, path: str) -> None:
+        self._namespaces[name] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        """Kill what still runs in the host, and give everything back."""
+        for pid in self.processes() if self._namespaces else ():
+            kill(pid)
+        for fd in self._namespaces.values():
+            os.close(fd)
+        self._namespaces.clear()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def processes(self) -> list[int]:
+        """Return the processes in the host's mount or network namespace, or in the outside."""
+        ours = {os.fstat(fd).st_ino for fd in self._namespaces.values()}
+        found = (int(name) for name in os.listdir("/proc") if name.isdigit())
+        return [pid for pid in found if namespaces_of(pid) & ours]
+
+    # doing things in the host
+
+    def enter(self, stack: str = "net") -> None:
+        """Bring the calling (forked) process in; ``stack`` is ``net`` or ``outside``."""
+        syscalls.setns(self._namespaces["uts"], CLONE_NEWUTS)
+        syscalls.setns(self._namespaces[stack], syscalls.CLONE_NEWNET)
+        syscalls.setns(self._namespaces["mnt"], syscalls.CLONE_NEWNS)
+        os.chdir("/")
+
+    def run(
+        self,
+        *command: str,
+        stack: str = "net",
+        env: Mapping[str, str] | None = None,
+        input: str | None = None,
+        check: bool = False,
+        timeout: float = TIMEOUT,
+    ) -> Result:
+        """Run a command in the host; its output is text."""
+        return subprocess.run(
+            [*self._nsenter(stack), *command],
+            env=_environment(env),
+            input=input,
+            check=check,
+            timeout=timeout,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL if input is None else None,
+        )
+
+    def start(self, *command: str, stack: str = "net", **options: Any) -> subprocess.Popen[str]:
+        """Start a command in the host and return at once. ``close`` kills it."""
+        options.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.Popen(
+            [*self._nsenter(stack), *command], env=_environment(None), text=True, **options
+        )
+
+    def _nsenter(self, stack: str) -> list[str]:
+        holder = f"/proc/{os.getpid()}/fd"
+        net, mnt, uts = (self._namespaces[name] for name in (stack, "mnt", "uts"))
+        return [
+            "nsenter",
+            f"--net={holder}/{net}",
+            f"--mount={holder}/{mnt}",
+            f"--uts={holder}/{uts}",
+            "--",
+        ]
+
+    def netctl(self, *arguments: str, **options: Any) -> Result:
+        """Run netctl in the host."""
+        return self.run(sys.executable, "-m", "netctl", *arguments, **options)
+
+    def sh(self, script: str, *, check: bool = True, **options: Any) -> str:
+        """Run a shell script in the host; return what it printed, or fail with its errors."""
+        done = self.run("sh", "-c", script, **options)
+        if check and done.returncode != 0:
+            raise AssertionError(f"{script!r} gave {done.returncode}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def json(self, command: str, **options: Any) -> Any:
+        """Run a command that prints JSON; nothing printed is an empty list."""
+        return json.loads(self.sh(command, **options) or "[]")
+
+    def call(self, function: Callable[..., T], *args: Any, timeout: float = TIMEOUT) -> T:
+        """Call a function in a child inside the host; return its result or raise its exception."""
+        ready, tell = os.pipe()
+        child = fork()
+        if child == 0:
+            os.close(ready)
+            self._call_in_child(function, args, tell)
+        os.close(tell)
+        try:
+            answer = read_all(ready, child, timeout)
+        finally:
+            os.close(ready)
+            os.waitpid(child, 0)
+        if not answer:
+            raise RuntimeError(f"the child that called {function} died without an answer")
+        failed, value = pickle.loads(answer)
+        if failed:
+            raise value
+        return value  # type: ignore[no-any-return]
+
+    def _call_in_child(self, function: Callable[..., T], args: Sequence[Any], tell: int) -> None:
+        try:
+            try:
+                self.enter()
+                answer = (False, function(*args))
+                packed = pickle.dumps(answer)
+            except BaseException as error:
+                error.add_note("in the host:\n" + traceback.format_exc())
+                packed = pack_error(error)
+            with os.fdopen(tell, "wb") as pipe:
+                pipe.write(packed)
+        finally:
+            os._exit(0)
+
+    # traffic
+
+    def ping(self, netns: str, address: str, *, seconds: int = 3) -> bool:
+        """Whether ``address`` answers to the namespace at ``netns`` (``""``: the host)."""
+        return self._in(netns, "ping", "-n", "-q", "-c1", "-i0.2", f"-w{seconds}", address)
+
+    def _in(self, netns: str, *command: str) -> bool:
+        enter = ["nsenter", f"--net={netns}", "--"] if netns else []
+        return self.run(*enter, *command).returncode == 0
+
+    @contextmanager
+    def server(self, netns: str, address: str, port: int, protocol: str = "tcp") -> Iterator[None]:
+        """Answer every client in ``netns`` with the client's own address as the server sees it.
+
+        ``netns`` is a path, ``""`` for the host or ``"outside"``.
+        """
+        ready, tell = os.pipe()
+        child = fork()
+        if child == 0:
+            os.close(ready)
+            self._serve_in_child(netns, address, port, protocol, tell)
+        os.close(tell)
+        try:
+            trouble = read_all(ready, child, upto=5)
+            if trouble != b"ready":
+                raise RuntimeError(f"no server on {address}: {trouble.decode()}")
+            yield
+        finally:
+            os.close(ready)
+            kill(child)
+            os.waitpid(child, 0)
+
+    def _serve_in_child(
+        self, netns: str, address: str, port: int, protocol: str, tell: int
+    ) -> None:
+        try:
+            self._enter_stack(netns)
+            server = bound(address, port, protocol)
+            os.write(tell, b"ready")
+            answer(server, protocol)
+        except BaseException as error:
+            os.write(tell, str(error).encode())
+        finally:
+            os._exit(0)
+
+    def _enter_stack(self, netns: str) -> None:
+        self.enter("outside" if netns == "outside" else "net")
+        if netns not in ("", "outside"):
+            with open(netns, "rb") as pinned:
+                syscalls.setns(pinned.fileno(), syscalls.CLONE_NEWNET)
+
+    def ask(
+        self, netns: str, address: str, port: int, protocol: str = "tcp", *, seconds: float = 2
+    ) -> str | None:
+        """Ask a ``server``; return the address it saw, None where no answer comes."""
+        return self.call(self._ask_in_child, netns, address, port, protocol, seconds)
+
+    def _ask_in_child(
+        self, netns: str, address: str, port: int, protocol: str, seconds: float
+    ) -> str | None:
+        self._enter_stack(netns)
+        try:
+            with socket.socket(family(address), kind_of(protocol)) as client:
+                client.settimeout(seconds)
+                client.connect((address, port))
+                client.send(b"?")
+                return client.recv(200).decode() or None
+        except OSError:
+            return None
+
+    # comparing
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all that a teardown must leave as it was."""
+        return {
+            "links": [link_facts(link) for link in self.json("ip -d -j link")],
+            "addresses": self._facts("ip -j address", address_facts),
+            "routes": self._facts("ip -j -4 route show table all", route_facts),
+            "routes6": self._facts("ip -j -6 route show table all", route_facts),
+            "nft": without_handles(self.json("nft -j list ruleset")),
+            **self.call(files_and_settings),
+        }
+
+    def _facts(self, command: str, read: Callable[[dict[str, Any]], list[str]]) -> list[str]:
+        return sorted(fact for item in self.json(command) for fact in read(item))
+
+    def assert_unchanged(self, before: dict[str, Any]) -> None:
+        """Fail with a readable difference where the host is not as it was."""
+        after = self.snapshot()
+        if before == after:
+            return
+        old, new = (printed(state).splitlines() for state in (before, after))
+        diff = "\n".join(difflib.unified_diff(old, new, "before", "after", lineterm="", n=2))
+        raise AssertionError(f"the host is not as it was:\n{diff}")
+
+
+class Outside:
+    """The namespace beyond the host's uplink."""
+
+    IPV4 = "192.0.2.254"
+    IPV6 = "2001:db8::fe"
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def run(self, *command: str, **options: Any) -> Result:
+        return self._host.run(*command, stack="outside", **options)
+
+    def sh(self, script: str, **options: Any) -> str:
+        return self._host.sh(script, stack="outside", **options)
+
+    def ping(self, address: str, *, seconds: int = 2) -> bool:
+        return self.run("ping", "-n", "-q", "-c1", f"-w{seconds}", address).returncode == 0
+
+
+def reason_to_skip() -> str:
+    """Return why this machine cannot make a host, or nothing."""
+    if os.geteuid() != 0:
+        return "makes namespaces: run it as root"
+    missing = [tool for tool in ("ip", "nft", "nsenter", "ping") if not shutil.which(tool)]
+    return f"needs {', '.join(missing)}" if missing else ""
+
+
+def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("NETCTL_", "XDG_", "PYTEST_")) and key != "NO_COLOR"
+    }
+    return {
+        **kept,
+        "PYTHONPATH": str(ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "LC_ALL": "C.UTF-8",
+        **(extra or {}),
+    }

@@ -1,0 +1,69 @@
+"""What a host looks like, in a form that can be compared."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+STATE = "/var/lib/netctl"
+_NOT_STATE = (f"{STATE}/schema.json", "/run/netctl/lock")
+
+
+def link_facts(link: dict[str, Any]) -> dict[str, Any]:
+    keys = ("ifname", "ifindex", "mtu", "address", "master", "ifalias")
+    facts = {key: link.get(key) for key in keys}
+    kind = link.get("linkinfo", {}).get("info_kind")
+    return {**facts, "kind": kind, "up": "UP" in link.get("flags", ())}
+
+
+def address_facts(link: dict[str, Any]) -> list[str]:
+    return [
+        f"{link['ifname']} {item['local']}/{item['prefixlen']}"
+        for item in link.get("addr_info", ())
+    ]
+
+
+def route_facts(route: dict[str, Any]) -> list[str]:
+    keys = ("type", "dst", "gateway", "dev", "table", "metric", "scope")
+    return [" ".join(f"{key} {route[key]}" for key in keys if key in route)]
+
+
+def without_handles(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_handles(item) for key, item in value.items() if key != "handle"}
+    if isinstance(value, list):
+        kept = [item for item in value if not (isinstance(item, dict) and "metainfo" in item)]
+        return [without_handles(item) for item in kept]
+    return value
+
+
+def files_and_settings() -> dict[str, Any]:
+    names = ("ipv4/ip_forward", "ipv4/conf/all/forwarding", "ipv6/conf/all/forwarding")
+    settings = {name: Path("/proc/sys/net", name).read_text().strip() for name in names}
+    places = ("/run", "/etc/netns", STATE)
+    return {
+        "netns": sorted(os.listdir("/run/netns")) if os.path.isdir("/run/netns") else [],
+        "files": sorted(path for place in places for path in _tree(place)),
+        "sysctl": settings,
+    }
+
+
+def _tree(top: str) -> Iterator[str]:
+    """Yield files below a directory, and directories that hold nothing.
+
+    Directories that are always the same (``/run/netns``, the store's own) may stay, so of
+    directories only those below /etc/netns and of sandboxes count: these bear names of objects.
+    """
+    for directory, names, files in os.walk(top):
+        for name in files:
+            if f"{directory}/{name}" not in _NOT_STATE:
+                yield f"{directory}/{name}"
+        if directory == "/etc/netns":
+            yield from (f"{directory}/{name}/" for name in names)
+
+
+def printed(state: dict[str, Any]) -> str:
+    return json.dumps(state, indent=1, sort_keys=True, default=str)

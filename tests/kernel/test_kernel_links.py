@@ -1,0 +1,240 @@
+"""Bridges, veth pairs, addresses and routes on a real kernel."""
+
+from __future__ import annotations
+
+import pytest
+
+from netctl.kernel.interface import Address, Route
+from netctl.kernel.linux import LinuxKernel
+from tests.kernel.host import Host
+from tests.kernel.with_kernel import refused, with_kernel
+
+NETS = "/run/netns"
+MARK = "netctl:network:" + "a" * 64
+EP_MARK = "netctl:endpoint:" + "b" * 64
+BRIDGE = "br-0123456789ab"
+
+
+def wire(kernel: LinuxKernel, number: int, *, isolated: bool = False) -> str:
+    """Make a namespace with an interface on the bridge; return its path."""
+    path = f"{NETS}/c{number}"
+    kernel.netns_create(path)
+    pair(kernel, f"nc{number}", path, mac=f"02:00:00:00:00:0{number}", isolated=isolated)
+    kernel.address_add(path, "eth0", f"10.9.0.{number}/24")
+    kernel.address_add(path, "eth0", f"fd00:9::{number}/64")
+    kernel.link_set_up("", f"nc{number}", up=True)
+    kernel.link_set_up(path, "eth0", up=True)
+    return path
+
+
+def pair(
+    kernel: LinuxKernel, name: str, netns: str, *, mac: str = "", isolated: bool = False
+) -> None:
+    kernel.veth_add(
+        name,
+        alias=EP_MARK,
+        master=BRIDGE,
+        isolated=isolated,
+        hairpin=False,
+        mtu=1400,
+        netns=netns,
+        peer="eth0",
+        peer_mac=mac,
+    )
+
+
+def bridge(kernel: LinuxKernel) -> None:
+    kernel.bridge_add(BRIDGE, alias=MARK, mac="02:11:22:33:44:55", mtu=1400)
+
+
+def test_bridge_is_made_marked_and_removed(host: Host) -> None:
+    before = host.snapshot()
+    with_kernel(host, bridge)
+    [link] = host.json(f"ip -d -j link show {BRIDGE}")
+    assert (link["ifalias"], link["address"], link["mtu"]) == (MARK, "02:11:22:33:44:55", 1400)
+    assert link["linkinfo"]["info_kind"] == "bridge"
+    assert "UP" not in link["flags"]
+    found = next(x for x in with_kernel(host, lambda k: k.links("")) if x.name == BRIDGE)
+    assert (found.type, found.mac, found.mtu, found.up) == ("bridge", link["address"], 1400, False)
+    assert found.alias == MARK
+    with_kernel(host, lambda k: k.link_delete("", BRIDGE, alias=MARK))
+    host.assert_unchanged(before)
+    with_kernel(host, lambda k: k.link_delete("", BRIDGE, alias=MARK))
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+def test_sandboxes_on_a_bridge_reach_each_other_unless_isolated(host: Host, isolated: bool) -> None:
+    def build(kernel: LinuxKernel) -> None:
+        bridge(kernel)
+        kernel.link_set_up("", BRIDGE, up=True)
+        for number in (1, 2):
+            wire(kernel, number, isolated=isolated)
+
+    def take_down(kernel: LinuxKernel) -> None:
+        for number in (1, 2):
+            kernel.link_delete("", f"nc{number}", alias=EP_MARK)
+            kernel.netns_delete(f"{NETS}/c{number}")
+        kernel.link_delete("", BRIDGE, alias=MARK)
+
+    before = host.snapshot()
+    with_kernel(host, build)
+    [inside] = host.json("ip -n c1 -d -j link show eth0")
+    assert inside["address"] == "02:00:00:00:00:01"
+    assert (inside["ifalias"], inside["mtu"]) == (EP_MARK, 1400)
+    [port] = host.json("ip -d -j link show nc1")
+    assert port["master"] == BRIDGE
+    assert port["linkinfo"]["info_slave_data"]["isolated"] is isolated
+    seconds = 1 if isolated else 5
+    assert host.ping(f"{NETS}/c1", "10.9.0.2", seconds=seconds) is not isolated
+    assert host.ping(f"{NETS}/c1", "fd00:9::2", seconds=seconds) is not isolated
+    counters = with_kernel(host, lambda k: k.links(f"{NETS}/c1"))[1].counters
+    assert counters["tx_packets"] > 0
+    assert set(counters) == {
+        f"{way}_{name}"
+        for way in ("rx", "tx")
+        for name in ("bytes", "packets", "errors", "dropped")
+    }
+    with_kernel(host, take_down)
+    host.assert_unchanged(before)
+
+
+def test_nothing_foreign_is_marked_or_removed(host: Host) -> None:
+    host.sh(f"ip link add {BRIDGE} type bridge; ip link add nc1 type veth peer name nc1p")
+    host.sh("ip netns add c1; ip -n c1 link add eth0 type bridge")
+    before = host.snapshot()
+    error = refused(host, bridge)
+    assert error.errno == 17
+    assert str(error).startswith(f"add bridge {BRIDGE}: File exists")
+    assert refused(host, lambda k: pair(k, "nc1", f"{NETS}/c1")).errno == 17
+    assert refused(host, lambda k: pair(k, "nc2", f"{NETS}/c1")).errno == 17
+    for name in (BRIDGE, "nc1", "uplink"):
+        error = refused(host, lambda k, name=name: k.link_delete("", name, alias=MARK))  # type: ignore[misc]
+        assert "not netctl's" in str(error)
+    assert "not netctl's" in str(refused(host, lambda k: k.link_delete("", "nc1", alias=""))), (
+        "an empty alias marks nothing"
+    )
+    host.assert_unchanged(before)
+    assert "alias" not in host.sh("ip -n c1 link")
+
+
+def test_a_link_that_cannot_be_finished_is_not_left(host: Host) -> None:
+    before = host.snapshot()
+    error = refused(host, lambda k: k.bridge_add(BRIDGE, alias="x" * 300, mac="", mtu=0))
+    assert "the kernel says" in str(error)
+    error = refused(host, lambda k: k.bridge_add(BRIDGE, alias=MARK, mac="", mtu=9_999_999))
+    assert "mtu greater than device maximum" in str(error)
+    assert refused(host, lambda k: pair(k, "nc1", f"{NETS}/none")).errno == 19  # no bridge
+    with_kernel(host, bridge)
+    gone = refused(host, lambda k: pair(k, "nc1", f"{NETS}/none"))
+    assert (gone.errno, f"{NETS}/none" in str(gone)) == (2, True)
+    with_kernel(host, lambda k: k.link_delete("", BRIDGE, alias=MARK))
+    host.assert_unchanged(before)
+
+
+def test_what_is_to_be_removed_may_be_absent(host: Host) -> None:
+    route = Route(destination="10.0.0.0/8", gateway="", link="eth0", metric=0)
+    default6 = Route(destination="::/0", gateway="fe80::1", link="eth0", metric=0)
+
+    def remove(kernel: LinuxKernel) -> None:
+        kernel.netns_create(f"{NETS}/c1")
+        for netns in (f"{NETS}/none", f"{NETS}/c1", ""):
+            kernel.link_delete(netns, "eth0", alias=MARK)
+            kernel.link_set_up(netns, "eth0", up=False)
+            kernel.address_delete(netns, "eth0", "10.0.0.1/8")
+            kernel.address_delete(netns, "lo", "10.0.0.1/8")
+            kernel.address_delete(netns, "lo", "fd00::1/64")
+            kernel.route_delete(netns, route)
+            kernel.route_delete(netns, default6)
+        kernel.netns_delete(f"{NETS}/none")
+        kernel.netns_delete(f"{NETS}/c1")
+
+    before = host.snapshot()
+    with_kernel(host, remove)
+    host.assert_unchanged(before)
+
+
+def test_adding_is_strict(host: Host) -> None:
+    assert refused(host, lambda k: k.link_set_up("", "eth9", up=True)).errno == 19
+    assert refused(host, lambda k: k.address_add("", "eth9", "10.0.0.1/8")).errno == 19
+    assert refused(host, lambda k: k.address_add("", "uplink", "192.0.2.1/24")).errno == 17
+    assert refused(host, lambda k: k.address_add("", "uplink", "2001:db8::1/64")).errno == 17
+    assert refused(host, lambda k: k.links(f"{NETS}/none")).errno == 2
+    far = Route(destination="0.0.0.0/0", gateway="198.51.100.1", link="uplink", metric=5)
+    error = refused(host, lambda k: k.route_replace("", far))
+    assert (error.errno, bool(error.hint)) == (101, True)
+
+
+def test_addresses_and_routes_are_listed(host: Host) -> None:
+    addresses = with_kernel(host, lambda k: k.addresses(""))
+    assert Address(link="uplink", address="192.0.2.1/24") in addresses
+    assert Address(link="uplink", address="2001:db8::1/64") in addresses
+    routes = with_kernel(host, lambda k: k.routes(""))
+    assert set(routes) == {
+        Route(destination="0.0.0.0/0", gateway="192.0.2.254", link="uplink", metric=0),
+        Route(destination="192.0.2.0/24", gateway="", link="uplink", metric=0),
+        Route(destination="::/0", gateway="2001:db8::fe", link="uplink", metric=1024),
+        Route(destination="2001:db8::/64", gateway="", link="uplink", metric=256),
+    }
+
+
+def test_an_ipv6_address_is_usable_at_once(host: Host) -> None:
+    with_kernel(host, lambda k: k.address_add("", "uplink", "2001:db8::77/64"))
+    assert "tentative" not in host.sh("ip -6 addr show dev uplink")
+
+
+@pytest.mark.parametrize(
+    ("destination", "first", "second"),
+    [
+        ("0.0.0.0/0", "192.0.2.10", "192.0.2.11"),
+        ("10.1.0.0/16", "192.0.2.10", ""),
+        ("::/0", "2001:db8::10", "2001:db8::11"),
+        ("fd00:1::/64", "", "2001:db8::11"),
+    ],
+)
+def test_a_route_is_replaced_and_deleted(
+    host: Host, destination: str, first: str, second: str
+) -> None:
+    def route(gateway: str) -> Route:
+        return Route(destination=destination, gateway=gateway, link="uplink", metric=50)
+
+    before = host.snapshot()
+    with_kernel(host, lambda k: k.route_replace("", route(first)))
+    assert route(first) in with_kernel(host, lambda k: k.routes(""))
+    with_kernel(host, lambda k: k.route_replace("", route(second)))
+    routes = with_kernel(host, lambda k: k.routes(""))
+    assert route(second) in routes
+    assert route(first) not in routes
+    with_kernel(host, lambda k: k.route_delete("", route(second)))
+    host.assert_unchanged(before)
+
+
+def test_deleting_a_route_leaves_those_of_another_metric(host: Host) -> None:
+    host.sh("ip route add 10.7.0.0/16 via 192.0.2.10 metric 7 proto static")
+    host.sh("ip -6 route add fd00:7::/64 via 2001:db8::10 metric 7 proto static")
+    before = host.snapshot()
+    ours = (
+        Route(destination="10.7.0.0/16", gateway="192.0.2.10", link="uplink", metric=0),
+        Route(destination="fd00:7::/64", gateway="2001:db8::10", link="uplink", metric=0),
+    )
+    for route in ours:
+        with_kernel(host, lambda k, route=route: k.route_delete("", route))  # type: ignore[misc]
+    host.assert_unchanged(before)
+    for route in ours:
+        with_kernel(host, lambda k, route=route: k.route_replace("", route))  # type: ignore[misc]
+        with_kernel(host, lambda k, route=route: k.route_delete("", route))  # type: ignore[misc]
+    host.assert_unchanged(before)
+
+
+def test_several_next_hops_are_listed_each(host: Host) -> None:
+    host.sh(
+        "ip route add 10.5.0.0/16 nexthop via 192.0.2.10 dev uplink nexthop via 192.0.2.11 dev uplink"
+    )
+    found = [r for r in with_kernel(host, lambda k: k.routes("")) if r.destination == "10.5.0.0/16"]
+    assert {route.gateway for route in found} == {"192.0.2.10", "192.0.2.11"}
+
+
+def test_many_links_come_in_several_messages(host: Host) -> None:
+    batch = "".join(f"link add d{n} type veth peer name e{n}\n" for n in range(150))
+    host.run("ip", "-batch", "-", input=batch, check=True)
+    names = {link.name for link in with_kernel(host, lambda k: k.links(""))}
+    assert names >= {f"{side}{n}" for side in "de" for n in range(150)}

@@ -1,0 +1,98 @@
+"""Functions that run inside a throw-away host: the library, as a program would use it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from netctl.config import load
+from netctl.controller import Controller
+from netctl.kernel.linux import LinuxKernel
+from netctl.plan import Step
+
+
+def controller(boot_id: str | None = None, **options: Any) -> Controller:
+    return Controller(load(None, {}, {}), kernel=LinuxKernel(boot_id=boot_id), **options)
+
+
+def act(*actions: Callable[[Controller], object], boot_id: str | None = None) -> None:
+    """Carry the actions out, with one controller."""
+    with controller(boot_id) as entered:
+        for action in actions:
+            action(entered)
+
+
+def count_steps(action: Callable[[Controller], object]) -> int:
+    """Carry an action out; return how many steps it took."""
+    steps: list[Step] = []
+    with controller(observe=steps.append) as entered:
+        action(entered)
+    return len(steps)
+
+
+def die_at(number: int, action: Callable[[Controller], object]) -> bool:
+    """Carry an action out in a child that is killed before its step ``number`` (0: before the
+    result is recorded). Returns whether it was killed."""
+    child = os.fork()
+    if child == 0:
+        _doomed(number, action)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+
+
+def _doomed(number: int, action: Callable[[Controller], object]) -> None:
+    from netctl.store import Writer
+
+    seen = 0
+
+    def observe(step: Step) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def commit(*arguments: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    try:
+        if number == 0:
+            Writer.commit = commit  # type: ignore[method-assign]
+        action(controller(observe=observe))
+    finally:
+        os._exit(0)
+
+
+def web(c: Controller) -> None:
+    c.networks.create("web", ipv6=True)
+
+
+def two(c: Controller) -> None:
+    web(c)
+    for name in ("c1", "c2"):
+        c.sandboxes.create(name)
+        c.endpoints.connect("web", name)
+
+
+def two_networks(c: Controller) -> None:
+    two(c)
+    c.networks.create("db", ipv6=True)
+    c.sandboxes.create("c3")
+    c.endpoints.connect("db", "c3")
+
+
+def clear(c: Controller) -> None:
+    """Remove everything there is."""
+    for sandbox in c.sandboxes.list():
+        sandbox.remove(force=True)
+    for network in c.networks.list():
+        network.remove(force=True)
+
+
+def addresses(name: str) -> tuple[str, str]:
+    """Return the IPv4 and IPv6 address of a sandbox's first endpoint, without prefix length."""
+    with controller() as entered:
+        sandbox = entered.sandboxes.get(name).doc
+        endpoint = entered.endpoints.get(sandbox.endpoints[0].endpoint_id)
+        return endpoint.ipv4.partition("/")[0], endpoint.ipv6.partition("/")[0]

@@ -1,0 +1,73 @@
+"""SIGKILL before every step of every operation; then the next command, and all is as before or after."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from netctl.controller import Controller
+from netctl.models import Endpoint, Network, Sandbox
+from tests.kernel.host import Host
+from tests.system.library import act, clear, controller, count_steps, die_at
+from tests.unit.scenarios import SCENARIOS, Scenario
+
+
+def stored() -> list[tuple[str, str, Any]]:
+    """Return what the store says, without the random parts."""
+    with controller() as c:
+        return [
+            *(("network", doc.name, doc.pools) for doc in c.store.all(Network)),
+            *(
+                ("endpoint", doc.name, (doc.ipv4, bool(doc.attachment)))
+                for doc in c.store.all(Endpoint)
+            ),
+            *(("sandbox", doc.name, len(doc.endpoints)) for doc in c.store.all(Sandbox)),
+        ]
+
+
+def settled() -> list[str]:
+    with controller() as c:
+        return c.repair()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_killed_at_each_step(host: Host, scenario: Scenario) -> None:
+    clean = host.snapshot()
+    host.call(act, scenario.prepare)
+    steps = host.call(count_steps, scenario.act)
+    after = host.call(stored)
+    host.call(act, clear)
+    for number in range(steps + 1):
+        host.call(act, scenario.prepare)
+        before = host.call(stored)
+        assert host.call(die_at, number, scenario.act), f"step {number} was not reached"
+        notices = host.call(settled)
+        assert host.call(stored) in (before, after)
+        if steps:
+            assert notices and scenario.name.split()[0] in notices[0], notices
+        host.call(consistent)
+        host.call(act, clear)
+        host.assert_unchanged(clean)
+
+
+def consistent() -> None:
+    """Compare the kernel with the store: the interfaces of every sandbox, and its default route."""
+    with controller() as c:
+        _check_sandboxes(c)
+        bridges = {doc.facts["bridge"] for doc in c.store.all(Network) if doc.facts}
+        ours = {link.name for link in c.kernel.links("") if link.alias.startswith("netctl:network")}
+        assert ours == bridges
+
+
+def _check_sandboxes(c: Controller) -> None:
+    for sandbox in c.store.all(Sandbox):
+        found = [c.store.get(Endpoint, ref.endpoint_id, ref.network_id) for ref in sandbox.endpoints]
+        joined = {endpoint.attachment.ifname for endpoint in found if endpoint and endpoint.attachment}
+        assert {link.name for link in c.kernel.links(sandbox.netns)} - {"lo"} == joined
+        addresses = {a.address for a in c.kernel.addresses(sandbox.netns) if a.link in joined}
+        wanted = {address for endpoint in found if endpoint for address in endpoint.addresses}
+        assert {a for a in addresses if not a.startswith("fe80")} == wanted
+        assert bool(c.kernel.routes(sandbox.netns)) == bool(joined)
+
+
