@@ -145,15 +145,6 @@ def index_of(sock: NetlinkSocket, name: str) -> int | Refusal:
     return found if isinstance(found, Refusal) else _index(found)
 
 
-def names_by_index(sock: NetlinkSocket) -> dict[int, str] | Refusal:
-    """Return the name of every link."""
-    found = sock.dump(netlink.link_query())
-    if isinstance(found, Refusal):
-        return found
-    names = ((_index(body), netlink.attributes(body, _IFINFO_BYTES)) for body in found)
-    return {index: netlink.text(each[netlink.IFLA_IFNAME]) for index, each in names}
-
-
 def _add(
     sock: NetlinkSocket,
     what: str,

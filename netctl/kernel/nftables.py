@@ -9,7 +9,8 @@ import ctypes
 import errno
 import json
 import os
-import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from netctl.errors import KernelError, NetctlError, NotPermitted, Unsupported
@@ -19,7 +20,6 @@ LIBRARY = "libnftables.so.1"
 _JSON_OUTPUT = 1 << 4
 _EXCERPT = 200
 """How much of the offending command an error shows, in characters."""
-_ERROR = re.compile(r"^(?:\S*?:(?P<line>\d+):[\d-]+: )?.*?Error: (?P<reason>.*)$", re.MULTILINE)
 _ERRNOS = (
     errno.EPERM,
     errno.ENOENT,
@@ -45,14 +45,14 @@ class Nftables:
         """Run commands as one transaction: all of them take effect, or none."""
         failed, _, trouble = self._run(commands, 0)
         if failed:
-            raise _error("change the firewall", trouble, commands)
+            raise _error("change the firewall", trouble)
 
     def find(self, command: str) -> list[dict[str, Any]]:
         """Return the objects that a ``list`` command finds; [] where it names an absent one."""
         failed, output, trouble = self._run(command, _JSON_OUTPUT)
         if not failed:
             return [item for item in _objects(output) if "metainfo" not in item]
-        error = _error(f"nft {command}", trouble, "")
+        error = _error(f"nft {command}", trouble)
         if isinstance(error, KernelError) and error.errno == errno.ENOENT:
             return []
         raise error
@@ -65,7 +65,8 @@ class Nftables:
     def _run(self, commands: str, flags: int) -> tuple[bool, str, str]:
         context = self._open()
         self._library.nft_ctx_output_set_flags(context, flags)
-        failed = self._library.nft_run_cmd_from_buffer(context, commands.encode()) != 0
+        with _as_file(commands) as path:
+            failed = self._library.nft_run_cmd_from_filename(context, path.encode()) != 0
         output = self._library.nft_ctx_get_output_buffer(context) or b""
         trouble = self._library.nft_ctx_get_error_buffer(context) or b""
         return failed, output.decode(errors="replace"), trouble.decode(errors="replace")
@@ -97,32 +98,49 @@ def load() -> Any:
         ("nft_ctx_buffer_error", number, [context]),
         ("nft_ctx_get_output_buffer", text, [context]),
         ("nft_ctx_get_error_buffer", text, [context]),
-        ("nft_run_cmd_from_buffer", number, [context, text]),
+        ("nft_run_cmd_from_filename", number, [context, text]),
     ):
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
     return library
 
 
+@contextmanager
+def _as_file(commands: str) -> Iterator[str]:
+    """Lend the commands as a file in memory: of a buffer, nft's errors show the wrong line."""
+    fd = os.memfd_create("netctl-nft", os.MFD_CLOEXEC)
+    try:
+        with os.fdopen(fd, "wb", closefd=False) as file:
+            file.write(commands.encode())
+        yield f"/proc/self/fd/{fd}"
+    finally:
+        os.close(fd)
+
+
 def _new_context(library: Any) -> int:
-    before = set(os.listdir("/proc/self/fd"))
+    before = _descriptors()
     context = library.nft_ctx_new(0)
     if not context:
         raise KernelError("open nftables: libnftables refuses", errno=errno.EIO)
-    for fd in set(os.listdir("/proc/self/fd")) - before:
-        _close_on_exec(int(fd))
+    for fd in _descriptors() - before:
+        # libnftables opens its socket without SOCK_CLOEXEC: a command run in a sandbox would
+        # hold a socket to the host's firewall.
+        os.set_inheritable(fd, False)
     library.nft_ctx_buffer_output(context)
     library.nft_ctx_buffer_error(context)
     return int(context)
 
 
-def _close_on_exec(fd: int) -> None:
-    # libnftables opens its socket without SOCK_CLOEXEC: a command run in a sandbox would hold a
-    # socket to the host's firewall.
+def _descriptors() -> set[int]:
+    return {fd for fd in map(int, os.listdir("/proc/self/fd")) if _is_open(fd)}
+
+
+def _is_open(fd: int) -> bool:
     try:
-        os.set_inheritable(fd, False)
+        os.fstat(fd)
     except OSError:
-        return  # It was the listing's own descriptor.
+        return False  # The descriptor of the listing itself.
+    return True
 
 
 def _objects(output: str) -> list[dict[str, Any]]:
@@ -135,8 +153,8 @@ def _objects(output: str) -> list[dict[str, Any]]:
     return list(found)
 
 
-def _error(what: str, trouble: str, commands: str) -> NetctlError:
-    reason, command = _first_error(trouble, commands)
+def _error(what: str, trouble: str) -> NetctlError:
+    reason, command = _first_error(trouble)
     number = next((n for n in _ERRNOS if os.strerror(n).lower() in reason.lower()), 0)
     message = f"{what}: {reason}" + (f" in '{command}'" if command else "")
     if number == errno.EPERM:
@@ -151,15 +169,11 @@ def _forbidden(what: str, number: int) -> NotPermitted:
     return not_permitted(f"{what} (nftables)", number, "CAP_NET_ADMIN")
 
 
-def _first_error(trouble: str, commands: str) -> tuple[str, str]:
-    """Return the first error's reason and the command it is about.
-
-    Below the error nft shows a line, but of a buffer always the first: its number is right.
-    """
-    match = _ERROR.search(trouble)
-    if match is None:
-        return (trouble.strip().partition("\n")[0] or "no reason given"), ""
-    line = int(match["line"] or 0)
-    lines = commands.splitlines()
-    command = lines[line - 1].strip()[:_EXCERPT] if 0 < line <= len(lines) else ""
-    return match["reason"].strip(), command
+def _first_error(trouble: str) -> tuple[str, str]:
+    """Return the first error's reason, and the command that nft shows below it."""
+    lines = trouble.splitlines()
+    for line, below in zip(lines, [*lines[1:], ""], strict=True):
+        _, found, reason = line.partition("Error: ")
+        if found:
+            return reason.strip(), below.strip()[:_EXCERPT]
+    return (lines[0].strip() if lines else "no reason given"), ""

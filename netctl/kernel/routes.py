@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import TypeVar
 
 from netctl.errors import KernelError
 from netctl.kernel import netlink
 from netctl.kernel.interface import Address, Route
-from netctl.kernel.links import index_of, names_by_index
+from netctl.kernel.links import index_of
 from netctl.kernel.messages import encode
 from netctl.kernel.netlink import Message, NetlinkSocket, Refusal, first_refusal
 from netctl.kernel.refusal import refused
@@ -65,10 +66,10 @@ class Routes:
         """``ip address``."""
         what = f"list the addresses of {netns or 'the host'}"
         with self._sockets.at(netns) as sock:
-            names = _known(what, names_by_index(sock))
+            names = cache(sock.name_of)
             header = _IFADDR.pack(0, 0, 0, 0, 0)
             found = _known(what, sock.dump(Message(netlink.RTM_GETADDR, header)))
-        return [address for body in found if (address := _address_of(body, names))]
+            return [address for body in found if (address := _address_of(body, names))]
 
     def route_replace(self, netns: str, route: Route) -> None:
         """``ip route replace DESTINATION via GATEWAY dev LINK metric METRIC``."""
@@ -97,9 +98,9 @@ class Routes:
         """``ip route`` and ``ip -6 route``, unicast ones."""
         what = f"list the routes of {netns or 'the host'}"
         with self._sockets.at(netns) as sock:
-            names = _known(what, names_by_index(sock))
+            names = cache(sock.name_of)
             bodies = [body for family in _FAMILIES for body in _dump(sock, what, family)]
-        return [route for body in bodies for route in _routes_of(body, names)]
+            return [route for body in bodies for route in _routes_of(body, names)]
 
 
 def _dump(sock: NetlinkSocket, what: str, family: int) -> list[bytes]:
@@ -138,17 +139,18 @@ def _route_body(index: int, route: Route) -> bytes:
     return encode("rtmsg", fields, attributes)
 
 
-def _address_of(body: bytes, names: dict[int, str]) -> Address | None:
+def _address_of(body: bytes, names: Callable[[int], str]) -> Address | None:
     family, prefix, _, _, index = _IFADDR.unpack_from(body)
-    if family not in _FAMILIES or index not in names:
+    name = names(index)
+    if family not in _FAMILIES or not name:
         return None
     found = netlink.attributes(body, _IFADDR.size)
     # Of a point-to-point link IFA_ADDRESS is the other side's.
     raw = found.get(_IFA_LOCAL) or found[_IFA_ADDRESS]
-    return Address(link=names[index], address=f"{socket.inet_ntop(family, raw)}/{prefix}")
+    return Address(link=name, address=f"{socket.inet_ntop(family, raw)}/{prefix}")
 
 
-def _routes_of(body: bytes, names: dict[int, str]) -> Iterator[Route]:
+def _routes_of(body: bytes, names: Callable[[int], str]) -> Iterator[Route]:
     family, length, _, _, table, _, _, kind, _ = _RTMSG.unpack_from(body)
     found = netlink.attributes(body, _ROUTE_BYTES)
     if kind != _UNICAST or (netlink.number(found.get(_RTA_TABLE, b"")) or table) != _TABLE_MAIN:
@@ -158,7 +160,7 @@ def _routes_of(body: bytes, names: dict[int, str]) -> Iterator[Route]:
         yield Route(
             destination=f"{socket.inet_ntop(family, raw)}/{length}",
             gateway=_gateway(family, hop),
-            link=names.get(index, ""),
+            link=names(index),
             metric=netlink.number(found.get(_RTA_PRIORITY, b"")),
         )
 

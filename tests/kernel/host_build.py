@@ -63,6 +63,7 @@ def _build(scratch: str) -> None:
     _build_etc(scratch)
     for directory in ("/run", "/var/lib"):
         syscalls.mount_kind("own", directory, "tmpfs")
+        os.chmod(directory, 0o755)
     if os.access("/sys", os.W_OK):
         syscalls.mount_kind("sysfs", "/sys", "sysfs")
     _build_network(f"{scratch}/outside")

@@ -158,7 +158,7 @@ def test_no_ipv6_at_all_on_a_network_without_it(host: Host) -> None:
 
 
 def test_an_adopted_bridge_is_used_and_never_deleted(host: Host) -> None:
-    host.sh("ip link add br0 type bridge; ip addr add 10.7.0.1/24 dev br0; ip link set br0 up")
+    host.sh("ip link add br0 address 02:00:00:00:00:b0 type bridge; ip addr add 10.7.0.1/24 dev br0; ip link set br0 addrgenmode none up")
     before = host.snapshot()
     options = {"bridge.name": "br0"}
     host.call(

@@ -1,0 +1,153 @@
+"""Documents and steps as JSON, driven by the annotations of their dataclasses."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from enum import Enum
+from functools import cache
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from netctl.plan import Plan, Step, Undo
+
+T = TypeVar("T")
+Decoder = Callable[[Any, str], Any]
+
+
+class CodecError(ValueError):
+    """A JSON value does not have the form of its type; the message names the place."""
+
+
+def encode(value: Any) -> Any:
+    """Return ``value`` as JSON types: mappings, lists, text, numbers, booleans, None."""
+    if is_dataclass(value):
+        kind: Any = type(value)
+        return {name: encode(getattr(value, name)) for name in _names(kind)}
+    if isinstance(value, Mapping):
+        return {key: encode(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [encode(item) for item in value]
+    return value.value if isinstance(value, Enum) else value
+
+
+def decode(kind: type[T], value: Any) -> T:
+    """Return what ``json.loads`` gave as a ``kind``; raise ``CodecError`` where it is not one.
+
+    Unknown keys are ignored, so that an older netctl reads what a newer one of the same schema
+    wrote; missing ones take their default.
+    """
+    wanted: Any = kind
+    result: T = _decoder(wanted)(value, kind.__name__)
+    return result
+
+
+def encode_plan(plan: Plan) -> list[dict[str, Any]]:
+    """Return a plan as a list of ``{"step": NAME, "taken_back": BOOL, FIELD: VALUE...}``."""
+    return [_encode_step(step) for step in plan]
+
+
+def decode_plan(value: Any) -> Plan:
+    """Return the plan that ``encode_plan`` wrote; raise ``CodecError``."""
+    return tuple(_decode_step(item) for item in value)
+
+
+def _encode_step(step: Step) -> dict[str, Any]:
+    inner = step.step if isinstance(step, Undo) else step
+    return {"step": type(inner).__name__, "taken_back": isinstance(step, Undo), **encode(inner)}
+
+
+def _decode_step(value: Any) -> Step:
+    from netctl.steps import STEPS
+
+    kinds: dict[str, type[Any]] = {kind.__name__: kind for kind in STEPS}
+    if not isinstance(value, dict) or value.get("step") not in kinds:
+        raise CodecError(f"step: {value!r:.80} is not known")
+    step: Step = decode(kinds[value["step"]], value)
+    return Undo(step=step) if value["taken_back"] else step
+
+
+@cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+@cache
+def _decoder(kind: Any) -> Decoder:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Union or origin is types.UnionType:
+        return _optional(_decoder(next(a for a in arguments if a is not type(None))))
+    if origin is tuple:
+        return _tuple(arguments)
+    if origin is dict:
+        return _mapping(_decoder(arguments[1]))
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return _enum(kind)
+    return _record(kind) if hasattr(kind, "__dataclass_fields__") else _plain(kind)
+
+
+def _plain(kind: type[Any]) -> Decoder:
+    def plain(value: Any, place: str) -> Any:
+        if type(value) is not kind:
+            raise CodecError(f"{place}: expected {kind.__name__}, found {value!r:.40}")
+        return value
+
+    return plain
+
+
+def _enum(kind: type[Enum]) -> Decoder:
+    def enum(value: Any, place: str) -> Any:
+        try:
+            return kind(value)
+        except ValueError:
+            raise CodecError(f"{place}: {value!r:.40} is not a {kind.__name__}") from None
+
+    return enum
+
+
+def _optional(inner: Decoder) -> Decoder:
+    return lambda value, place: None if value is None else inner(value, place)
+
+
+def _tuple(arguments: tuple[Any, ...]) -> Decoder:
+    endless = arguments[-1] is Ellipsis
+    decoders = [_decoder(argument) for argument in arguments if argument is not Ellipsis]
+
+    def row(value: Any, place: str) -> Any:
+        if not isinstance(value, list) or (not endless and len(value) != len(decoders)):
+            raise CodecError(f"{place}: expected a list, found {value!r:.40}")
+        each = decoders * len(value) if endless else decoders
+        return tuple(each[i](item, f"{place}.{i}") for i, item in enumerate(value))
+
+    return row
+
+
+def _mapping(inner: Decoder) -> Decoder:
+    def mapping(value: Any, place: str) -> Any:
+        if not isinstance(value, dict):
+            raise CodecError(f"{place}: expected a mapping, found {value!r:.40}")
+        return {key: inner(item, f"{place}.{key}") for key, item in value.items()}
+
+    return mapping
+
+
+def _record(kind: type[Any]) -> Decoder:
+    hints = get_type_hints(kind)
+    plan = [(field.name, _decoder(hints[field.name]), _required(field)) for field in fields(kind)]
+
+    def record(value: Any, place: str) -> Any:
+        if not isinstance(value, dict):
+            raise CodecError(f"{place}: expected a mapping, found {value!r:.40}")
+        found = {}
+        for name, decoder, required in plan:
+            if name in value:
+                found[name] = decoder(value[name], f"{place}.{name}")
+            elif required:
+                raise CodecError(f"{place}.{name}: missing")
+        return kind(**found)
+
+    return record
+
+
+def _required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING

@@ -1,0 +1,9 @@
+"""Documents on disk: sharded, atomic, for any number of processes at once.
+
+``Store`` reads without a lock and hands out a ``Writer`` under one. See docs/architecture.md.
+"""
+
+from netctl.store.documents import Changes, Intent, Reader
+from netctl.store.store import Store, Writer
+
+__all__ = ["Changes", "Intent", "Reader", "Store", "Writer"]

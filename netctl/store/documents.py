@@ -1,0 +1,117 @@
+"""What goes into the store and how it is found there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2s
+from typing import Any, Protocol, TypeVar
+
+from netctl.codec import decode, encode
+from netctl.models import KINDS, Document
+
+D = TypeVar("D", bound=Document)
+
+KIND_OF: dict[str, type[Any]] = {kind.kind: kind for kind in KINDS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What one commit does. A document to delete is given whole, as it is in the store."""
+
+    put: tuple[Document, ...] = ()
+    delete: tuple[Document, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What a process is about to do; on disk before it does anything."""
+
+    operation: str
+    pid: int
+    boot_id: str
+    forward: bool
+    """Whether a crash is settled by finishing, rather than by taking back."""
+    plan: tuple[dict[str, Any], ...]
+    changes: Changes
+
+
+class Reader(Protocol):
+    """The documents as they are."""
+
+    def get(self, kind: type[D], object_id: str, parent: str = "") -> D | None:
+        """Return the document of that id. An endpoint's ``parent`` is its network's id."""
+        ...
+
+    def all(self, kind: type[D], parent: str = "") -> list[D]:
+        """Return every document of a kind, or of one parent, sorted by name."""
+        ...
+
+    def by_prefix(self, kind: type[D], prefix: str, parent: str = "") -> list[D]:
+        """Return the documents whose id begins with ``prefix``."""
+        ...
+
+    def owner(self, claim: str) -> str | None:
+        """Return the id of the document that holds a claim."""
+        ...
+
+    def owners(self, name: str, prefix: str) -> dict[str, str]:
+        """Return the claims ``PREFIX/.../NAME`` and the ids of their holders."""
+        ...
+
+    def is_empty(self, kind: type[D], parent: str = "") -> bool:
+        """Whether there is no such document; none is read to find out."""
+        ...
+
+
+@dataclass(slots=True)
+class Delta:
+    """Changes in the form in which they are written: idempotent, so a replay does no harm."""
+
+    documents: dict[tuple[str, str, str], dict[str, Any] | None] = field(default_factory=dict)
+    """(kind, parent, id) to the document, None for one that is gone."""
+    claims: dict[str, str | None] = field(default_factory=dict)
+    """Claim to its holder, None where it is free again."""
+
+    def add(self, later: Delta) -> None:
+        self.documents.update(later.documents)
+        self.claims.update(later.claims)
+
+
+def encode_delta(delta: Delta) -> dict[str, Any]:
+    rows = [[*key, document] for key, document in delta.documents.items()]
+    return {"documents": rows, "claims": delta.claims}
+
+
+def decode_delta(value: Mapping[str, Any]) -> Delta:
+    rows = {(kind, parent, object_id): doc for kind, parent, object_id, doc in value["documents"]}
+    return Delta(documents=rows, claims=dict(value["claims"]))
+
+
+def encode_changes(changes: Changes) -> dict[str, Any]:
+    return {
+        "put": [[document.kind, encode(document)] for document in changes.put],
+        "delete": [[document.kind, encode(document)] for document in changes.delete],
+    }
+
+
+def decode_changes(value: Mapping[str, Any]) -> Changes:
+    return Changes(
+        put=tuple(decode(KIND_OF[kind], document) for kind, document in value["put"]),
+        delete=tuple(decode(KIND_OF[kind], document) for kind, document in value["delete"]),
+    )
+
+
+def folder(kind: str, parent: str) -> str:
+    """Return the directory of a kind below the state directory."""
+    return f"{kind}s/{parent}" if parent else f"{kind}s"
+
+
+def shard_of(object_id: str) -> str:
+    return f"{object_id[:2]}.json"
+
+
+def claim_shard(claim: str) -> str:
+    """Return the file of a claim: by its last part, so that a name is found without its network."""
+    name = claim.rpartition("/")[2]
+    return f"claims/{blake2s(name.encode(), digest_size=1).hexdigest()}.json"

@@ -1,0 +1,174 @@
+"""The write-ahead journal: what is intended and what is done, durable line by line.
+
+A line is ``CRC32 JSON``. A commit line is the moment in which an operation has happened; the shards
+follow when the lock is released. The last line may be torn by a crash: it was never acknowledged.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from netctl.codec import CodecError
+from netctl.errors import StoreDamaged
+from netctl.store.documents import (
+    Delta,
+    Intent,
+    decode_changes,
+    decode_delta,
+    encode_changes,
+    encode_delta,
+)
+from netctl.store.storage import (
+    read_bytes,
+    sync_directory,
+    unwritable,
+    write_all,
+)
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What a journal says."""
+
+    done: Delta = field(default_factory=Delta)
+    pending: Intent | None = None
+
+
+def read(path: str) -> Recorded | None:
+    """Return what the journal at ``path`` says, None where there is none. Raises ``StoreDamaged``."""
+    raw = read_bytes(path)
+    if raw is None:
+        return None
+    recorded = Recorded()
+    *whole, torn = raw.split(b"\n")
+    for number, line in enumerate(whole, 1):
+        record = _record(line)
+        if record is None:
+            if number == len(whole) and not torn:
+                break
+            raise _damaged(path, number)
+        try:
+            _apply(record, recorded)
+        except (KeyError, TypeError, ValueError, CodecError) as error:
+            raise _damaged(path, number) from error
+    return recorded
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    checksum, _, text = line.partition(b" ")
+    if checksum != b"%08x" % zlib.crc32(text):
+        return None
+    record: dict[str, Any] = json.loads(text)
+    return record
+
+
+def _apply(record: dict[str, Any], recorded: Recorded) -> None:
+    match record["type"]:
+        case "intent":
+            recorded.pending = _decode_intent(record)
+        case "commit":
+            recorded.done.add(decode_delta(record))
+            recorded.pending = None
+        case "abort":
+            recorded.pending = None
+        case other:
+            raise ValueError(other)
+
+
+def _damaged(path: str, number: int) -> StoreDamaged:
+    return StoreDamaged(
+        f"{path} is damaged in line {number}",
+        hint="it holds what the last operations did: keep a copy, then move it away",
+    )
+
+
+def _encode_intent(intent: Intent) -> dict[str, Any]:
+    return {
+        "type": "intent",
+        "operation": intent.operation,
+        "pid": intent.pid,
+        "boot_id": intent.boot_id,
+        "forward": intent.forward,
+        "plan": list(intent.plan),
+        "changes": encode_changes(intent.changes),
+    }
+
+
+def _decode_intent(record: dict[str, Any]) -> Intent:
+    return Intent(
+        operation=record["operation"],
+        pid=record["pid"],
+        boot_id=record["boot_id"],
+        forward=record["forward"],
+        plan=tuple(record["plan"]),
+        changes=decode_changes(record["changes"]),
+    )
+
+
+class Journal:
+    """The journal of the process that holds the lock."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._descriptor = -1
+        self._size = 0
+
+    def intent(self, intent: Intent) -> None:
+        self._append(_encode_intent(intent))
+
+    def commit(self, delta: Delta) -> None:
+        self._append({"type": "commit", **encode_delta(delta)})
+
+    def abort(self) -> None:
+        self._append({"type": "abort"})
+
+    def restart(self, pending: Intent | None) -> None:
+        """Begin anew: forget what is in the shards by now, keep what is pending."""
+        self.close()
+        if pending is None:
+            with suppress(FileNotFoundError):
+                os.unlink(self._path)
+            return
+        aside = self._path + ".tmp"
+        with suppress(FileNotFoundError):
+            os.unlink(aside)
+        fresh = Journal(aside)
+        fresh.intent(pending)
+        fresh.close()
+        os.rename(aside, self._path)
+        sync_directory(os.path.dirname(self._path))
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor, self._size = -1, 0
+
+    def _append(self, record: dict[str, Any]) -> None:
+        text = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
+        line = b"%08x %s\n" % (zlib.crc32(text), text)
+        try:
+            if self._descriptor < 0:
+                self._open()
+            write_all(self._descriptor, line)
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            self._take_back()
+            raise unwritable(self._path, error) from error
+        self._size += len(line)
+
+    def _open(self) -> None:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._descriptor = os.open(self._path, flags, 0o600)
+        self._size = os.fstat(self._descriptor).st_size
+        sync_directory(os.path.dirname(self._path))
+
+    def _take_back(self) -> None:
+        """Cut off what was written of a line that could not be written whole."""
+        with suppress(OSError):
+            if self._descriptor >= 0:
+                os.ftruncate(self._descriptor, self._size)
