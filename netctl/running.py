@@ -27,15 +27,17 @@ if TYPE_CHECKING:
 def become(sandbox: Sandbox, argv: Sequence[str]) -> NoReturn:
     """Replace this process by ``argv`` in the sandbox. Raises ``SystemExit`` 126 or 127 as a shell
     does where the command cannot be run or found."""
-    check_command(argv)
+    command = checked_command(argv)
     process.enter(sandbox.netns, _binds(sandbox))
-    process.execute(argv)
+    process.execute(command)
 
 
-def check_command(argv: Sequence[str]) -> None:
-    """Raise ``InvalidInput`` where there is no command."""
-    if not argv or not argv[0]:
-        raise InvalidInput("no command is given", hint="name it after the options: -- ping -c1 HOST")
+def checked_command(argv: Sequence[str]) -> Sequence[str]:
+    """Return the command without a leading ``--``; raise ``InvalidInput`` where there is none."""
+    command = argv[1:] if argv and argv[0] == "--" else argv
+    if not command or not command[0]:
+        raise InvalidInput("no command is given", hint="name it last: -- ping -c1 HOST")
+    return command
 
 
 def run(
@@ -49,7 +51,7 @@ def run(
 
     Returns the command's exit status, 128 and the number of the signal that ended it.
     """
-    check_command(argv)
+    command = checked_command(argv)
     chosen = list(networks) or [controller.config.default_network]
     sandbox_id = new_id()
     sandbox_name = name or f"run-{short(sandbox_id)}"
@@ -58,7 +60,7 @@ def run(
             sandbox = _furnished(controller, sandbox_name, sandbox_id, chosen, options)
             if controller.dry_run:
                 return 0
-            return process.supervise(sandbox.netns, _binds(sandbox), argv)
+            return process.supervise(sandbox.netns, _binds(sandbox), command)
         finally:
             _vanish(controller, sandbox_id)
 

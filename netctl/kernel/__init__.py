@@ -2,7 +2,7 @@
 
 from netctl.kernel.interface import Address, Kernel, Link, Route
 
-__all__ = ["Address", "Kernel", "Link", "Route", "open_kernel"]
+__all__ = ["Address", "Kernel", "Link", "Route", "has_capability", "library_version", "open_kernel"]
 
 
 def open_kernel() -> Kernel:
@@ -10,3 +10,17 @@ def open_kernel() -> Kernel:
     from netctl.kernel.linux import LinuxKernel
 
     return LinuxKernel()
+
+
+def has_capability(name: str) -> bool:
+    """Whether this process has a capability, ``CAP_NET_ADMIN``."""
+    from netctl.kernel import refusal
+
+    return refusal.has_capability(name)
+
+
+def library_version() -> str | None:
+    """Return the file of libnftables that is used, with its version; None where there is none."""
+    from netctl.kernel import nftables
+
+    return nftables.library_version()

@@ -177,3 +177,21 @@ def _first_error(trouble: str) -> tuple[str, str]:
         if found:
             return reason.strip(), below.strip()[:_EXCERPT]
     return (lines[0].strip() if lines else "no reason given"), ""
+
+
+def library_version() -> str | None:
+    """Return the version of libnftables, from its own JSON output; None where there is none."""
+    try:
+        library = load()
+        context = _new_context(library)
+    except NetctlError:
+        return None
+    try:
+        library.nft_ctx_output_set_flags(context, _JSON_OUTPUT)
+        with _as_file("list tables") as path:
+            library.nft_run_cmd_from_filename(context, path.encode())
+        output = (library.nft_ctx_get_output_buffer(context) or b"").decode(errors="replace")
+    finally:
+        library.nft_ctx_free(context)
+    found = [item["metainfo"]["version"] for item in _objects(output) if "metainfo" in item]
+    return found[0] if found else "unknown"

@@ -77,11 +77,13 @@ class View:
         }
 
     def is_empty(self, kind: type[D], parent: str = "") -> bool:
-        if any(self._shard_names(kind, place) for place in self._parents(kind, parent)):
-            return not self._select(kind, parent, "") if self.done.documents else False
+        if self.done.documents:
+            return not self._select(kind, parent, "")
+        # A file that is there holds a document, unless it is open and was emptied just now.
         return not any(
-            row is not None and key[0] == kind.kind and parent in ("", key[1])
-            for key, row in self.done.documents.items()
+            path not in self._shards or len(self.table(path))
+            for place in self._parents(kind, parent)
+            for path in self._shard_paths(kind, place)
         )
 
     def table(self, path: str) -> Table:
@@ -101,10 +103,9 @@ class View:
     def _select(self, kind: type[D], parent: str, prefix: str) -> list[D]:
         rows: dict[tuple[str, str, str], dict[str, Any] | None] = {}
         for place in self._parents(kind, parent):
-            for name in self._shard_names(kind, place):
-                if name.startswith(prefix[:2]):
-                    table = self.table(f"{folder(kind.kind, place)}/{name}")
-                    rows.update(((kind.kind, place, row["id"]), row) for row in table.all())
+            for path in self._shard_paths(kind, place, prefix[:2]):
+                found = self.table(path).all()
+                rows.update(((kind.kind, place, row["id"]), row) for row in found)
         rows.update(
             (key, row)
             for key, row in self.done.documents.items()
@@ -121,15 +122,19 @@ class View:
         pending = {key[1] for key in self.done.documents if key[0] == kind.kind}
         return sorted({*self._names(folder(kind.kind, "")), *pending})
 
-    def _shard_names(self, kind: type[D], parent: str) -> list[str]:
-        names = self._names(folder(kind.kind, parent))
-        return [name for name in names if name.endswith(".json")]
+    def _shard_paths(self, kind: type[D], parent: str, begins: str = "") -> list[str]:
+        directory = folder(kind.kind, parent)
+        names = self._names(directory)
+        return [f"{directory}/{n}" for n in names if n.endswith(".json") and n.startswith(begins)]
 
     def _names(self, directory: str) -> list[str]:
+        """Return what is in a directory, and what will be once the open shards are written."""
+        prefix = f"{directory}/"
+        opened = {p.removeprefix(prefix).split("/")[0] for p in self._shards if p.startswith(prefix)}
         try:
-            return sorted(os.listdir(f"{self.state_dir}/{directory}"))
+            return sorted({*os.listdir(f"{self.state_dir}/{directory}"), *opened})
         except (FileNotFoundError, NotADirectoryError):
-            return []
+            return sorted(opened)
         except OSError as error:
             raise unreadable(f"{self.state_dir}/{directory}", error) from error
 

@@ -1,0 +1,150 @@
+"""What the commands share: options, their forms, and going through several names."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from netctl.cli import State, report
+from netctl.commands import complete
+from netctl.errors import InvalidInput, NetctlError, NotFound
+
+F = TypeVar("F", bound=Callable[..., Any])
+pass_state = click.make_pass_decorator(State)
+
+
+def pairs(text: Iterable[str], option: str) -> dict[str, str]:
+    """Return ``K=V`` texts as a mapping; raise ``InvalidInput`` for one without ``=``."""
+    result: dict[str, str] = {}
+    for item in text:
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            raise InvalidInput(f"{option} {item[:60]!r} is not KEY=VALUE")
+        result[key] = value
+    return result
+
+
+def labels(texts: Iterable[str]) -> dict[str, str]:
+    """Return ``K=V`` or ``K`` texts as a mapping."""
+    return pairs((text if "=" in text else f"{text}=" for text in texts), "--label")
+
+
+def options(texts: Iterable[str]) -> dict[str, str]:
+    """Return ``K=V[,K=V]`` texts as a mapping."""
+    return pairs((part for text in texts for part in text.split(",")), "-o")
+
+
+def add_hosts(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Return ``NAME:IP`` texts as pairs; an IPv6 address follows the first colon."""
+    result = []
+    for text in texts:
+        name, colon, address = text.partition(":")
+        if not colon or not address:
+            raise InvalidInput(f"--add-host {text[:60]!r} is not NAME:IP")
+        result.append((name, address.removeprefix("[").removesuffix("]")))
+    return tuple(result)
+
+
+def _set_dry_run(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.find_object(State).dry_run = True  # type: ignore[union-attr]
+
+
+dry_run = click.option(
+    "--dry-run",
+    is_flag=True,
+    expose_value=False,
+    callback=_set_dry_run,
+    help="Print what would be done, as commands, and do nothing.",
+)
+if_not_exists = click.option(
+    "--if-not-exists", is_flag=True, help="Accept an existing one of the same definition."
+)
+label = click.option("--label", "labels", multiple=True, metavar="K[=V]", help="A label.")
+ignore_missing = click.option(
+    "--ignore-missing", is_flag=True, help="What is not there is no error."
+)
+
+
+def _style(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    from netctl.render import check_style
+
+    return check_style(value)
+
+
+def format_option(default: str) -> Callable[[F], F]:
+    """Return the option ``--format``."""
+    return click.option(
+        "--format",
+        "style",
+        default=default,
+        show_default=True,
+        callback=_style,
+        metavar="FORM",
+        shell_complete=complete.styles,
+        help="table, json, yaml, name, or a template such as '{name} {id}'.",
+    )
+
+
+def listing(filters: str) -> Callable[[F], F]:
+    """Return the options of an ``ls``."""
+
+    def add(function: F) -> F:
+        for option in (
+            format_option("table"),
+            click.option("--no-trunc", is_flag=True, help="Print ids in full."),
+            click.option("-q", "--quiet", is_flag=True, help="Print the ids alone."),
+            click.option(
+                "-f", "--filter", "filters", multiple=True, metavar="K=V", help=f"Only those with: {filters}."
+            ),
+        ):
+            function = option(function)
+        return function
+
+    return add
+
+
+def each(names: Sequence[str], action: Callable[[str], object], *, ignore_missing: bool = False) -> int:
+    """Do something with every name, go on after an error, and return the first error's code."""
+    status = 0
+    for name in names:
+        try:
+            with contextlib.suppress(*([NotFound] if ignore_missing else [])):
+                action(name)
+        except NetctlError as error:
+            if len(names) == 1:
+                raise
+            report(error, as_json=_json_wanted())
+            status = status or error.exit_code
+    return status
+
+
+def _json_wanted() -> bool:
+    ctx = click.get_current_context(silent=True)
+    return bool(ctx and ctx.params.get("style") == "json")
+
+
+def created(state: State, object_id: str) -> None:
+    """Print the id of what was made, and nothing in a dry run."""
+    notices(state)
+    if not state.dry_run:
+        click.echo(object_id)
+
+
+def notices(state: State) -> None:
+    """Tell on stderr what was settled of another process's unfinished work."""
+    for notice in state.controller.notices:
+        click.echo(f"netctl: {notice}", err=True)
+    state.controller.notices.clear()
+
+
+def exists(find: Callable[[], object]) -> int:
+    """Return the exit status of an ``exists``."""
+    try:
+        find()
+    except NotFound as error:
+        return error.exit_code
+    return 0

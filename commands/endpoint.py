@@ -1,0 +1,139 @@
+"""``netctl endpoint``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from netctl.cli import AliasGroup, State
+from netctl.commands import common, complete
+from netctl.commands.common import dry_run, format_option, if_not_exists, label, listing, pass_state
+
+
+@click.group(cls=AliasGroup)
+def endpoint() -> None:
+    """Endpoints: a network's attachment points."""
+
+
+@endpoint.command(epilog="Example: netctl endpoint create web web1 --ip 172.17.0.10")
+@click.argument("network", shell_complete=complete.networks)
+@click.argument("name")
+@click.option("--ip", metavar="IP", help="IPv4 address, in the network's subnet.")
+@click.option("--ip6", metavar="IP", help="IPv6 address, in the network's subnet.")
+@click.option("--mac", metavar="MAC", help="MAC address.")
+@click.option("--ifname", metavar="NAME", help="Interface name in the sandbox, at most 15 bytes.")
+@click.option("-o", "--opt", "opts", multiple=True, metavar="K=V[,K=V]", help="Driver options.")
+@label
+@if_not_exists
+@dry_run
+@pass_state
+def create(state: State, network: str, name: str, **given: Any) -> None:
+    """Create an endpoint and print its id."""
+    made = state.controller.endpoints.create(
+        network,
+        name,
+        ip=given["ip"],
+        ip6=given["ip6"],
+        mac=given["mac"],
+        ifname=given["ifname"],
+        options=common.options(given["opts"]),
+        labels=common.labels(given["labels"]),
+        if_not_exists=given["if_not_exists"],
+    )
+    common.created(state, made.id)
+
+
+@endpoint.command(epilog="Example: netctl endpoint join web/web1 c1 --priority 10")
+@click.argument("name", metavar="ENDPOINT", shell_complete=complete.endpoints)
+@click.argument("sandbox", shell_complete=complete.sandboxes)
+@click.option("--priority", type=int, default=0, help="Highest gives the default route.")
+@dry_run
+@pass_state
+def join(state: State, name: str, sandbox: str, priority: int) -> None:
+    """Join an endpoint to a sandbox."""
+    state.controller.endpoints.join(name, sandbox, priority=priority)
+    common.notices(state)
+
+
+@endpoint.command(epilog="Example: netctl endpoint leave web/web1")
+@click.argument("name", metavar="ENDPOINT", shell_complete=complete.endpoints)
+@click.argument("sandbox", required=False, shell_complete=complete.sandboxes)
+@dry_run
+@pass_state
+def leave(state: State, name: str, sandbox: str | None) -> None:
+    """Take an endpoint out of its sandbox; it keeps its addresses."""
+    state.controller.endpoints.leave(name, sandbox)
+    common.notices(state)
+
+
+@endpoint.command(epilog="Example: netctl endpoint rm web/web1")
+@click.argument("endpoints", nargs=-1, required=True, shell_complete=complete.endpoints)
+@click.option("--force", is_flag=True, help="Take it out of its sandbox first.")
+@common.ignore_missing
+@dry_run
+@pass_state
+def rm(state: State, endpoints: tuple[str, ...], force: bool, ignore_missing: bool) -> int:
+    """Remove endpoints."""
+    manager = state.controller.endpoints
+    status = common.each(
+        endpoints, lambda name: manager.remove(name, force=force), ignore_missing=ignore_missing
+    )
+    common.notices(state)
+    return status
+
+
+@endpoint.command(epilog="Examples: netctl endpoint ls; netctl endpoint ls --network web --format json")
+@click.option("--network", shell_complete=complete.networks, help="Only those of this network.")
+@listing("name, id, network, sandbox, label, label!, until")
+@pass_state
+def ls(
+    state: State,
+    network: str | None,
+    filters: tuple[str, ...],
+    quiet: bool,
+    no_trunc: bool,
+    style: str,
+) -> None:
+    """List endpoints."""
+    from netctl import render, views
+    from netctl.filters import ENDPOINT, compile_filters
+
+    passes = compile_filters(filters, ENDPOINT)
+    names = views.Names(state.controller.store)
+    documents = [handle.doc for handle in state.controller.endpoints.list(network)]
+    rows = [views.endpoint_row(doc, names) for doc in documents]
+    columns = [
+        render.Column("ENDPOINT ID", "id"),
+        render.Column("NAME", "name"),
+        render.Column("NETWORK", "network"),
+        render.Column("SANDBOX", "sandbox"),
+        render.Column("IPV4", "ipv4"),
+        render.Column("IPV6", "ipv6"),
+    ]
+    render.listed(filter(passes, rows), columns, style, quiet=quiet, trunc=not no_trunc)
+
+
+@endpoint.command(epilog="Example: netctl endpoint inspect web/web1 --format '{ipv4}'")
+@click.argument("endpoints", nargs=-1, required=True, shell_complete=complete.endpoints)
+@format_option("json")
+@pass_state
+def inspect(state: State, endpoints: tuple[str, ...], style: str) -> int:
+    """Show all there is to know of endpoints."""
+    from netctl import render, views
+
+    controller = state.controller
+    names = views.Names(controller.store)
+    return render.inspected(
+        endpoints,
+        lambda name: views.endpoint_detail(controller.endpoints.get(name).doc, names),
+        style,
+    )
+
+
+@endpoint.command(epilog="Example: netctl endpoint exists web/web1 && echo there")
+@click.argument("name", shell_complete=complete.endpoints)
+@pass_state
+def exists(state: State, name: str) -> int:
+    """Exit with 0 if there is such an endpoint, else with 3."""
+    return common.exists(lambda: state.controller.endpoints.get(name))

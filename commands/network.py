@@ -1,0 +1,213 @@
+"""``netctl network``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from netctl.cli import AliasGroup, State
+from netctl.commands import common, complete
+from netctl.commands.common import dry_run, format_option, if_not_exists, label, listing, pass_state
+from netctl.errors import InvalidInput
+
+
+@click.group(cls=AliasGroup)
+def network() -> None:
+    """Networks: groups of endpoints that can talk to each other."""
+
+
+@network.command(
+    epilog="Examples: netctl network create web; netctl network create db --subnet 10.8.0.0/24 --internal"
+)
+@click.argument("name")
+@click.option("-d", "--driver", shell_complete=complete.drivers, help="bridge, host or null.")
+@click.option(
+    "--subnet", "subnets", multiple=True, metavar="CIDR", help="Subnet, or auto/N for a free one."
+)
+@click.option("--ip-range", "ip_ranges", multiple=True, metavar="CIDR", help="Addresses come from here.")
+@click.option("--gateway", "gateways", multiple=True, metavar="IP", help="Gateway of a subnet.")
+@click.option(
+    "--aux-address", "aux", multiple=True, metavar="NAME=IP", help="Address that is never handed out."
+)
+@click.option("--ipv6", is_flag=True, help="Give the network IPv6.")
+@click.option("--no-ipv4", is_flag=True, help="Give the network no IPv4.")
+@click.option("--internal", is_flag=True, help="No way to the outside.")
+@click.option(
+    "-o",
+    "--opt",
+    "opts",
+    multiple=True,
+    metavar="K=V[,K=V]",
+    shell_complete=complete.driver_options,
+    help="Driver options.",
+)
+@label
+@click.option("--ipam-driver", default="default", show_default=True, help="default or null.")
+@click.option("--ipam-opt", "ipam_opts", multiple=True, metavar="K=V", help="IPAM driver options.")
+@click.option("--id", "network_id", metavar="ID", help="The id, 64 hexadecimal digits.")
+@if_not_exists
+@dry_run
+@pass_state
+def create(state: State, name: str, **given: Any) -> None:
+    """Create a network and print its id."""
+    made = state.controller.networks.create(
+        name,
+        driver=given["driver"],
+        subnets=given["subnets"],
+        ip_ranges=given["ip_ranges"],
+        gateways=given["gateways"],
+        aux_addresses=common.pairs(given["aux"], "--aux-address"),
+        ipv4=not given["no_ipv4"],
+        ipv6=given["ipv6"],
+        internal=given["internal"],
+        options=common.options(given["opts"]),
+        labels=common.labels(given["labels"]),
+        ipam_driver=given["ipam_driver"],
+        ipam_options=common.pairs(given["ipam_opts"], "--ipam-opt"),
+        id=given["network_id"],
+        if_not_exists=given["if_not_exists"],
+    )
+    common.created(state, made.id)
+
+
+@network.command(epilog="Example: netctl network rm web db")
+@click.argument("networks", nargs=-1, required=True, shell_complete=complete.networks)
+@click.option("--force", is_flag=True, help="Remove its endpoints too, joined or not.")
+@common.ignore_missing
+@dry_run
+@pass_state
+def rm(state: State, networks: tuple[str, ...], force: bool, ignore_missing: bool) -> int:
+    """Remove networks."""
+    manager = state.controller.networks
+    status = common.each(
+        networks, lambda name: manager.remove(name, force=force), ignore_missing=ignore_missing
+    )
+    common.notices(state)
+    return status
+
+
+@network.command(epilog="Examples: netctl network ls; netctl network ls -q --filter driver=bridge")
+@listing("name, id, driver, scope, label, label!, until")
+@pass_state
+def ls(state: State, filters: tuple[str, ...], quiet: bool, no_trunc: bool, style: str) -> None:
+    """List networks."""
+    from netctl import render, views
+    from netctl.filters import NETWORK, compile_filters
+    from netctl.models import Network
+
+    passes = compile_filters(filters, NETWORK)
+    rows = [views.network_row(doc) for doc in state.controller.store.all(Network)]
+    columns = [
+        render.Column("NETWORK ID", "id"),
+        render.Column("NAME", "name"),
+        render.Column("DRIVER", "driver"),
+        render.Column("SCOPE", "scope"),
+        render.Column("SUBNETS", "subnets"),
+    ]
+    render.listed(filter(passes, rows), columns, style, quiet=quiet, trunc=not no_trunc)
+
+
+@network.command(epilog="Example: netctl network inspect web --format '{ipam.pools.0.subnet}'")
+@click.argument("networks", nargs=-1, required=True, shell_complete=complete.networks)
+@format_option("json")
+@pass_state
+def inspect(state: State, networks: tuple[str, ...], style: str) -> int:
+    """Show all there is to know of networks."""
+    from netctl import render, views
+
+    controller = state.controller
+    return render.inspected(
+        networks,
+        lambda name: views.network_detail(controller.networks.get(name).doc, controller.store),
+        style,
+    )
+
+
+@network.command(epilog="Example: netctl network info web")
+@click.argument("name", shell_complete=complete.networks)
+@format_option("table")
+@pass_state
+def info(state: State, name: str, style: str) -> None:
+    """Show a network for people."""
+    from netctl import render, views
+
+    controller = state.controller
+    detail = views.network_detail(controller.networks.get(name).doc, controller.store)
+    render.described(detail, style)
+
+
+@network.command(epilog="Example: netctl network exists web || netctl network create web")
+@click.argument("name", shell_complete=complete.networks)
+@pass_state
+def exists(state: State, name: str) -> int:
+    """Exit with 0 if there is such a network, else with 3."""
+    return common.exists(lambda: state.controller.networks.get(name))
+
+
+@network.command(epilog="Example: netctl network prune --force --filter until=24h")
+@click.option("--filter", "filters", multiple=True, metavar="K=V", help="Only those with: see ls.")
+@click.option("--force", is_flag=True, help="Do not ask.")
+@dry_run
+@pass_state
+def prune(state: State, filters: tuple[str, ...], force: bool) -> None:
+    """Remove the networks that have no endpoints, and print their names."""
+    from netctl import views
+    from netctl.filters import NETWORK, compile_filters
+
+    passes = compile_filters(filters, NETWORK)
+    if not (force or state.dry_run):
+        _ask()
+    removed = state.controller.networks.prune(lambda doc: passes(views.network_row(doc)))
+    common.notices(state)
+    if not state.dry_run:
+        for name in removed:
+            click.echo(name)
+
+
+def _ask() -> None:
+    if not sys.stdin.isatty():
+        raise InvalidInput("prune asks before it removes, and there is nobody to ask", hint="--force")
+    click.confirm("Remove every network that has no endpoints?", abort=True, err=True)
+
+
+@network.command(epilog="Example: netctl network connect web c1 --ip 172.17.0.10")
+@click.argument("name", metavar="NETWORK", shell_complete=complete.networks)
+@click.argument("sandbox", shell_complete=complete.sandboxes)
+@click.option("--name", "endpoint_name", help="Name of the endpoint  [that of the sandbox]")
+@click.option("--ip", metavar="IP", help="IPv4 address.")
+@click.option("--ip6", metavar="IP", help="IPv6 address.")
+@click.option("--mac", metavar="MAC", help="MAC address.")
+@click.option("--ifname", metavar="NAME", help="Interface name in the sandbox, at most 15 bytes.")
+@click.option("--priority", type=int, default=0, help="Highest gives the default route.")
+@click.option("-o", "--opt", "opts", multiple=True, metavar="K=V[,K=V]", help="Driver options.")
+@label
+@dry_run
+@pass_state
+def connect(state: State, name: str, sandbox: str, **given: Any) -> None:
+    """Make an endpoint and join it to a sandbox; print the endpoint's id."""
+    made = state.controller.endpoints.connect(
+        name,
+        sandbox,
+        name=given["endpoint_name"],
+        ip=given["ip"],
+        ip6=given["ip6"],
+        mac=given["mac"],
+        ifname=given["ifname"],
+        options=common.options(given["opts"]),
+        labels=common.labels(given["labels"]),
+        priority=given["priority"],
+    )
+    common.created(state, made.id)
+
+
+@network.command(epilog="Example: netctl network disconnect web c1")
+@click.argument("name", metavar="NETWORK", shell_complete=complete.networks)
+@click.argument("sandbox", shell_complete=complete.sandboxes)
+@dry_run
+@pass_state
+def disconnect(state: State, name: str, sandbox: str) -> None:
+    """Take a sandbox out of a network."""
+    state.controller.endpoints.disconnect(name, sandbox)
+    common.notices(state)

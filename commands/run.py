@@ -1,0 +1,41 @@
+"""``netctl run``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from netctl.cli import State
+from netctl.commands import complete
+from netctl.commands.common import dry_run, pass_state
+from netctl.commands.sandbox import definition, sandbox_options
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    epilog="Examples: netctl run -- ip address; netctl run --network web --network db -- ./server",
+)
+@click.option("--name", metavar="NAME", help="Name of the sandbox  [run-ID]")
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    shell_complete=complete.networks,
+    help="Network to join  [the default one]",
+)
+@sandbox_options
+@dry_run
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@pass_state
+def run(
+    state: State, name: str | None, networks: tuple[str, ...], command: tuple[str, ...], **given: Any
+) -> int:
+    """Run one command in a sandbox that is gone when the command ends.
+
+    The exit status is the command's, 128 and the number of the signal that ended it. The command is
+    killed when this netctl dies.
+    """
+    return state.controller.sandboxes.run(
+        command, name=name, networks=networks, **definition(given)
+    )

@@ -1,0 +1,202 @@
+"""``netctl sandbox``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from netctl.cli import AliasGroup, State
+from netctl.commands import common, complete
+from netctl.commands.common import dry_run, format_option, if_not_exists, label, listing, pass_state
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@click.group(cls=AliasGroup)
+def sandbox() -> None:
+    """Sandboxes: network stacks, with their hosts and resolv.conf."""
+
+
+def sandbox_options(function: F) -> F:
+    """Add the options that say what a sandbox is like; ``run`` has them too."""
+    for option in reversed(
+        (
+            click.option("--hostname", metavar="NAME", default="", help="Host name  [the sandbox's]"),
+            click.option("--domainname", metavar="NAME", default="", help="Domain name."),
+            click.option("--dns", multiple=True, metavar="IP", help="Name server."),
+            click.option("--dns-search", multiple=True, metavar="DOMAIN", help="Search domain."),
+            click.option("--dns-opt", multiple=True, metavar="OPT", help="resolv.conf option."),
+            click.option("--add-host", multiple=True, metavar="NAME:IP", help="Line for hosts."),
+            click.option("--hosts-path", metavar="FILE", default="", help="Write hosts there."),
+            click.option(
+                "--resolv-conf-path", metavar="FILE", default="", help="Write resolv.conf there."
+            ),
+            label,
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def definition(given: dict[str, Any]) -> dict[str, Any]:
+    """Return these options as the arguments of ``Sandboxes.create``."""
+    return {
+        "hostname": given["hostname"],
+        "domainname": given["domainname"],
+        "dns": given["dns"],
+        "dns_search": given["dns_search"],
+        "dns_options": given["dns_opt"],
+        "extra_hosts": common.add_hosts(given["add_host"]),
+        "hosts_path": given["hosts_path"],
+        "resolv_conf_path": given["resolv_conf_path"],
+        "labels": common.labels(given["labels"]),
+    }
+
+
+@sandbox.command(
+    epilog="Examples: netctl sandbox create c1; netctl sandbox create vm --pid 4711"
+)
+@click.argument("name")
+@sandbox_options
+@click.option("--netns", metavar="PATH", help="Use this namespace; it is never deleted.")
+@click.option("--pid", type=int, metavar="PID", help="Use the namespace of this process.")
+@click.option("--host", is_flag=True, help="Use the host's own stack.")
+@if_not_exists
+@dry_run
+@pass_state
+def create(state: State, name: str, **given: Any) -> None:
+    """Create a sandbox and print its id."""
+    made = state.controller.sandboxes.create(
+        name,
+        netns_path=given["netns"],
+        pid=given["pid"],
+        host=given["host"],
+        if_not_exists=given["if_not_exists"],
+        **definition(given),
+    )
+    common.created(state, made.id)
+
+
+@sandbox.command(epilog="Example: netctl sandbox rm c1 c2 --force")
+@click.argument("sandboxes", nargs=-1, required=True, shell_complete=complete.sandboxes)
+@click.option("--force", is_flag=True, help="Take its endpoints out first.")
+@common.ignore_missing
+@dry_run
+@pass_state
+def rm(state: State, sandboxes: tuple[str, ...], force: bool, ignore_missing: bool) -> int:
+    """Remove sandboxes."""
+    manager = state.controller.sandboxes
+    status = common.each(
+        sandboxes, lambda name: manager.remove(name, force=force), ignore_missing=ignore_missing
+    )
+    common.notices(state)
+    return status
+
+
+@sandbox.command(epilog="Examples: netctl sandbox ls; netctl sandbox ls --filter state=gone -q")
+@listing("name, id, type, state, label, label!, until")
+@pass_state
+def ls(state: State, filters: tuple[str, ...], quiet: bool, no_trunc: bool, style: str) -> None:
+    """List sandboxes."""
+    from netctl import render, views
+    from netctl.filters import SANDBOX, compile_filters
+    from netctl.models import Sandbox
+
+    passes = compile_filters(filters, SANDBOX)
+    rows = [views.sandbox_row(doc) for doc in state.controller.store.all(Sandbox)]
+    columns = [
+        render.Column("SANDBOX ID", "id"),
+        render.Column("NAME", "name"),
+        render.Column("TYPE", "type"),
+        render.Column("STATE", "state"),
+        render.Column("ENDPOINTS", "endpoint_count"),
+        render.Column("KEY", "key"),
+    ]
+    render.listed(filter(passes, rows), columns, style, quiet=quiet, trunc=not no_trunc)
+
+
+@sandbox.command(epilog="Example: netctl sandbox inspect c1 --format '{key}'")
+@click.argument("sandboxes", nargs=-1, required=True, shell_complete=complete.sandboxes)
+@format_option("json")
+@pass_state
+def inspect(state: State, sandboxes: tuple[str, ...], style: str) -> int:
+    """Show all there is to know of sandboxes."""
+    from netctl import render, views
+
+    controller = state.controller
+    return render.inspected(
+        sandboxes,
+        lambda name: views.sandbox_detail(controller.sandboxes.get(name).doc, controller.store),
+        style,
+    )
+
+
+@sandbox.command(epilog="Example: netctl sandbox exists c1 || netctl sandbox create c1")
+@click.argument("name", shell_complete=complete.sandboxes)
+@pass_state
+def exists(state: State, name: str) -> int:
+    """Exit with 0 if there is such a sandbox, else with 3."""
+    return common.exists(lambda: state.controller.sandboxes.get(name))
+
+
+@sandbox.command(
+    name="exec",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    epilog="Example: netctl sandbox exec c1 -- ping -c1 192.0.2.1",
+)
+@click.argument("name", metavar="SANDBOX", shell_complete=complete.sandboxes)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@pass_state
+def exec_(state: State, name: str, command: tuple[str, ...]) -> None:
+    """Become a command in a sandbox, with its files over /etc; the exit status is the command's."""
+    state.controller.sandboxes.exec(name, command)
+
+
+@sandbox.command(name="set-key", epilog="Example: netctl sandbox set-key c1 /proc/4711/ns/net")
+@click.argument("name", metavar="SANDBOX", shell_complete=complete.sandboxes)
+@click.argument("path")
+@dry_run
+@pass_state
+def set_key(state: State, name: str, path: str) -> None:
+    """Move a sandbox, with its endpoints, into the namespace at PATH."""
+    state.controller.sandboxes.set_key(name, path)
+    common.notices(state)
+
+
+@sandbox.command(epilog="Example: netctl sandbox rename c1 front")
+@click.argument("name", metavar="SANDBOX", shell_complete=complete.sandboxes)
+@click.argument("new")
+@dry_run
+@pass_state
+def rename(state: State, name: str, new: str) -> None:
+    """Give a sandbox and its namespace another name."""
+    state.controller.sandboxes.rename(name, new)
+    common.notices(state)
+
+
+@sandbox.command(epilog="Example: netctl sandbox refresh c1")
+@click.argument("name", metavar="SANDBOX", shell_complete=complete.sandboxes)
+@dry_run
+@pass_state
+def refresh(state: State, name: str) -> None:
+    """Make a sandbox's interfaces, files and, where it is gone, its namespace anew."""
+    state.controller.sandboxes.refresh(name)
+    common.notices(state)
+
+
+@sandbox.command(epilog="Example: netctl sandbox stats c1 --format json")
+@click.argument("name", metavar="SANDBOX", shell_complete=complete.sandboxes)
+@format_option("table")
+@pass_state
+def stats(state: State, name: str, style: str) -> None:
+    """Show the counters of a sandbox's interfaces: bytes, packets, errors, drops."""
+    from netctl import render
+
+    links = state.controller.sandboxes.stats(name)
+    rows = [{"name": link.name, "mtu": link.mtu, "up": link.up, **link.counters} for link in links]
+    keys = [f"{way}_{what}" for way in ("rx", "tx") for what in ("bytes", "packets", "errors", "dropped")]
+    columns = [render.Column("INTERFACE", "name")]
+    columns += [render.Column(key.replace("_", " ").upper(), key) for key in keys]
+    render.show(rows, columns, style)

@@ -1,0 +1,5 @@
+"""``python -m netctl``."""
+
+from netctl.cli import main
+
+main()

@@ -1,0 +1,192 @@
+"""The command line: global options, lazily loaded groups, and the one boundary that prints errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from netctl import __version__
+from netctl.errors import InvalidInput, NetctlError
+
+if TYPE_CHECKING:
+    from netctl.controller import Controller
+    from netctl.plan import Step
+
+COMMANDS = {
+    "completion": ("netctl.commands.completion:completion", "Print the completion script of a shell."),
+    "endpoint": ("netctl.commands.endpoint:endpoint", "Endpoints: a network's attachment points."),
+    "info": ("netctl.commands.info:info", "Show the configuration, the kernel and the versions."),
+    "network": ("netctl.commands.network:network", "Networks: groups of endpoints that can talk."),
+    "repair": ("netctl.commands.repair:repair", "Settle what a killed netctl left half done."),
+    "run": ("netctl.commands.run:run", "Run one command in a sandbox of its own."),
+    "sandbox": ("netctl.commands.sandbox:sandbox", "Sandboxes: network stacks, with their files."),
+    "version": ("netctl.commands.info:version", "Show the version."),
+}
+"""Name to where the command is, and its line in the help: nothing is imported to print that."""
+
+ALIASES = {"remove": "rm", "list": "ls"}
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+OVERRIDES = ("state_dir", "run_dir", "lock_timeout", "color")
+
+
+class AliasGroup(click.Group):
+    """A group that also takes ``remove`` and ``list``, as docker does."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, ALIASES.get(cmd_name, cmd_name))
+
+
+class LazyGroup(click.Group):
+    """The root: a command's module is imported when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
+
+
+@dataclass
+class State:
+    """What the global options say, and the controller that they lead to."""
+
+    config_path: str | None = None
+    overrides: dict[str, str] = field(default_factory=dict)
+    verbose: int = 0
+    dry_run: bool = False
+    made: list[Controller] = field(default_factory=list)
+
+    @cached_property
+    def controller(self) -> Controller:
+        from netctl.config import load
+        from netctl.controller import Controller
+
+        config = load(self.config_path, self.overrides, os.environ)
+        observe = self._observer()
+        made = Controller(config, dry_run=self.dry_run, observe=observe)
+        self.made.append(made)
+        return made
+
+    def _observer(self) -> Any:
+        if self.dry_run:
+            return lambda step: click.echo(step.describe())
+        return _print_step if self.verbose else None
+
+
+def _print_step(step: Step) -> None:
+    click.echo(f"+ {step.describe()}", err=True)
+
+
+@click.group(cls=LazyGroup, context_settings=SETTINGS)
+@click.version_option(__version__, message="netctl %(version)s")
+@click.option("--config", metavar="FILE", help="Configuration  [NETCTL_CONFIG; /etc/netctl/netctl.yaml]")
+@click.option("--state-dir", metavar="DIR", help="The store  [NETCTL_STATE_DIR; /var/lib/netctl]")
+@click.option("--run-dir", metavar="DIR", help="The lock  [NETCTL_RUN_DIR; /run/netctl]")
+@click.option(
+    "--lock-timeout", metavar="S", help="Seconds to wait for another netctl  [NETCTL_LOCK_TIMEOUT; 30]"
+)
+@click.option("--color", metavar="WHEN", help="auto, always or never  [NETCTL_COLOR, NO_COLOR; auto]")
+@click.option("-v", "--verbose", count=True, help="Print each step as it is taken.")
+@click.pass_context
+def cli(ctx: click.Context, config: str | None, verbose: int, **options: str | None) -> None:
+    """Container networking for Linux without a daemon.
+
+    A reference is a name, a full id, or the beginning of an id. An endpoint is NETWORK/NAME, or NAME
+    where that is unique.
+    """
+    overrides = {key: value for key, value in options.items() if value is not None}
+    ctx.obj = State(config_path=config, overrides=overrides, verbose=verbose)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    state = State()
+    sys.exit(_guarded(given, state))
+
+
+def _guarded(given: list[str], state: State) -> int:
+    try:
+        status = cli.main(given, prog_name="netctl", standalone_mode=False)
+        sys.stdout.flush()
+        return status if isinstance(status, int) else 0
+    except NetctlError as error:
+        report(error, as_json=_wants_json(given))
+        return error.exit_code
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.UsageError as error:
+        report(_usage(error), as_json=_wants_json(given))
+        return InvalidInput.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        # The reader has gone, as after `| head`. Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        return _bug(error, as_json=_wants_json(given))
+
+
+def report(error: NetctlError, *, as_json: bool) -> None:
+    """Print an error on stderr: for people, or as one JSON object."""
+    if as_json:
+        content = {
+            "code": error.code,
+            "message": error.message,
+            "hint": error.hint,
+            "notes": error.notes,
+        }
+        click.echo(json.dumps({"error": content}), err=True)
+        return
+    click.echo(f"netctl: {printable(error.message)}", err=True)
+    for note in error.notes:
+        click.echo(f"  {printable(note)}", err=True)
+    if error.hint:
+        click.echo(f"hint: {printable(error.hint)}", err=True)
+
+
+def printable(text: str) -> str:
+    """Return text without the control characters that could steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _usage(error: click.UsageError) -> InvalidInput:
+    path = error.ctx.command_path if error.ctx else "netctl"
+    message = error.format_message().rstrip(".")
+    return InvalidInput(message[:1].lower() + message[1:], hint=f"{path} --help shows the usage")
+
+
+def _bug(error: Exception, *, as_json: bool) -> int:
+    if os.environ.get("NETCTL_DEBUG"):
+        raise error
+    report(
+        NetctlError(
+            f"a bug: {type(error).__name__}: {error}",
+            hint="run it again with NETCTL_DEBUG=1 and report what that prints",
+        ),
+        as_json=as_json,
+    )
+    return NetctlError.exit_code
+
+
+def _wants_json(given: Sequence[str]) -> bool:
+    return "--format=json" in given or any(
+        given[i : i + 2] == ["--format", "json"] for i in range(len(given))
+    )

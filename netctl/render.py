@@ -1,0 +1,192 @@
+"""How results are shown: the only place that prints data.
+
+In a pipe a table is plain: columns separated by spaces, nothing cut, no colour. On a terminal rich
+draws it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from netctl.cli import printable
+from netctl.errors import InvalidInput
+
+Row = Mapping[str, Any]
+_FIELD = re.compile(r"\{([^{}]*)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A heading, and the key of a row that is shown below it."""
+
+    heading: str
+    key: str
+
+
+def show(rows: Sequence[Row], columns: Sequence[Column], style: str, *, trunc: bool = True) -> None:
+    """Print rows in the style that ``--format`` gives: table, json, yaml, name or a template."""
+    if style == "table":
+        _table(rows, columns, trunc)
+    elif style == "json":
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    elif style == "yaml":
+        click.echo(_yaml(rows), nl=False)
+    elif style == "name":
+        for row in rows:
+            click.echo(printable(str(row["name"])))
+    else:
+        for row in rows:
+            click.echo(fill(style, row))
+
+
+def listed(
+    rows: Iterable[Row], columns: Sequence[Column], style: str, *, quiet: bool, trunc: bool
+) -> None:
+    """Print what an ``ls`` found: with ``quiet`` the ids alone."""
+    found = list(rows)
+    if quiet:
+        for row in found:
+            click.echo(row["id"][:12] if trunc else row["id"])
+    else:
+        show(found, columns, style, trunc=trunc)
+
+
+def inspected(names: Sequence[str], look: Callable[[str], Row], style: str) -> int:
+    """Print what an ``inspect`` found of every name; return the first error's code."""
+    from netctl.commands.common import each
+
+    found: list[Row] = []
+    status = each(names, lambda name: found.append(look(name)))
+    if style == "table":
+        for row in found:
+            described(row, style)
+    else:
+        show(found, [], style)
+    return status
+
+
+def described(row: Row, style: str) -> None:
+    """Print one object: as ``KEY  VALUE`` lines where the style is table."""
+    if style != "table":
+        show([row], [], style)
+        return
+    lines = list(_lines(row))
+    width = max(len(key) for key, _ in lines)
+    for key, value in lines:
+        click.echo(f"{key.ljust(width)}  {printable(value)}".rstrip())
+
+
+def _lines(value: Any, path: str = "") -> Iterable[tuple[str, str]]:
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from _lines(item, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+        for number, item in enumerate(value):
+            yield from _lines(item, f"{path}.{number}")
+    else:
+        yield path, _cell(value)
+
+
+def check_style(style: str) -> str:
+    """Return the value of ``--format`` if it is one, else raise ``InvalidInput``."""
+    if style in ("table", "json", "yaml", "name") or _FIELD.search(style):
+        return style
+    raise InvalidInput(
+        f"--format {style[:60]!r} is neither table, json, yaml, name nor a template",
+        hint="a template names fields in braces: '{name} {id}'",
+    )
+
+
+def fill(template: str, row: Row) -> str:
+    """Return a template with ``{field}`` and ``{field.part}`` filled in.
+
+    Only keys of the row are looked up: a template reaches no attribute of any object.
+    """
+    return _FIELD.sub(lambda match: printable(_cell(_look_up(match[1].strip(), row))), template)
+
+
+def _look_up(path: str, row: Row) -> Any:
+    value: Any = row
+    for part in path.split("."):
+        if isinstance(value, Mapping) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            raise InvalidInput(
+                f"--format: no field {path[:60]!r}", hint=f"fields: {', '.join(sorted(row))}"
+            )
+    return value
+
+
+def _table(rows: Sequence[Row], columns: Sequence[Column], trunc: bool) -> None:
+    cells = [[_shown(row, column.key, trunc) for column in columns] for row in rows]
+    if rich_wanted():
+        _rich_table(cells, columns)
+        return
+    lines = [[column.heading for column in columns], *cells]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    for line in lines:
+        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True) if width)
+        click.echo("  ".join(padded).rstrip())
+
+
+def _shown(row: Row, key: str, trunc: bool) -> str:
+    value = row.get(key)
+    if key == "id" and trunc and isinstance(value, str):
+        return value[:12]
+    return printable(_cell(value))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ",".join(map(_cell, value))
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}={_cell(item)}" for key, item in value.items())
+    return str(value)
+
+
+def rich_wanted() -> bool:
+    """Whether stdout is for a person: a terminal, or ``--color always``."""
+    when = _color()
+    return when == "always" or (when == "auto" and sys.stdout.isatty())
+
+
+def _color() -> str:
+    ctx = click.get_current_context(silent=True)
+    state = ctx.obj if ctx else None
+    return state.controller.config.color if state else "auto"
+
+
+def _rich_table(cells: Sequence[Sequence[str]], columns: Sequence[Column]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    plain = bool(os.environ.get("NO_COLOR")) and _color() != "always"
+    table = Table(box=SIMPLE_HEAD, header_style="" if plain else "bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column.heading, overflow="fold")
+    for line in cells:
+        table.add_row(*(Text(cell) for cell in line))
+    Console(no_color=plain, force_terminal=_color() == "always" or None).print(table)
+
+
+def _yaml(rows: Any) -> str:
+    import yaml
+
+    text: str = yaml.safe_dump(rows, sort_keys=False, allow_unicode=True)
+    return text

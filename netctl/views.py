@@ -1,0 +1,172 @@
+"""Documents as the rows that ``ls`` and ``inspect`` print. These key names are API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from netctl.models import Endpoint, Network, Sandbox, SandboxKind
+from netctl.store import Reader
+
+Row = dict[str, Any]
+
+
+class Names:
+    """Names of networks and sandboxes by id, each read once."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._networks: dict[str, Network | None] = {}
+        self._sandboxes: dict[str, str] = {}
+
+    def network(self, network_id: str) -> Network | None:
+        if network_id not in self._networks:
+            self._networks[network_id] = self._reader.get(Network, network_id)
+        return self._networks[network_id]
+
+    def sandbox_of(self, endpoint: Endpoint) -> str | None:
+        """Return the name of the sandbox that an endpoint is in; None where it is in none."""
+        if endpoint.attachment is None:
+            return None
+        sandbox_id = endpoint.attachment.sandbox_id
+        if sandbox_id not in self._sandboxes:
+            found = self._reader.get(Sandbox, sandbox_id)
+            self._sandboxes[sandbox_id] = found.name if found else sandbox_id
+        return self._sandboxes[sandbox_id]
+
+
+def boot_id() -> str:
+    """Return the id of this boot."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def network_row(network: Network) -> Row:
+    """Return a network for ``ls``."""
+    return {
+        "id": network.id,
+        "name": network.name,
+        "driver": network.driver,
+        "scope": network.scope,
+        "subnets": [pool.subnet for pool in network.pools],
+        "internal": network.internal,
+        "ipv6": network.enable_ipv6,
+        "created": network.created,
+        "labels": network.labels,
+    }
+
+
+def network_detail(network: Network, reader: Reader) -> Row:
+    """Return a network for ``inspect``: with its pools, options and endpoints."""
+    names = Names(reader)
+    endpoints = reader.all(Endpoint, network.id)
+    return {
+        **network_row(network),
+        "ipv4": network.enable_ipv4,
+        "options": network.options,
+        "ipam": {
+            "driver": network.ipam_driver,
+            "options": network.ipam_options,
+            "pools": [_pool_row(network, pool.version, endpoints) for pool in network.pools],
+        },
+        "bridge": network.facts.get("bridge"),
+        "mtu": int(network.facts["mtu"]) if "mtu" in network.facts else None,
+        "endpoints": [
+            {
+                "id": endpoint.id,
+                "name": endpoint.name,
+                "ipv4": endpoint.ipv4 or None,
+                "ipv6": endpoint.ipv6 or None,
+                "mac": endpoint.mac or None,
+                "sandbox": names.sandbox_of(endpoint),
+            }
+            for endpoint in endpoints
+        ],
+    }
+
+
+def _pool_row(network: Network, version: int, endpoints: list[Endpoint]) -> Row:
+    pool = network.pool(version)
+    assert pool is not None  # called for versions that have one
+    held = sum(bool(endpoint.ipv6 if version == 6 else endpoint.ipv4) for endpoint in endpoints)
+    return {
+        "subnet": pool.subnet,
+        "ip_range": pool.ip_range,
+        "gateway": pool.gateway,
+        "aux_addresses": pool.aux,
+        "addresses_in_use": held + len(pool.aux) + bool(pool.gateway),
+    }
+
+
+def endpoint_row(endpoint: Endpoint, names: Names) -> Row:
+    """Return an endpoint for ``ls``."""
+    network = names.network(endpoint.network_id)
+    return {
+        "id": endpoint.id,
+        "name": endpoint.name,
+        "network": network.name if network else None,
+        "sandbox": names.sandbox_of(endpoint),
+        "ipv4": endpoint.ipv4 or None,
+        "ipv6": endpoint.ipv6 or None,
+        "mac": endpoint.mac or None,
+        "created": endpoint.created,
+        "labels": endpoint.labels,
+    }
+
+
+def endpoint_detail(endpoint: Endpoint, names: Names) -> Row:
+    """Return an endpoint for ``inspect``: with its place in a sandbox."""
+    network = names.network(endpoint.network_id)
+    place = endpoint.attachment
+    gateways = {v: pool.gateway for v in (4, 6) if network and (pool := network.pool(v))}
+    return {
+        **endpoint_row(endpoint, names),
+        "network_id": endpoint.network_id,
+        "options": endpoint.options,
+        "ifname": place.ifname or None if place else endpoint.ifname or None,
+        "gateway": gateways.get(4),
+        "gateway6": gateways.get(6),
+        "transient": endpoint.transient,
+        "attachment": {
+            "sandbox_id": place.sandbox_id,
+            "key": place.netns,
+            "ifname": place.ifname or None,
+            "host_ifname": place.host_ifname or None,
+            "mtu": place.mtu or None,
+            "priority": place.priority,
+        }
+        if place
+        else None,
+    }
+
+
+def sandbox_row(sandbox: Sandbox) -> Row:
+    """Return a sandbox for ``ls``."""
+    alive = sandbox.type is SandboxKind.HOST or (
+        sandbox.boot_id == boot_id() and Path(sandbox.netns).exists()
+    )
+    return {
+        "id": sandbox.id,
+        "name": sandbox.name,
+        "type": sandbox.type.value,
+        "state": "ready" if alive else "gone",
+        "key": sandbox.key,
+        "endpoint_count": len(sandbox.endpoints),
+        "created": sandbox.created,
+        "labels": sandbox.labels,
+    }
+
+
+def sandbox_detail(sandbox: Sandbox, reader: Reader) -> Row:
+    """Return a sandbox for ``inspect``: with its endpoints and names."""
+    names = Names(reader)
+    found = [reader.get(Endpoint, ref.endpoint_id, ref.network_id) for ref in sandbox.endpoints]
+    return {
+        **sandbox_row(sandbox),
+        "hostname": sandbox.hostname or None,
+        "domainname": sandbox.domainname or None,
+        "dns": list(sandbox.dns),
+        "dns_search": list(sandbox.dns_search),
+        "dns_options": list(sandbox.dns_options),
+        "extra_hosts": [{"name": name, "address": address} for name, address in sandbox.extra_hosts],
+        "endpoints": [endpoint_detail(endpoint, names) for endpoint in found if endpoint],
+    }
