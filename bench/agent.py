@@ -80,7 +80,11 @@ def _stop(_: int, pid: int) -> dict[str, object]:
     return {"killed": True}
 
 
-_ACTIONS: dict[str, Callable[..., dict[str, object]]] = {"run": _run, "start": _start, "stop": _stop}
+_ACTIONS: dict[str, Callable[..., dict[str, object]]] = {
+    "run": _run,
+    "start": _start,
+    "stop": _stop,
+}
 
 if __name__ == "__main__":
     main()

@@ -81,6 +81,6 @@ def _prepare(world: World, endpoints: int) -> None:
     world.run(*netctl_command(), "network", "create", "work", "--subnet", "10.201.0.0/16")
     world.run(*netctl_command(), "network", "create", "other", "--subnet", "10.203.0.0/16")
     world.run(sys.executable, str(HERE / "fill.py"), str(endpoints))
-    listed = world.run(*netctl_command(), "endpoint", "ls", "-q").output.split()
-    if len(listed) != endpoints:
-        raise Failed(f"{world.name}: {len(listed)} endpoints in the store, not {endpoints}")
+    listed = world.sh(f"{' '.join(netctl_command())} endpoint ls -q | wc -l").output.strip()
+    if listed != str(endpoints):
+        raise Failed(f"{world.name}: {listed} endpoints in the store, not {endpoints}")
