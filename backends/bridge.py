@@ -61,7 +61,9 @@ class BridgeDriver:
             "icc": _flag(boolean(options, ICC, default=True)),
             "mtu": str(_mtu(network, options, kernel)),
             "made": _flag(not _adopted(bridge, kernel)),
-            "ipv6_stack": _flag(kernel.sysctl_get("", "net/ipv6/conf/all/disable_ipv6") is not None),
+            "ipv6_stack": _flag(
+                kernel.sysctl_get("", "net/ipv6/conf/all/disable_ipv6") is not None
+            ),
             **_source_nat(network, options),
         }
         return replace(network, options=options, facts=facts)

@@ -79,5 +79,5 @@ class Driver(Protocol):
         ...
 
     def gateway(self, network: Network, version: int) -> str | None:
-        """Return the address default routes of a family (4 or 6) go through, None for no way out."""
+        """Return the address that default routes of a family (4, 6) go through; None for none."""
         ...

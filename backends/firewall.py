@@ -57,7 +57,8 @@ add rule {TABLE} postrouting meta nfproto ipv6 iifname @masquerade6 masquerade
 def plan(network: Network, before: HostState, after: HostState, *, alone: bool) -> Nft:
     """Return the transaction that lets a network in, and as its opposite the one that takes it out.
 
-    ``before`` and ``after`` are the host's states without and with the network. ``alone`` means that the whole table goes with the network: nothing else needs it.
+    ``before`` and ``after`` are the host's states without and with the network. ``alone`` means
+    that the whole table goes with the network: nothing else needs it.
     """
     elements = [*_elements(network), *_uplinks(before, after)]
     added = "".join(f"add element {TABLE} {name} {{ {item} }}\n" for name, item in elements)

@@ -12,7 +12,7 @@ _FALSE = frozenset({"0", "f", "false", "no", "off"})
 
 
 def full_label(key: str) -> str:
-    """Return an option's full label: ``driver.mtu`` is short for ``com.docker.network.driver.mtu``."""
+    """Return the full label: ``driver.mtu`` stands for ``com.docker.network.driver.mtu``."""
     return key if key.startswith(PREFIX) else PREFIX + key
 
 

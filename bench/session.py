@@ -14,7 +14,7 @@ from pathlib import Path
 from bench import docker_peer, kernel_peer, report
 from bench.figures import Samples, between_marks, rotated
 from bench.operations import OPERATIONS, Operation
-from bench.worlds import Failed, World
+from bench.worlds import Failed
 from bench.worldset import HERE, Worlds, opened
 
 _SETTLE = 0.02
@@ -80,7 +80,7 @@ def _measured(options: argparse.Namespace, scratch: Path, *, with_docker: bool) 
     begin = time.monotonic()
     samples = Samples()
     with opened(scratch, options.endpoints, with_docker=with_docker) as worlds:
-        _check_completion(worlds.few)
+        _check_completion(worlds)
         _rounds(worlds, samples, options.rounds)
         _bulk(worlds, samples, scratch, options)
         daemons = worlds.docker.peaks() if worlds.docker else {}
@@ -100,15 +100,15 @@ def _rounds(worlds: Worlds, samples: Samples, rounds: int) -> None:
     for index in range(rounds + 1):
         _tell(f"round {index} of {rounds}")
         into = samples if index else Samples()
-        _baselines(worlds.few, into)
+        _baselines(worlds, into)
         for operation in OPERATIONS:
             for who in rotated(_WHO, index):
                 _one(worlds, operation, who, into)
 
 
-def _baselines(world: World, samples: Samples) -> None:
+def _baselines(worlds: Worlds, samples: Samples) -> None:
     for what, code in (("pass", "pass"), ("import click", "import click")):
-        ran = world.run(sys.executable, "-c", code)
+        ran = worlds.few.run(worlds.installed.python, "-c", code)
         samples.add(what, what.split()[-1], ran.ms, ran.kib)
         time.sleep(_SETTLE)
 
@@ -123,19 +123,17 @@ def _one(worlds: Worlds, operation: Operation, who: str, samples: Samples) -> No
     time.sleep(_SETTLE)
 
 
-def _check_completion(world: World) -> None:
+def _check_completion(worlds: Worlds) -> None:
     """Make sure that what is timed as completion does complete."""
     operation = next(item for item in OPERATIONS if item.name == "completion")
-    from bench.worldset import netctl_command
-
-    output = world.run(*netctl_command(), env=dict(operation.env)).output
+    output = worlds.few.run(worlds.installed.netctl, env=dict(operation.env)).output
     if "work" not in output:
         raise Failed(f"completion does not offer the network 'work': {output.strip()!r}")
 
 
 def _bulk(worlds: Worlds, samples: Samples, scratch: Path, options: argparse.Namespace) -> None:
     make, remove = kernel_peer.write_bulk(scratch / "bulk", options.bulk)
-    library = (sys.executable, str(HERE / "bulk.py"))
+    library = (worlds.installed.python, str(HERE / "bulk.py"))
     count = str(options.bulk)
     for index in range(options.bulk_rounds):
         _tell(f"bulk {index + 1} of {options.bulk_rounds}")

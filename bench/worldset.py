@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,25 +9,20 @@ from pathlib import Path
 
 from bench import kernel_peer
 from bench.docker_peer import Docker
+from bench.installed import Installed, install
 from bench.operations import Operation
 from bench.worlds import Failed, World
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
 FEW = 10
 """Endpoints in the store that the others are compared with."""
-
-
-def netctl_command() -> tuple[str, ...]:
-    """Return netctl as it is installed beside this interpreter, else as a module."""
-    installed = Path(sys.executable).with_name("netctl")
-    return (str(installed),) if installed.exists() else (sys.executable, "-m", "netctl")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worlds:
     """Who takes part."""
 
+    installed: Installed
     few: World
     many: World
     ip: World
@@ -38,7 +32,7 @@ class Worlds:
         """Return where and how somebody does an operation; None where it has no part in it."""
         if who in ("netctl", "many"):
             world = self.few if who == "netctl" else self.many
-            return world, (*netctl_command(), *operation.netctl)
+            return world, (self.installed.netctl, *operation.netctl)
         if who == "docker" and self.docker and operation.docker:
             return self.docker.world, ("/usr/bin/docker", *operation.docker)
         if who == "ip" and operation.ip:
@@ -49,6 +43,7 @@ class Worlds:
 @contextmanager
 def opened(scratch: Path, endpoints: int, *, with_docker: bool) -> Iterator[Worlds]:
     """Open the worlds; ``endpoints`` are in the store of the world ``many``."""
+    installed = install(scratch)
     with ExitStack() as stack:
         few = _world(stack, "few", scratch)
         many = _world(stack, "many", scratch)
@@ -58,29 +53,24 @@ def opened(scratch: Path, endpoints: int, *, with_docker: bool) -> Iterator[Worl
             stack.callback(docker.close)
             docker.open()
         ip.sh(kernel_peer.prepare())
-        _prepare(few, FEW)
-        _prepare(many, endpoints)
-        yield Worlds(few=few, many=many, ip=ip, docker=docker)
+        _prepare(few, installed, FEW)
+        _prepare(many, installed, endpoints)
+        yield Worlds(installed=installed, few=few, many=many, ip=ip, docker=docker)
 
 
 def _world(stack: ExitStack, name: str, scratch: Path) -> World:
     directory = scratch / name
     extra = {"NETCTL_STATE_DIR": f"{directory}/state", "NETCTL_RUN_DIR": "/run/netctl"}
-    # For the library's scripts, where netctl is not installed but runs from its tree.
-    world = World(name, directory, {**extra, "PYTHONPATH": str(ROOT)} if _bare() else extra)
+    world = World(name, directory, extra)
     stack.callback(world.close)
     world.open()
     return world
 
 
-def _bare() -> bool:
-    return len(netctl_command()) > 1
-
-
-def _prepare(world: World, endpoints: int) -> None:
-    world.run(*netctl_command(), "network", "create", "work", "--subnet", "10.201.0.0/16")
-    world.run(*netctl_command(), "network", "create", "other", "--subnet", "10.203.0.0/16")
-    world.run(sys.executable, str(HERE / "fill.py"), str(endpoints))
-    listed = world.sh(f"{' '.join(netctl_command())} endpoint ls -q | wc -l").output.strip()
+def _prepare(world: World, installed: Installed, endpoints: int) -> None:
+    for name, subnet in (("work", "10.201.0.0/16"), ("other", "10.203.0.0/16")):
+        world.run(installed.netctl, "network", "create", name, "--subnet", subnet)
+    world.run(installed.python, str(HERE / "fill.py"), str(endpoints))
+    listed = world.sh(f"{installed.netctl} endpoint ls -q | wc -l").output.strip()
     if listed != str(endpoints):
         raise Failed(f"{world.name}: {listed} endpoints in the store, not {endpoints}")

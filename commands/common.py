@@ -98,7 +98,12 @@ def listing(filters: str) -> Callable[[F], F]:
             click.option("--no-trunc", is_flag=True, help="Print ids in full."),
             click.option("-q", "--quiet", is_flag=True, help="Print the ids alone."),
             click.option(
-                "-f", "--filter", "filters", multiple=True, metavar="K=V", help=f"Only those with: {filters}."
+                "-f",
+                "--filter",
+                "filters",
+                multiple=True,
+                metavar="K=V",
+                help=f"Only those with: {filters}.",
             ),
         ):
             function = option(function)
@@ -107,7 +112,9 @@ def listing(filters: str) -> Callable[[F], F]:
     return add
 
 
-def each(names: Sequence[str], action: Callable[[str], object], *, ignore_missing: bool = False) -> int:
+def each(
+    names: Sequence[str], action: Callable[[str], object], *, ignore_missing: bool = False
+) -> int:
     """Do something with every name, go on after an error, and return the first error's code."""
     status = 0
     for name in names:

@@ -28,7 +28,7 @@ def endpoint() -> None:
 @if_not_exists
 @dry_run
 @pass_state
-def create(state: State, network: str, name: str, **given: Any) -> None:
+def create(state: State, /, network: str, name: str, **given: Any) -> None:
     """Create an endpoint and print its id."""
     made = state.controller.endpoints.create(
         network,
@@ -83,7 +83,9 @@ def rm(state: State, endpoints: tuple[str, ...], force: bool, ignore_missing: bo
     return status
 
 
-@endpoint.command(epilog="Examples: netctl endpoint ls; netctl endpoint ls --network web --format json")
+@endpoint.command(
+    epilog="Examples: netctl endpoint ls; netctl endpoint ls --network web --format json"
+)
 @click.option("--network", shell_complete=complete.networks, help="Only those of this network.")
 @listing("name, id, network, sandbox, label, label!, until")
 @pass_state

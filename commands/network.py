@@ -19,17 +19,24 @@ def network() -> None:
 
 
 @network.command(
-    epilog="Examples: netctl network create web; netctl network create db --subnet 10.8.0.0/24 --internal"
+    epilog="Examples: netctl network create web; "
+    "netctl network create db --subnet 10.8.0.0/24 --internal"
 )
 @click.argument("name")
 @click.option("-d", "--driver", shell_complete=complete.drivers, help="bridge, host or null.")
 @click.option(
     "--subnet", "subnets", multiple=True, metavar="CIDR", help="Subnet, or auto/N for a free one."
 )
-@click.option("--ip-range", "ip_ranges", multiple=True, metavar="CIDR", help="Addresses come from here.")
+@click.option(
+    "--ip-range", "ip_ranges", multiple=True, metavar="CIDR", help="Addresses come from here."
+)
 @click.option("--gateway", "gateways", multiple=True, metavar="IP", help="Gateway of a subnet.")
 @click.option(
-    "--aux-address", "aux", multiple=True, metavar="NAME=IP", help="Address that is never handed out."
+    "--aux-address",
+    "aux",
+    multiple=True,
+    metavar="NAME=IP",
+    help="Address that is never handed out.",
 )
 @click.option("--ipv6", is_flag=True, help="Give the network IPv6.")
 @click.option("--no-ipv4", is_flag=True, help="Give the network no IPv4.")
@@ -50,7 +57,7 @@ def network() -> None:
 @if_not_exists
 @dry_run
 @pass_state
-def create(state: State, name: str, **given: Any) -> None:
+def create(state: State, /, name: str, **given: Any) -> None:
     """Create a network and print its id."""
     made = state.controller.networks.create(
         name,
@@ -168,7 +175,9 @@ def prune(state: State, filters: tuple[str, ...], force: bool) -> None:
 
 def _ask() -> None:
     if not sys.stdin.isatty():
-        raise InvalidInput("prune asks before it removes, and there is nobody to ask", hint="--force")
+        raise InvalidInput(
+            "prune asks before it removes, and there is nobody to ask", hint="--force"
+        )
     click.confirm("Remove every network that has no endpoints?", abort=True, err=True)
 
 
@@ -185,7 +194,7 @@ def _ask() -> None:
 @label
 @dry_run
 @pass_state
-def connect(state: State, name: str, sandbox: str, **given: Any) -> None:
+def connect(state: State, /, name: str, sandbox: str, **given: Any) -> None:
     """Make an endpoint and join it to a sandbox; print the endpoint's id."""
     made = state.controller.endpoints.connect(
         name,

@@ -29,7 +29,12 @@ from netctl.commands.sandbox import definition, sandbox_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @pass_state
 def run(
-    state: State, name: str | None, networks: tuple[str, ...], command: tuple[str, ...], **given: Any
+    state: State,
+    /,
+    name: str | None,
+    networks: tuple[str, ...],
+    command: tuple[str, ...],
+    **given: Any,
 ) -> int:
     """Run one command in a sandbox that is gone when the command ends.
 

@@ -23,7 +23,9 @@ def sandbox_options(function: F) -> F:
     """Add the options that say what a sandbox is like; ``run`` has them too."""
     for option in reversed(
         (
-            click.option("--hostname", metavar="NAME", default="", help="Host name  [the sandbox's]"),
+            click.option(
+                "--hostname", metavar="NAME", default="", help="Host name  [the sandbox's]"
+            ),
             click.option("--domainname", metavar="NAME", default="", help="Domain name."),
             click.option("--dns", multiple=True, metavar="IP", help="Name server."),
             click.option("--dns-search", multiple=True, metavar="DOMAIN", help="Search domain."),
@@ -55,9 +57,7 @@ def definition(given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@sandbox.command(
-    epilog="Examples: netctl sandbox create c1; netctl sandbox create vm --pid 4711"
-)
+@sandbox.command(epilog="Examples: netctl sandbox create c1; netctl sandbox create vm --pid 4711")
 @click.argument("name")
 @sandbox_options
 @click.option("--netns", metavar="PATH", help="Use this namespace; it is never deleted.")
@@ -66,7 +66,7 @@ def definition(given: dict[str, Any]) -> dict[str, Any]:
 @if_not_exists
 @dry_run
 @pass_state
-def create(state: State, name: str, **given: Any) -> None:
+def create(state: State, /, name: str, **given: Any) -> None:
     """Create a sandbox and print its id."""
     made = state.controller.sandboxes.create(
         name,
@@ -196,7 +196,11 @@ def stats(state: State, name: str, style: str) -> None:
 
     links = state.controller.sandboxes.stats(name)
     rows = [{"name": link.name, "mtu": link.mtu, "up": link.up, **link.counters} for link in links]
-    keys = [f"{way}_{what}" for way in ("rx", "tx") for what in ("bytes", "packets", "errors", "dropped")]
+    keys = [
+        f"{way}_{what}"
+        for way in ("rx", "tx")
+        for what in ("bytes", "packets", "errors", "dropped")
+    ]
     columns = [render.Column("INTERFACE", "name")]
     columns += [render.Column(key.replace("_", " ").upper(), key) for key in keys]
     render.show(rows, columns, style)

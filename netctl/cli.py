@@ -1,4 +1,4 @@
-"""The command line: global options, lazily loaded groups, and the one boundary that prints errors."""
+"""The command line: global options, groups loaded when used, one boundary that prints errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from netctl.plan import Step
 
 COMMANDS = {
-    "completion": ("netctl.commands.completion:completion", "Print the completion script of a shell."),
+    "completion": (
+        "netctl.commands.completion:completion",
+        "Print the completion script of a shell.",
+    ),
     "endpoint": ("netctl.commands.endpoint:endpoint", "Endpoints: a network's attachment points."),
     "info": ("netctl.commands.info:info", "Show the configuration, the kernel and the versions."),
     "network": ("netctl.commands.network:network", "Networks: groups of endpoints that can talk."),
@@ -95,20 +98,26 @@ def _print_step(step: Step) -> None:
 
 @click.group(cls=LazyGroup, context_settings=SETTINGS)
 @click.version_option(__version__, message="netctl %(version)s")
-@click.option("--config", metavar="FILE", help="Configuration  [NETCTL_CONFIG; /etc/netctl/netctl.yaml]")
+@click.option(
+    "--config", metavar="FILE", help="Configuration  [NETCTL_CONFIG; /etc/netctl/netctl.yaml]"
+)
 @click.option("--state-dir", metavar="DIR", help="The store  [NETCTL_STATE_DIR; /var/lib/netctl]")
 @click.option("--run-dir", metavar="DIR", help="The lock  [NETCTL_RUN_DIR; /run/netctl]")
 @click.option(
-    "--lock-timeout", metavar="S", help="Seconds to wait for another netctl  [NETCTL_LOCK_TIMEOUT; 30]"
+    "--lock-timeout",
+    metavar="S",
+    help="Seconds to wait for another netctl  [NETCTL_LOCK_TIMEOUT; 30]",
 )
-@click.option("--color", metavar="WHEN", help="auto, always or never  [NETCTL_COLOR, NO_COLOR; auto]")
+@click.option(
+    "--color", metavar="WHEN", help="auto, always or never  [NETCTL_COLOR, NO_COLOR; auto]"
+)
 @click.option("-v", "--verbose", count=True, help="Print each step as it is taken.")
 @click.pass_context
-def cli(ctx: click.Context, config: str | None, verbose: int, **options: str | None) -> None:
+def cli(ctx: click.Context, /, config: str | None, verbose: int, **options: str | None) -> None:
     """Container networking for Linux without a daemon.
 
-    A reference is a name, a full id, or the beginning of an id. An endpoint is NETWORK/NAME, or NAME
-    where that is unique.
+    A reference is a name, a full id, or the beginning of an id. An endpoint is NETWORK/NAME, or
+    NAME where that is unique.
     """
     overrides = {key: value for key, value in options.items() if value is not None}
     ctx.obj = State(config_path=config, overrides=overrides, verbose=verbose)

@@ -138,7 +138,9 @@ def _pool(value: Any) -> AddressPool:
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"address pool: {error}") from None
     if not base.prefixlen <= size <= base.max_prefixlen:
-        raise InvalidInput(f"address pool {base}: size is from {base.prefixlen} to {base.max_prefixlen}")
+        raise InvalidInput(
+            f"address pool {base}: size is from {base.prefixlen} to {base.max_prefixlen}"
+        )
     return AddressPool(base=str(base), size=size)
 
 
@@ -258,9 +260,7 @@ def _checked(key: str, value: Any, source: str) -> Any:
         ) from error
 
 
-def _take_file(
-    path: str, required: bool, values: dict[str, Any], sources: dict[str, str]
-) -> None:
+def _take_file(path: str, required: bool, values: dict[str, Any], sources: dict[str, str]) -> None:
     content = _read(path, required)
     if content is None:
         return

@@ -1,11 +1,11 @@
 """The library's entry: a controller over one store and one kernel.
 
-    controller = netctl.Controller()
-    net = controller.networks.create("network1", driver="bridge")
-    ep = net.endpoints.create("Endpoint1")
-    sb = controller.sandboxes.create("container1", hostname="test", domainname="example.org")
-    ep.join(sb)
-    print(ep.mac_address, sb.key)
+controller = netctl.Controller()
+net = controller.networks.create("network1", driver="bridge")
+ep = net.endpoints.create("Endpoint1")
+sb = controller.sandboxes.create("container1", hostname="test", domainname="example.org")
+ep.join(sb)
+print(ep.mac_address, sb.key)
 """
 
 from __future__ import annotations

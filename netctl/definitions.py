@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_interface
 from typing import TYPE_CHECKING
 
-from netctl.backends import ipam
+import netctl.backends.ipam as ipam
 from netctl.backends.driver import Driver
 from netctl.backends.options import PREFIX, boolean, full_label
 from netctl.errors import Conflict, InvalidInput
@@ -203,7 +203,9 @@ class SandboxDefinition:
     def check_same(self, existing: Sandbox) -> None:
         """Raise ``Conflict`` where ``existing`` was defined in another way."""
         names = self.__slots__
-        _refuse("sandbox", self.name, [n for n in names if getattr(self, n) != getattr(existing, n)])
+        _refuse(
+            "sandbox", self.name, [n for n in names if getattr(self, n) != getattr(existing, n)]
+        )
 
 
 def check_mac(text: str) -> str:

@@ -62,7 +62,9 @@ class DryReader:
         return None if holder in gone else holder
 
     def _untouched(self, stored: list[_T]) -> list[_T]:
-        return [document for document in stored if (document.kind, document.id) not in self._documents]
+        return [
+            document for document in stored if (document.kind, document.id) not in self._documents
+        ]
 
     def _mine(self, kind: type[_T], parent: str) -> list[_T]:
         documents = (d for d in self._documents.values() if isinstance(d, kind))

@@ -171,9 +171,7 @@ class Endpoints:
         """Create an endpoint named like the sandbox, and join it, in one operation."""
         with self._controller.operation(f"network connect {network} {sandbox}") as op:
             room = self._room(op, references.sandbox(op.reader, sandbox))
-            wanted = _definition(
-                name or room.sandbox.name, ip, ip6, mac, ifname, options, labels
-            )
+            wanted = _definition(name or room.sandbox.name, ip, ip6, mac, ifname, options, labels)
             parent = self._controller.networks.need(op, network)
             endpoint, extra = self._draft(op.reader, parent, wanted, transient=True)
             return self._handle(_join(op, room, parent, endpoint, priority, extra))

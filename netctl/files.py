@@ -55,7 +55,9 @@ def has_files(sandbox: Sandbox) -> bool:
     return sandbox.type is not SandboxKind.HOST
 
 
-def plan_files(sandbox: Sandbox, members: Sequence[Member], state_dir: str, resolv: str) -> list[Step]:
+def plan_files(
+    sandbox: Sandbox, members: Sequence[Member], state_dir: str, resolv: str
+) -> list[Step]:
     """Return the steps that make the files and the links to them."""
     where = paths(sandbox, state_dir)
     return [

@@ -24,7 +24,7 @@ class Member:
     endpoint: Endpoint
     attachment: Attachment
     gateways: dict[int, str]
-    """Family (4, 6) to the gateway's address, where there is one and the endpoint has an address."""
+    """Family (4, 6) to the gateway's address, where both it and the endpoint have one."""
 
     def rank(self) -> tuple[int, bool, int, str, str]:
         return (

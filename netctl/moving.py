@@ -79,19 +79,22 @@ def set_key(room: joining.Room, source: str) -> Move:
 
 
 def refresh(room: joining.Room, resolv: str) -> Move:
-    """Return how a sandbox's interfaces, files and, where it is gone, its namespace are made anew."""
+    """Return how a sandbox's interfaces, files and, if it is gone, namespace are made anew."""
     old = room.sandbox
     if old.type is SandboxKind.HOST:
         return Move(plan=(), sandbox=replace(old, boot_id=room.kernel.boot_id()))
     if not room.alive and old.type is SandboxKind.EXTERNAL:
         raise joining.misfit(
-            old, f"had a namespace that is gone; netctl sandbox set-key {old.name} PATH gives another"
+            old,
+            f"had a namespace that is gone; netctl sandbox set-key {old.name} PATH gives another",
         )
     boot_id = room.kernel.boot_id()
     new = replace(old, boot_id=boot_id)
     members = tuple(_moved(item, new.netns, boot_id) for item in room.members)
     there = replace(room, sandbox=new, members=members)
-    make = () if room.alive else (Undo(step=NetnsCreate(path=old.netns)), NetnsCreate(path=old.netns))
+    make = (
+        () if room.alive else (Undo(step=NetnsCreate(path=old.netns)), NetnsCreate(path=old.netns))
+    )
     plan = (
         *inverse(joining.everything(room)),
         *make,

@@ -17,7 +17,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _ID = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}")
 _ID_PREFIX = re.compile(rf"[0-9a-f]{{1,{ID_DIGITS}}}")
 _IFNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?)*")
+_HOSTNAME = re.compile(
+    r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?)*"
+)
 MARK = "netctl:"
 """Every interface of ours has an alias that begins with this word; nothing else is removed."""
 
@@ -37,7 +39,7 @@ def check_name(what: str, name: str) -> str:
     if not _NAME.fullmatch(name):
         raise InvalidInput(
             f"{what} name {name[:80]!r} is not allowed",
-            hint="a name begins with a letter or digit and goes on with letters, digits, '_', '.' or '-'",
+            hint="letters, digits, '_', '.' and '-', beginning with a letter or digit",
         )
     if len(name) > NAME_LIMIT:
         raise InvalidInput(
@@ -71,14 +73,18 @@ def check_ifname(what: str, name: str) -> str:
     if not _IFNAME.fullmatch(name) or name in ("lo", "all", "default"):
         raise InvalidInput(
             f"{what} {name!r} is not allowed as an interface name",
-            hint="use letters, digits, '_', '.' or '-', beginning with a letter, digit or '_'; not lo, all or default",
+            hint="letters, digits, '_', '.' and '-'; not lo, all or default",
         )
     return name
 
 
 def check_hostname(what: str, name: str) -> str:
-    """Return ``name`` if it is a host or domain name of RFC 1123 form ('_' allowed), at most 253 characters."""
-    if len(name) > 253 or not _HOSTNAME.fullmatch(name) or any(len(p) > 63 for p in name.split(".")):
+    """Return ``name`` if it has the form of RFC 1123, with '_' and at most 253 characters."""
+    if (
+        len(name) > 253
+        or not _HOSTNAME.fullmatch(name)
+        or any(len(p) > 63 for p in name.split("."))
+    ):
         raise InvalidInput(
             f"{what} {name[:80]!r} is not a host name",
             hint="labels of at most 63 letters, digits, '-' or '_', joined by dots (RFC 1123)",
@@ -112,5 +118,5 @@ def mac_of(endpoint_id: str) -> str:
 
 
 def alias_of(kind: str, object_id: str) -> str:
-    """Return the interface alias that marks what belongs to an object (``kind`` is network or endpoint)."""
+    """Return the alias that marks the interfaces of an object, a network or endpoint."""
     return f"{MARK}{kind}:{object_id}"

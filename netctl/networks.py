@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -102,7 +102,7 @@ class Networks:
 
         ``subnets`` are CIDR with host bits zero, or ``auto/N``; ``gateways`` and ``aux_addresses``
         lie in them. ``if_not_exists`` returns an existing network of the same definition.
-        Raises ``InvalidInput``, ``Conflict``, ``Exhausted``, or ``KernelError``; nothing is left then.
+        Raises ``InvalidInput``, ``Conflict``, ``Exhausted`` or ``KernelError``, and leaves nothing.
         """
         config = self._controller.config
         definition = NetworkDefinition(
@@ -138,7 +138,7 @@ class Networks:
             network = references.network(op.reader, reference)
             _remove(op, network, self._controller, force=force)
 
-    def prune(self, chosen: Callable[[Network], bool] = lambda network: True) -> list[str]:
+    def prune(self, chosen: Callable[[Network], bool] = lambda network: True) -> Sequence[str]:
         """Remove the networks without endpoints that ``chosen`` accepts; return their names.
 
         The default network and the drivers' only ones (host, null) stay.
@@ -281,5 +281,3 @@ def _check_free(wanted: NetworkDefinition, others: Iterable[Network], *, single:
                 f"network {other.name} is of driver {wanted.driver} already, and one is enough",
                 hint=f"use the network {other.name}",
             )
-
-

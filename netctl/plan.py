@@ -76,7 +76,9 @@ Observer = Callable[[Step], None]
 
 def inverse(plan: Plan) -> Plan:
     """Return the plan that takes ``plan`` down: every step undone, the newest first."""
-    return tuple(step.step if isinstance(step, Undo) else Undo(step=step) for step in reversed(plan))
+    return tuple(
+        step.step if isinstance(step, Undo) else Undo(step=step) for step in reversed(plan)
+    )
 
 
 def execute(plan: Plan, kernel: Kernel, observe: Observer | None = None) -> None:

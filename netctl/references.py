@@ -81,7 +81,9 @@ def _by_id(store: Reader, kind: type[_Named], prefix: str) -> _Named | None:
 def found(what: str, reference: str, document: _T | None) -> _T:
     """Return ``document``, or raise ``NotFound`` for None."""
     if document is None:
-        raise NotFound(f"no {what} {reference[:80]!r}", hint=f"netctl {what} ls shows what there is")
+        raise NotFound(
+            f"no {what} {reference[:80]!r}", hint=f"netctl {what} ls shows what there is"
+        )
     return document
 
 

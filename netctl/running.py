@@ -104,7 +104,7 @@ def reap(controller: Controller) -> None:
 
 
 def _binds(sandbox: Sandbox) -> list[tuple[str, str]]:
-    """Return what is mounted over /etc: every file in /etc/netns/NAME, as ``ip netns exec`` does."""
+    """Return what is mounted over /etc: all of /etc/netns/NAME, as ``ip netns exec`` does."""
     directory = f"{ETC_NETNS}/{sandbox.netns.rpartition('/')[2]}"
     if not sandbox.netns or not os.path.isdir(directory):
         return []

@@ -167,6 +167,8 @@ def sandbox_detail(sandbox: Sandbox, reader: Reader) -> Row:
         "dns": list(sandbox.dns),
         "dns_search": list(sandbox.dns_search),
         "dns_options": list(sandbox.dns_options),
-        "extra_hosts": [{"name": name, "address": address} for name, address in sandbox.extra_hosts],
+        "extra_hosts": [
+            {"name": name, "address": address} for name, address in sandbox.extra_hosts
+        ],
         "endpoints": [endpoint_detail(endpoint, names) for endpoint in found if endpoint],
     }

@@ -88,7 +88,9 @@ def _intervals(base: Subnet, occupied: Iterable[Occupied]) -> Iterable[tuple[int
 
 def _exhausted(blockers: list[str]) -> Exhausted:
     shown = "; ".join(blockers[:_BLOCKERS_SHOWN])
-    more = f"; and {len(blockers) - _BLOCKERS_SHOWN} more" if len(blockers) > _BLOCKERS_SHOWN else ""
+    more = (
+        f"; and {len(blockers) - _BLOCKERS_SHOWN} more" if len(blockers) > _BLOCKERS_SHOWN else ""
+    )
     return Exhausted(
         f"no free subnet is left: in the way are {shown}{more}",
         hint="give one with --subnet CIDR, ask for a smaller one with --subnet auto/26, "

@@ -60,9 +60,7 @@ def _is_auto(text: str) -> bool:
     return base in _AUTO and size not in ("", "0")
 
 
-def _automatic(
-    request: PoolRequest, explicit: list[Subnet], around: Surroundings
-) -> list[Subnet]:
+def _automatic(request: PoolRequest, explicit: list[Subnet], around: Surroundings) -> list[Subnet]:
     sizes: dict[int, list[int | None]] = {4: [], 6: []}
     for text in filter(_is_auto, request.subnets):
         length = _size(text)

@@ -57,7 +57,7 @@ def _enter_namespace(netns: str) -> None:
 
 
 def execute(argv: Sequence[str]) -> NoReturn:
-    """Replace this process by a command. Exits 127 where it is not found, 126 where it cannot run."""
+    """Become a command. Exits 127 where it is not found, 126 where it cannot be run."""
     # Python ignores SIGPIPE, and a command inherits what is ignored.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
@@ -104,7 +104,7 @@ def _child(
     binds: Sequence[tuple[str, str]],
     argv: Sequence[str],
     parent: int,
-    blocked: set[signal.Signals],
+    blocked: set[int | signal.Signals],
 ) -> NoReturn:
     status = 126
     try:

@@ -40,7 +40,7 @@ class Recorded:
 
 
 def read(path: str) -> Recorded | None:
-    """Return what the journal at ``path`` says, None where there is none. Raises ``StoreDamaged``."""
+    """Return what the journal says, None where there is none. Raises ``StoreDamaged``."""
     raw = read_bytes(path)
     if raw is None:
         return None

@@ -1,7 +1,7 @@
-"""TinyDB's storage, made safe: whole files, written aside, synced and renamed, and checked when read.
+"""TinyDB's storage, made safe: files are written aside, synced and renamed, and checked.
 
-A file is one JSON document, ``{"schema":N,"crc32":N,"tables":{...}}``; the checksum is over the bytes of
-the tables. The previous good copy stays beside it as ``FILE.bak``.
+A file is one JSON document, ``{"schema":N,"crc32":N,"tables":{...}}``; the checksum is over the
+bytes of the tables. The previous good copy stays beside it as ``FILE.bak``.
 """
 
 from __future__ import annotations

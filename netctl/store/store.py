@@ -130,7 +130,9 @@ class View:
     def _names(self, directory: str) -> list[str]:
         """Return what is in a directory, and what will be once the open shards are written."""
         prefix = f"{directory}/"
-        opened = {p.removeprefix(prefix).split("/")[0] for p in self._shards if p.startswith(prefix)}
+        opened = {
+            p.removeprefix(prefix).split("/")[0] for p in self._shards if p.startswith(prefix)
+        }
         try:
             return sorted({*os.listdir(f"{self.state_dir}/{directory}"), *opened})
         except (FileNotFoundError, NotADirectoryError):
@@ -162,7 +164,7 @@ class Writer(View):
         return self._pending
 
     def begin(self, intent: Intent) -> None:
-        """Write down durably what is about to be done. Raises ``Conflict`` for a claim that is held."""
+        """Write down durably what is about to be done. Raises ``Conflict`` for a held claim."""
         self.delta(intent.changes)
         self._journal.intent(intent)
         self._pending = intent
@@ -197,7 +199,7 @@ class Writer(View):
         self._journal.close()
 
     def delta(self, changes: Changes) -> Delta:
-        """Return the changes as they are written; raise ``Conflict`` for a claim of somebody else."""
+        """Return the changes as they are written; raise ``Conflict`` for another's claim."""
         delta = Delta()
         for document in changes.delete:
             delta.documents[document.kind, document.parent, document.id] = None
@@ -347,5 +349,3 @@ def _stamp(path: str) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns
-
-

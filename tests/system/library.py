@@ -58,7 +58,7 @@ def _doomed(number: int, action: Callable[[Controller], object]) -> None:
 
     try:
         if number == 0:
-            Writer.commit = commit  # type: ignore[method-assign]
+            Writer.commit = commit  # type: ignore[method-assign, assignment]
         action(controller(observe=observe))
     finally:
         os._exit(0)

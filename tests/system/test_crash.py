@@ -62,12 +62,14 @@ def consistent() -> None:
 
 def _check_sandboxes(c: Controller) -> None:
     for sandbox in c.store.all(Sandbox):
-        found = [c.store.get(Endpoint, ref.endpoint_id, ref.network_id) for ref in sandbox.endpoints]
-        joined = {endpoint.attachment.ifname for endpoint in found if endpoint and endpoint.attachment}
+        found = [
+            c.store.get(Endpoint, ref.endpoint_id, ref.network_id) for ref in sandbox.endpoints
+        ]
+        joined = {
+            endpoint.attachment.ifname for endpoint in found if endpoint and endpoint.attachment
+        }
         assert {link.name for link in c.kernel.links(sandbox.netns)} - {"lo"} == joined
         addresses = {a.address for a in c.kernel.addresses(sandbox.netns) if a.link in joined}
         wanted = {address for endpoint in found if endpoint for address in endpoint.addresses}
         assert {a for a in addresses if not a.startswith("fe80")} == wanted
         assert bool(c.kernel.routes(sandbox.netns)) == bool(joined)
-
-

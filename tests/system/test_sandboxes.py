@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -15,12 +16,12 @@ from tests.system.library import act, addresses, clear, controller, two, web
 C1, C2 = "/run/netns/c1", "/run/netns/c2"
 
 
-def create(c: Controller, name: str, **options: object) -> None:
-    c.sandboxes.create(name, **options)  # type: ignore[arg-type]
+def create(c: Controller, name: str, **options: Any) -> None:
+    c.sandboxes.create(name, **options)
 
 
-def connect(c: Controller, network: str, sandbox: str, **options: object) -> None:
-    c.endpoints.connect(network, sandbox, **options)  # type: ignore[arg-type]
+def connect(c: Controller, network: str, sandbox: str, **options: Any) -> None:
+    c.endpoints.connect(network, sandbox, **options)
 
 
 def default_route(host: Host, family: str = "-4", netns: str = "c1") -> str:
@@ -28,7 +29,9 @@ def default_route(host: Host, family: str = "-4", netns: str = "c1") -> str:
 
 
 def test_an_external_namespace_is_pinned_and_never_deleted(host: Host) -> None:
-    host.sh("ip netns add theirs; ip -n theirs link set lo up; ip -n theirs link add d0 type bridge")
+    host.sh(
+        "ip netns add theirs; ip -n theirs link set lo up; ip -n theirs link add d0 type bridge"
+    )
     before = host.snapshot()
     host.call(act, web, partial(create, name="c1", netns_path="/run/netns/theirs"))
     host.call(act, partial(connect, network="web", sandbox="c1"))
@@ -49,7 +52,9 @@ def test_a_namespace_under_its_own_name_is_used_where_it_is(host: Host) -> None:
 
 def test_the_namespace_of_a_process_outlives_it_while_pinned(host: Host) -> None:
     process = host.start("unshare", "-n", "sleep", "60")
-    host.sh(f"for i in $(seq 50); do [ $(readlink /proc/{process.pid}/ns/net) != $(readlink /proc/self/ns/net) ] && exit; sleep .1; done; exit 1")
+    host.sh(
+        f"for i in $(seq 50); do [ $(readlink /proc/{process.pid}/ns/net) != $(readlink /proc/self/ns/net) ] && exit; sleep .1; done; exit 1"
+    )
     host.call(act, web, partial(create, name="c1", pid=process.pid))
     host.call(act, partial(connect, network="web", sandbox="c1"))
     process.kill()
@@ -58,8 +63,12 @@ def test_the_namespace_of_a_process_outlives_it_while_pinned(host: Host) -> None
 
 
 def test_a_foreign_default_route_stays(host: Host) -> None:
-    host.sh("ip netns add theirs; ip -n theirs link add d0 type bridge; ip -n theirs link set d0 up")
-    host.sh("ip -n theirs addr add 10.99.0.2/24 dev d0; ip -n theirs route add default via 10.99.0.1")
+    host.sh(
+        "ip netns add theirs; ip -n theirs link add d0 type bridge; ip -n theirs link set d0 up"
+    )
+    host.sh(
+        "ip -n theirs addr add 10.99.0.2/24 dev d0; ip -n theirs route add default via 10.99.0.1"
+    )
     host.call(act, web, partial(create, name="c1", netns_path="/run/netns/theirs"))
     host.call(act, partial(connect, network="web", sandbox="c1"))
     assert default_route(host) == "default via 10.99.0.1 dev d0"
@@ -85,7 +94,10 @@ def test_rename_takes_the_namespace_and_the_files_along(host: Host) -> None:
     assert host.sh("ls /run/netns").split() == ["c2", "front"]
     assert f"{v4}\tfront" in host.sh("ip netns exec front cat /etc/hosts")
     host.call(act, clear)
-    assert host.sh("ls /etc/netns /run/netns 2>/dev/null; true").replace("/run/netns:", "").strip() == ""
+    assert (
+        host.sh("ls /etc/netns /run/netns 2>/dev/null; true").replace("/run/netns:", "").strip()
+        == ""
+    )
 
 
 def test_refresh_rebuilds_what_somebody_destroyed(host: Host) -> None:
@@ -113,7 +125,9 @@ def test_stats_are_live(host: Host) -> None:
 
     def sent() -> int:
         with controller() as c:
-            return {link.name: link for link in c.sandboxes.stats("c1")}["eth0"].counters["tx_packets"]
+            return {link.name: link for link in c.sandboxes.stats("c1")}["eth0"].counters[
+                "tx_packets"
+            ]
 
     assert host.call(sent) >= 3
 
@@ -166,10 +180,14 @@ def test_a_reboot_is_noticed_and_refresh_brings_all_back(host: Host) -> None:
     # What a reboot leaves: the files, and none of the kernel's objects.
     host.sh("ip netns delete c1; ip netns delete c2; nft flush ruleset")
     host.sh("ip link delete $(ip -br link show type bridge | awk '{print $1}')")
-    host.sh("echo 0 > /proc/sys/net/ipv4/ip_forward; echo 0 > /proc/sys/net/ipv6/conf/all/forwarding")
+    host.sh(
+        "echo 0 > /proc/sys/net/ipv4/ip_forward; echo 0 > /proc/sys/net/ipv6/conf/all/forwarding"
+    )
     boot = "00000000-0000-4000-8000-000000000001"
     with pytest.raises(Conflict, match="gone"):
-        host.call(partial(act, boot_id=boot), partial(connect, network="web", sandbox="c1", name="x"))
+        host.call(
+            partial(act, boot_id=boot), partial(connect, network="web", sandbox="c1", name="x")
+        )
     host.call(
         partial(act, boot_id=boot),
         lambda c: c.sandboxes.refresh("c1"),
@@ -187,7 +205,10 @@ def test_files_of_a_sandbox(host: Host) -> None:
     v4, v6 = host.call(addresses, "c1")
     shown = host.sh("ip netns exec c1 cat /etc/hosts")
     assert f"{v4}\ttest.example.org test\n" in shown and f"{v6}\ttest.example.org test\n" in shown
-    assert host.sh("ip netns exec c1 cat /etc/resolv.conf") == "nameserver 192.0.2.254\nsearch example.net\n"
+    assert (
+        host.sh("ip netns exec c1 cat /etc/resolv.conf")
+        == "nameserver 192.0.2.254\nsearch example.net\n"
+    )
     host.sh("echo '192.0.2.9 mine' | tee /var/lib/netctl/files/*/hosts")
     host.call(act, lambda c: c.endpoints.disconnect("web", "c1"))
     assert host.sh("ip netns exec c1 cat /etc/hosts") == "192.0.2.9 mine\n"
@@ -204,7 +225,7 @@ def test_files_of_a_sandbox(host: Host) -> None:
         ({"pid": 1, "host": True}, InvalidInput),
     ],
 )
-def test_wrong_namespaces(host: Host, options: dict[str, object], error: type[Exception]) -> None:
+def test_wrong_namespaces(host: Host, options: dict[str, Any], error: type[Exception]) -> None:
     before = host.snapshot()
     with pytest.raises(error):
         host.call(act, partial(create, name="c1", **options))
@@ -214,7 +235,7 @@ def test_wrong_namespaces(host: Host, options: dict[str, object], error: type[Ex
 def test_a_foreign_namespace_of_that_name_is_left_alone(host: Host) -> None:
     host.sh("ip netns add c1")
     before = host.snapshot()
-    with pytest.raises(Conflict, match="--netns|exists already"):
+    with pytest.raises(Conflict, match="exists already"):
         host.call(act, partial(create, name="c1"))
     host.assert_unchanged(before)
 

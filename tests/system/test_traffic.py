@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -13,13 +14,13 @@ from tests.system.library import act, addresses, clear, two, two_networks, web
 C1, C2, C3 = (f"/run/netns/c{number}" for number in (1, 2, 3))
 
 
-def sandbox_in(c: Controller, network: str, sandbox: str, **options: str) -> None:
+def sandbox_in(c: Controller, network: str, sandbox: str, **options: Any) -> None:
     c.sandboxes.create(sandbox, if_not_exists=True)
     c.endpoints.connect(network, sandbox, **options)
 
 
-def create(c: Controller, name: str, **options: object) -> None:
-    c.networks.create(name, **options)  # type: ignore[arg-type]
+def create(c: Controller, name: str, **options: Any) -> None:
+    c.networks.create(name, **options)
 
 
 def test_the_main_job(host: Host) -> None:
@@ -45,7 +46,9 @@ def test_the_outside_sees_the_hosts_address(host: Host) -> None:
 def test_networks_are_isolated_from_each_other_and_from_outside(host: Host) -> None:
     host.call(act, two_networks)
     v4, v6 = host.call(addresses, "c1")
-    host.outside.sh("ip route add 172.16.0.0/12 via 192.0.2.1; ip -6 route add fd00::/8 via 2001:db8::1")
+    host.outside.sh(
+        "ip route add 172.16.0.0/12 via 192.0.2.1; ip -6 route add fd00::/8 via 2001:db8::1"
+    )
     assert host.ping("", v4) and host.ping("", v6)
     for address in (v4, v6):
         assert not host.ping(C3, address, seconds=1), address
@@ -53,7 +56,9 @@ def test_networks_are_isolated_from_each_other_and_from_outside(host: Host) -> N
 
 
 def test_the_host_does_not_become_a_router(host: Host) -> None:
-    host.sh("ip link add lan type veth peer name pc; ip addr add 198.51.100.1/24 dev lan; ip link set lan up")
+    host.sh(
+        "ip link add lan type veth peer name pc; ip addr add 198.51.100.1/24 dev lan; ip link set lan up"
+    )
     host.sh("ip netns add pc; ip link set pc netns pc; ip -n pc addr add 198.51.100.2/24 dev pc")
     host.sh("ip -n pc link set pc up; ip -n pc route add default via 198.51.100.1")
     host.outside.sh("ip route add 198.51.100.0/24 via 192.0.2.1")
@@ -78,7 +83,9 @@ def test_forwarding_stays_for_newcomers_and_keeps_its_drop(host: Host) -> None:
 
 
 def test_forwarding_that_was_on_stays_on_and_drops_nothing(host: Host) -> None:
-    host.sh("echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding")
+    host.sh(
+        "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding"
+    )
     before = host.snapshot()
     host.call(act, web)
     assert "elements" not in host.sh("nft list set inet netctl uplinks")
@@ -97,7 +104,9 @@ def test_an_internal_network_reaches_only_itself(host: Host) -> None:
     assert not host.ping(C1, Outside.IPV4, seconds=1)
     assert "default" not in host.sh("ip -n c1 route")
     # Not even with a route of the sandbox's own making.
-    gateway = host.sh("ip -4 -o address show dev $(ls /sys/class/net | grep br-) | awk '{print $4}'")
+    gateway = host.sh(
+        "ip -4 -o address show dev $(ls /sys/class/net | grep br-) | awk '{print $4}'"
+    )
     host.sh(f"ip -n c1 route add default via {gateway.split('/')[0]}")
     assert not host.ping(C1, Outside.IPV4, seconds=1)
 
@@ -129,7 +138,9 @@ def test_without_masquerade_the_outside_sees_the_sandbox(host: Host) -> None:
 
 
 def test_source_address_to_the_outside(host: Host) -> None:
-    host.sh("ip address add 192.0.2.77/24 dev uplink; ip address add 2001:db8::77/64 dev uplink nodad")
+    host.sh(
+        "ip address add 192.0.2.77/24 dev uplink; ip address add 2001:db8::77/64 dev uplink nodad"
+    )
     options = {"host_ipv4": "192.0.2.77", "host_ipv6": "2001:db8::77"}
     host.call(
         act,
@@ -158,7 +169,9 @@ def test_no_ipv6_at_all_on_a_network_without_it(host: Host) -> None:
 
 
 def test_an_adopted_bridge_is_used_and_never_deleted(host: Host) -> None:
-    host.sh("ip link add br0 address 02:00:00:00:00:b0 type bridge; ip addr add 10.7.0.1/24 dev br0; ip link set br0 addrgenmode none up")
+    host.sh(
+        "ip link add br0 address 02:00:00:00:00:b0 type bridge; ip addr add 10.7.0.1/24 dev br0; ip link set br0 addrgenmode none up"
+    )
     before = host.snapshot()
     options = {"bridge.name": "br0"}
     host.call(
@@ -191,7 +204,7 @@ def test_the_mtu_is_that_of_the_way_out(host: Host) -> None:
 
 
 def test_what_was_asked_for_is_there(host: Host) -> None:
-    wanted = {"ip": "10.9.0.77", "mac": "02:00:00:00:00:77", "ifname": "wan0"}
+    wanted: dict[str, Any] = {"ip": "10.9.0.77", "mac": "02:00:00:00:00:77", "ifname": "wan0"}
     options = {"driver.mtu": "1300"}
     host.call(
         act,
@@ -212,7 +225,9 @@ def test_the_operators_rules_come_first_and_survive(host: Host) -> None:
 
 
 def test_foreign_tables_are_not_touched(host: Host) -> None:
-    host.sh("nft 'add table ip theirs; add chain ip theirs c { type filter hook forward priority 0; }'")
+    host.sh(
+        "nft 'add table ip theirs; add chain ip theirs c { type filter hook forward priority 0; }'"
+    )
     before = host.snapshot()
     host.call(act, two, clear)
     host.assert_unchanged(before)

@@ -68,12 +68,12 @@ SCENARIOS = (
     Scenario("sandbox rename", _joined, lambda c: c.sandboxes.rename("c1", "c2")),
     Scenario("sandbox refresh", _two_joined, lambda c: c.sandboxes.refresh("c1")),
     Scenario("endpoint create", _network, lambda c: c.endpoints.create("web", "web1")),
-    Scenario(
-        "endpoint create default", _nothing, lambda c: c.endpoints.create("bridge", "web1")
-    ),
+    Scenario("endpoint create default", _nothing, lambda c: c.endpoints.create("bridge", "web1")),
     Scenario("endpoint join", _endpoint, lambda c: c.endpoints.join("web1", "c1")),
     Scenario(
-        "join that takes the gateway", _two_networks, lambda c: c.endpoints.join("db1", "c1", priority=1)
+        "join that takes the gateway",
+        _two_networks,
+        lambda c: c.endpoints.join("db1", "c1", priority=1),
     ),
     Scenario("endpoint leave", _joined, lambda c: c.endpoints.leave("web1")),
     Scenario("leave that gives the gateway", _two_joined, lambda c: c.endpoints.leave("db1")),

@@ -57,7 +57,9 @@ def test_resolv_conf_is_the_hosts_without_its_loopback_servers() -> None:
         ({"dns_options": ("ndots:2",)}, "options ndots:2\n"),
     ],
 )
-def test_an_override_replaces_its_section_only(change: dict[str, tuple[str, ...]], line: str) -> None:
+def test_an_override_replaces_its_section_only(
+    change: dict[str, tuple[str, ...]], line: str
+) -> None:
     text = resolv_text(replace(SANDBOX, **change), HOST)  # type: ignore[arg-type]
     assert line in text
     assert len(text.splitlines()) == 3
