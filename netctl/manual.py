@@ -1,0 +1,182 @@
+"""The man pages, made from the command tree so that they cannot drift.
+
+``python -m netctl.manual DIRECTORY`` writes them to DIRECTORY/man and the completion scripts to
+DIRECTORY/completions.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import click
+
+from netctl import __version__
+from netctl.cli import COMMANDS, cli
+from netctl.completion import script
+from netctl.config import KEYS, Config
+
+SHELLS = {"bash": "netctl.bash", "zsh": "_netctl", "fish": "netctl.fish"}
+
+_EXIT_STATUS = """\
+.SH EXIT STATUS
+0 done; 1 a bug in netctl; 2 usage or bad configuration; 3 not found; 4 conflict (exists, in use,
+wrong state); 5 exhausted (addresses, pools); 6 not supported by this kernel or driver; 7 the kernel
+or the system refused; 8 the store is damaged; 10 done in part; 75 another netctl holds the lock;
+77 not permitted; 128+N killed by signal N.
+.BR "sandbox exec" " and " run
+return the command's own status, 126 where it cannot be run, 127 where it is not found. A command
+given several names goes on after a failure, reports each, and returns the first failure's code.
+"""
+_FILES = """\
+.SH FILES
+.TP
+.I /etc/netctl/netctl.yaml
+The configuration, see
+.BR netctl.yaml (5).
+.TP
+.I /var/lib/netctl
+The store, and the hosts and resolv.conf of each sandbox.
+.TP
+.I /run/netctl
+The lock.
+.TP
+.I /run/netns/NAME
+The namespaces, as of
+.BR ip-netns (8).
+.TP
+.I /etc/netns/NAME
+Links to a sandbox's hosts and resolv.conf.
+.SH ENVIRONMENT
+Every key of the configuration as
+.B NETCTL_KEY
+(NETCTL_STATE_DIR, NETCTL_LOCK_TIMEOUT, ...),
+.B NETCTL_CONFIG
+for the file,
+.B NO_COLOR
+for no colour,
+.B NETCTL_DEBUG
+for a traceback where netctl has a bug.
+"""
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """Give the file name and the content of each man page."""
+    root = click.Context(cli, info_name="netctl", **cli.context_settings)
+    yield "netctl.1", _root_page(root)
+    for name in sorted(COMMANDS):
+        command = cli.get_command(root, name)
+        assert command is not None  # it is in the table
+        yield f"netctl-{name}.1", _page(click.Context(command, info_name=name, parent=root))
+    yield "netctl.yaml.5", _configuration_page()
+
+
+def scripts() -> Iterator[tuple[str, str]]:
+    """Give the file name and the content of each completion script."""
+    for shell, name in SHELLS.items():
+        yield name, script(shell)
+
+
+def write(directory: Path) -> None:
+    """Write all of it below a directory."""
+    for folder, files in (("man", pages()), ("completions", scripts())):
+        (directory / folder).mkdir(exist_ok=True)
+        for name, content in files:
+            (directory / folder / name).write_text(content, encoding="utf-8")
+
+
+def _heading(name: str, section: int, what: str) -> str:
+    title = f'.TH {name.upper()} {section} "" "netctl {__version__}" "netctl"\n'
+    return f"{title}.SH NAME\n{_roff(name)} \\- {_roff(what.rstrip('.'))}\n"
+
+
+def _root_page(ctx: click.Context) -> str:
+    commands = "".join(
+        f".TP\n.BR netctl\\-{name} (1)\n{_roff(text)}\n" for name, (_, text) in COMMANDS.items()
+    )
+    return (
+        _heading("netctl", 1, "container networking for Linux without a daemon")
+        + ".SH SYNOPSIS\n.B netctl\n[OPTIONS] COMMAND [ARGUMENTS]\n.SH DESCRIPTION\n"
+        + _roff(_text(ctx.command))
+        + "\n.SH OPTIONS\n"
+        + _options(ctx)
+        + ".SH COMMANDS\n"
+        + commands
+        + _EXIT_STATUS
+        + _FILES
+    )
+
+
+def _page(ctx: click.Context) -> str:
+    command = ctx.command
+    text = _heading(f"netctl-{ctx.info_name}", 1, COMMANDS[str(ctx.info_name)][1])
+    text += f".SH SYNOPSIS\n{_synopsis(ctx)}.SH DESCRIPTION\n{_roff(_text(command))}\n"
+    if isinstance(command, click.Group):
+        text += ".SH COMMANDS\n"
+        for name in command.list_commands(ctx):
+            inner = command.get_command(ctx, name)
+            assert inner is not None  # it was listed
+            text += _section(click.Context(inner, info_name=name, parent=ctx))
+    else:
+        text += ".SH OPTIONS\n" + _options(ctx) + _examples(command)
+    return text + _EXIT_STATUS + ".SH SEE ALSO\n.BR netctl (1)\n"
+
+
+def _section(ctx: click.Context) -> str:
+    text = f".SS {_roff(str(ctx.info_name))}\n{_synopsis(ctx)}.PP\n{_roff(_text(ctx.command))}\n"
+    return text + _options(ctx) + _examples(ctx.command)
+
+
+def _synopsis(ctx: click.Context) -> str:
+    words = " ".join(ctx.command.collect_usage_pieces(ctx))
+    return f".B {_roff(ctx.command_path)}\n{_roff(words)}\n"
+
+
+def _options(ctx: click.Context) -> str:
+    options = (p for p in ctx.command.get_params(ctx) if isinstance(p, click.Option))
+    found = [record for record in (option.get_help_record(ctx) for option in options) if record]
+    return "".join(f".TP\n.B {_roff(name)}\n{_roff(text)}\n" for name, text in found)
+
+
+def _examples(command: click.Command) -> str:
+    if not command.epilog:
+        return ""
+    examples = command.epilog.partition(":")[2].split(";")
+    return ".PP\nExamples:\n" + "".join(f".PP\n.B {_roff(e.strip())}\n" for e in examples)
+
+
+def _text(command: click.Command) -> str:
+    return (command.help or "").replace("\b", "").strip()
+
+
+def _configuration_page() -> str:
+    return (
+        _heading("netctl.yaml", 5, "configuration of netctl")
+        + ".SH DESCRIPTION\n"
+        + "YAML, KEY: VALUE, every key optional. An option goes before the environment, the\n"
+        + "environment before the file. A key that is not known, or a wrong value, is an error\n"
+        + "that names file and line.\n.SH KEYS\n"
+        + "".join(_keys())
+        + ".SH SEE ALSO\n.BR netctl (1)\n"
+    )
+
+
+def _keys() -> Iterable[str]:
+    defaults = Config()
+    for key, known in KEYS.items():
+        default = getattr(defaults, key)
+        shown = f" Default: {default}." if default not in ((), {}) else ""
+        text = f"{known.help[0].upper()}{known.help[1:]}.{shown} Environment: NETCTL_{key.upper()}."
+        yield f".TP\n.B {_roff(key)}\n{_roff(text)}\n"
+
+
+def _roff(text: str) -> str:
+    escaped = text.replace("\\", "\\e").replace("-", "\\-")
+    lines = (line.strip() for line in escaped.splitlines())
+    # A line that begins with a dot or an apostrophe would be a request.
+    return "\n".join(f"\\&{line}" if line[:1] in (".", "'") else line or ".PP" for line in lines)
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))
