@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -46,32 +45,15 @@ def enter(netns: str, binds: Sequence[tuple[str, str]]) -> None:
 def _enter_namespace(netns: str) -> None:
     with namespaces.opened(netns) as descriptor:
         syscalls.setns(descriptor, syscalls.CLONE_NEWNET)
-    outer = _mount_namespace("self") != _mount_namespace("1")
     syscalls.unshare(syscalls.CLONE_NEWNS)
-    _keep_mounts_here(confined=outer)
+    # Slave: what is mounted here stays here, what the host mounts still arrives.
+    syscalls.mount("none", "/", syscalls.MS_SLAVE | syscalls.MS_REC)
     try:
         syscalls.umount("/sys", syscalls.MNT_DETACH)
         syscalls.mount_kind("sysfs", "/sys", "sysfs")
     except OSError:
         # /sys/class/net then shows the host's devices: nothing depends on it.
         return
-
-
-def _mount_namespace(process: str) -> str:
-    return os.readlink(f"/proc/{process}/ns/mnt")
-
-
-def _keep_mounts_here(*, confined: bool) -> None:
-    """Make mounts slaves: what is mounted here stays here, what the host mounts still arrives.
-
-    In a chroot whose root is no mount the kernel says EINVAL. Somebody who is ``confined`` to a
-    mount namespace of his own there has seen to it himself, as debootstrap and builders do.
-    """
-    try:
-        syscalls.mount("none", "/", syscalls.MS_SLAVE | syscalls.MS_REC)
-    except OSError as error:
-        if error.errno != errno.EINVAL or not confined:
-            raise
 
 
 def execute(argv: Sequence[str]) -> NoReturn:
