@@ -22,8 +22,11 @@ _IMAGE = """\
 mkdir -p /run/image/bin
 cp /bin/busybox /run/image/bin/
 tar -C /run/image -c . | {client} import - box:1
-{client} run -d --name box box:1 /bin/busybox sleep 86400
 {client} network create work
+"""
+FRESH_CONTAINER = f"""\
+{CLIENT} rm --force box 2>/dev/null
+{CLIENT} run -d --name box box:1 /bin/busybox sleep 86400
 """
 _STARTUP = 60.0
 """Seconds that the daemon may take to answer."""
@@ -44,7 +47,7 @@ def _is_dynamic(path: str) -> bool:
 
 @dataclass(slots=True)
 class Docker:
-    """A running dockerd with a container ``box`` and a network ``work``."""
+    """A running dockerd with an image ``box`` and a network ``work``."""
 
     world: World
     pid: int = 0

@@ -115,7 +115,7 @@ def write_bulk(directory: Path, count: int) -> tuple[Path, Path]:
     (directory / "nft.away").write_text(_elements("delete", BULK_BRIDGE))
     (directory / "away").write_text("".join(f"netns delete bulk{n}\n" for n in range(count)))
     for n in range(count):
-        lines = ("link set lo up", *_inside(_bulk_address(n), "10.200.0.1"))
+        lines = ("link set lo up", *_inside(bulk_address(n), "10.200.0.1"))
         (directory / f"bulk{n}").write_text("\n".join(lines) + "\n")
     make, remove = directory / "make.sh", directory / "remove.sh"
     make.write_text(_bulk_make(directory, count))
@@ -123,7 +123,7 @@ def write_bulk(directory: Path, count: int) -> tuple[Path, Path]:
     return make, remove
 
 
-def _bulk_address(index: int) -> str:
+def bulk_address(index: int) -> str:
     high, low = divmod(index + 2, 256)
     return f"10.200.{high}.{low}/{_PREFIX}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -42,13 +42,33 @@ class Facts:
 
 
 def plain(samples: Samples, facts: Facts) -> str:
-    rows = _rows(samples, facts)
-    return "\n\n".join((_preamble(facts), plain_table(rows), _legend(facts)))
+    return _page(samples, facts, plain_table)
 
 
 def markdown(samples: Samples, facts: Facts) -> str:
-    rows = _rows(samples, facts)
-    return "\n\n".join((_preamble(facts), markdown_table(rows), _legend(facts)))
+    return _page(samples, facts, markdown_table)
+
+
+def _page(samples: Samples, facts: Facts, table: Callable[[list[list[str]]], str]) -> str:
+    rows = table(_rows(samples, facts))
+    return "\n\n".join((_preamble(facts), rows, _summary(samples), _legend(facts)))
+
+
+def _summary(samples: Samples) -> str:
+    judged = [
+        (f"{what} {verdict}", verdict.met)
+        for what, targets in _targets()
+        for verdict in (target.judge(what, samples) for target in targets)
+    ]
+    met = sum(1 for _, found in judged if found)
+    missed = [text for text, found in judged if found is False]
+    shown = f": {'; '.join(missed)}" if missed else ""
+    return f"Targets: {met} met, {len(missed)} missed{shown}."
+
+
+def _targets() -> Iterator[tuple[str, Sequence[Target]]]:
+    yield from ((operation.name, operation.targets) for operation in OPERATIONS)
+    yield from _BULK_TARGETS.items()
 
 
 def _rows(samples: Samples, facts: Facts) -> list[list[str]]:

@@ -118,6 +118,9 @@ def _one(worlds: Worlds, operation: Operation, who: str, samples: Samples) -> No
     if place is None:
         return
     world, argv = place
+    if who == "docker" and operation.docker_before:
+        world.sh(operation.docker_before)
+        time.sleep(_SETTLE)
     ran = world.run(*argv, env=dict(operation.env))
     samples.add(operation.name, who, ran.ms, ran.kib)
     time.sleep(_SETTLE)

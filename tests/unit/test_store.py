@@ -1,0 +1,394 @@
+"""The store: what is acknowledged is there, whole, and nothing else is believed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import signal
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from netctl.errors import Conflict, KernelError, LockTimeout, NetctlError, StoreDamaged
+from netctl.models import Cursor, Endpoint, Network, Sandbox
+from netctl.names import new_id
+from netctl.store import Changes, Intent, Store, storage
+
+FORK = multiprocessing.get_context("fork")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return again(tmp_path)
+
+
+def again(directory: Path, timeout: float = 20) -> Store:
+    return Store(f"{directory}/state", f"{directory}/run", lock_timeout=timeout)
+
+
+def network(name: str = "web") -> Network:
+    return Network(id=new_id(), name=name, driver="bridge", created="2026-01-01T00:00:00Z")
+
+
+def endpoint(parent: Network, name: str, ipv4: str = "") -> Endpoint:
+    return Endpoint(id=new_id(), name=name, network_id=parent.id, created="", ipv4=ipv4)
+
+
+def put(store: Store, *documents: Network | Endpoint | Cursor) -> None:
+    with store.locked("test") as writer:
+        writer.commit(Changes(put=documents))
+
+
+def intent(changes: Changes) -> Intent:
+    return Intent(
+        operation="test", pid=os.getpid(), boot_id="b", forward=False, plan=(), changes=changes
+    )
+
+
+def files(directory: Path) -> list[Path]:
+    return sorted(path for path in (directory / "state").rglob("*") if path.is_file())
+
+
+def test_what_is_put_is_there_and_what_is_deleted_is_gone(store: Store, tmp_path: Path) -> None:
+    web = network()
+    ends = [endpoint(web, f"e{number}", f"10.0.0.{number}/24") for number in range(9)]
+    put(store, web, *ends)
+    assert store.get(Network, web.id) == web
+    assert store.all(Endpoint) == store.all(Endpoint, web.id) == ends
+    assert store.get(Endpoint, ends[3].id) == ends[3]
+    assert store.owner("network/web") == web.id
+    assert store.owner(f"address/{web.id}/10.0.0.3") == ends[3].id
+    assert store.owners("e3", "endpoint") == {f"endpoint/{web.id}/e3": ends[3].id}
+    assert store.by_prefix(Endpoint, ends[2].id[:10]) == [ends[2]]
+    assert not store.is_empty(Endpoint, web.id)
+    with store.locked("test") as writer:
+        writer.commit(Changes(delete=(web, *ends)))
+        assert writer.is_empty(Endpoint, web.id)
+    assert store.is_empty(Endpoint, web.id)
+    assert store.owner("network/web") is None
+    assert files(tmp_path) == []
+
+
+def test_a_batch_sees_its_own_changes(store: Store) -> None:
+    web = network()
+    with store.locked("outer") as writer:
+        put(store, web)
+        put(store, endpoint(web, "e1"))
+        assert [doc.name for doc in store.all(Endpoint, web.id)] == ["e1"]
+        assert writer.by_prefix(Network, web.id[:5]) == [web]
+        # Another process sees what is committed before the batch ends.
+        assert Store(store.state_dir, "/nonexistent").get(Network, web.id) == web
+    assert store.get(Network, web.id) == web
+
+
+def test_changing_a_document_frees_its_old_names(store: Store) -> None:
+    web = network()
+    put(store, web)
+    put(store, replace(web, name="app"))
+    assert store.owner("network/web") is None
+    assert store.owner("network/app") == web.id
+
+
+def test_a_name_is_held_once(store: Store) -> None:
+    put(store, network())
+    with store.locked("test") as writer:
+        with pytest.raises(Conflict, match="web is taken"):
+            writer.begin(intent(Changes(put=(network(),))))
+        with pytest.raises(Conflict):
+            writer.commit(Changes(put=(network(),)))
+    assert len(store.all(Network)) == 1
+
+
+def test_a_name_can_pass_from_one_to_another_in_one_commit(store: Store) -> None:
+    old, new = network(), network()
+    put(store, old)
+    with store.locked("test") as writer:
+        writer.commit(Changes(put=(new,), delete=(old,)))
+    assert store.all(Network) == [new]
+    assert store.owner("network/web") == new.id
+
+
+def test_an_intent_outlives_its_process(store: Store, tmp_path: Path) -> None:
+    web = network()
+
+    def die() -> None:
+        with again(tmp_path).locked("doomed") as writer:
+            writer.begin(intent(Changes(put=(web,))))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    in_child(die)
+    assert store.all(Network) == []
+    with store.locked("next") as writer:
+        pending = writer.pending()
+        assert pending is not None
+        assert pending.changes.put == (web,)
+    with store.locked("still") as writer:
+        assert writer.pending() is not None
+        writer.abort()
+    with store.locked("settled") as writer:
+        assert writer.pending() is None
+
+
+def test_a_commit_outlives_its_process(store: Store, tmp_path: Path) -> None:
+    web = network()
+
+    def die() -> None:
+        with again(tmp_path).locked("doomed") as writer:
+            writer.commit(Changes(put=(web,)))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    in_child(die)
+    assert store.get(Network, web.id) == web, "through the journal"
+    put(store, network("other"))
+    assert not (tmp_path / "state" / "journal").exists()
+    assert store.get(Network, web.id) == web
+
+
+def in_child(action: Callable[[], None]) -> int:
+    child = os.fork()
+    if child == 0:
+        try:
+            action()
+        finally:
+            os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+
+def test_killed_at_any_moment(tmp_path: Path) -> None:
+    """Pairs of documents are committed together: no reader ever sees one without the other."""
+    store = again(tmp_path)
+
+    def write() -> None:
+        mine = again(tmp_path)
+        for number in range(10_000):
+            parent = network(f"n{os.getpid()}-{number}")
+            put(mine, parent, endpoint(parent, "e"))
+
+    for round_ in range(40):
+        child = os.fork()
+        if child == 0:
+            write()
+            os._exit(0)
+        time.sleep(0.002 + 0.0015 * round_)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        parents = {doc.id for doc in store.all(Network)}
+        assert {doc.network_id for doc in store.all(Endpoint)} == parents
+    put(store, network("last"))
+    assert {doc.network_id for doc in store.all(Endpoint)} == parents
+    for doc in store.all(Endpoint):
+        assert store.owner(f"endpoint/{doc.network_id}/e") == doc.id
+
+
+def increment(directory: Path, times: int) -> None:
+    store = again(directory)
+    for _ in range(times):
+        with store.locked("increment") as writer:
+            cursor = writer.get(Cursor, "0" * 64) or Cursor(id="0" * 64, last={"n": "0"})
+            number = int(cursor.last["n"]) + 1
+            writer.commit(Changes(put=(replace(cursor, last={"n": str(number)}),)))
+
+
+def test_no_update_is_lost_and_readers_see_whole_documents(tmp_path: Path) -> None:
+    workers = [FORK.Process(target=increment, args=(tmp_path, 50)) for _ in range(8)]
+    for worker in workers:
+        worker.start()
+    seen = [0]
+    store = again(tmp_path)
+    while any(worker.is_alive() for worker in workers):
+        if cursor := store.get(Cursor, "0" * 64):
+            seen.append(int(cursor.last["n"]))
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    assert seen == sorted(seen)
+    final = store.get(Cursor, "0" * 64)
+    assert final is not None and final.last == {"n": "400"}
+
+
+def test_the_lock_is_waited_for_and_its_holder_named(store: Store, tmp_path: Path) -> None:
+    with store.locked("network create slow"):
+
+        def try_it() -> None:
+            try:
+                with again(tmp_path, timeout=0.05).locked("impatient"):
+                    os._exit(1)
+            except LockTimeout as error:
+                expected = f"process {os.getppid()}, 'network create slow' since"
+                os._exit(0 if expected in error.message and error.exit_code == 75 else 2)
+
+        assert in_child(try_it) == 0
+
+
+def damage(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def test_a_file_cut_off_anywhere_is_damage(store: Store, tmp_path: Path) -> None:
+    put(store, network())
+    [path] = (tmp_path / "state" / "networks").glob("*.json")
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        damage(path, whole[:length])
+        with pytest.raises(StoreDamaged, match=str(path)) as caught:
+            store.all(Network)
+        assert caught.value.exit_code == 8
+        assert caught.value.hint
+
+
+def test_any_flipped_bit_is_damage(store: Store, tmp_path: Path) -> None:
+    put(store, network())
+    [path] = (tmp_path / "state" / "networks").glob("*.json")
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        damage(path, whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.raises(StoreDamaged, match=path.name):
+            store.all(Network)
+
+
+def test_the_previous_good_copy_is_kept_and_named(store: Store, tmp_path: Path) -> None:
+    web = network()
+    put(store, web)
+    put(store, replace(web, labels={"a": "b"}))
+    [path] = (tmp_path / "state" / "networks").glob("*.json")
+    damage(path, b"")
+    with pytest.raises(StoreDamaged) as caught:
+        store.all(Network)
+    assert f"cp -p {path}.bak {path}" in (caught.value.hint or "")
+    Path(f"{path}.bak").rename(path)
+    assert store.all(Network) == [web]
+
+
+def test_a_damaged_file_stops_writers_too(store: Store, tmp_path: Path) -> None:
+    web = network()
+    put(store, web)
+    [path] = (tmp_path / "state" / "networks").glob("*.json")
+    damage(path, b"{}")
+    with pytest.raises(StoreDamaged):
+        put(store, replace(web, labels={"a": "b"}))
+    assert path.read_bytes() == b"{}"
+
+
+def test_a_torn_last_line_of_the_journal_is_ignored(store: Store, tmp_path: Path) -> None:
+    journal = journal_of_a_dead_process(store, tmp_path)
+    whole = journal.read_bytes()
+    first = whole.index(b"\n") + 1
+    for length in range(first, len(whole) - 1):
+        damage(journal, whole[:length])
+        assert [doc.name for doc in store.all(Network)] == ["one"]
+    damage(journal, whole)
+    assert [doc.name for doc in store.all(Network)] == ["one", "two"]
+
+
+def test_a_damaged_line_before_the_last_is_damage(store: Store, tmp_path: Path) -> None:
+    journal = journal_of_a_dead_process(store, tmp_path)
+    whole = journal.read_bytes()
+    damage(journal, whole[:20] + b"X" + whole[21:])
+    with pytest.raises(StoreDamaged, match="line 1"):
+        store.all(Network)
+    with pytest.raises(StoreDamaged, match="line 1"):
+        put(store, network("x"))
+
+
+def journal_of_a_dead_process(store: Store, tmp_path: Path) -> Path:
+    def die() -> None:
+        with again(tmp_path).locked("doomed") as writer:
+            writer.commit(Changes(put=(network("one"),)))
+            writer.commit(Changes(put=(network("two"),)))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    in_child(die)
+    return tmp_path / "state" / "journal"
+
+
+def test_files_are_private(store: Store, tmp_path: Path) -> None:
+    put(store, network())
+    for path in [tmp_path / "state", *(tmp_path / "state").rglob("*")]:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        assert mode == (0o700 if path.is_dir() else 0o600), path
+    assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o700
+
+
+def test_a_state_directory_of_others_is_refused(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(mode=0o777)
+    (tmp_path / "state").chmod(0o777)
+    with pytest.raises(KernelError, match="other users") as caught:
+        put(store, network())
+    assert "chmod 0700" in (caught.value.hint or "")
+
+
+def test_a_linked_state_directory_is_refused(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "state").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(KernelError, match="directory of its own"):
+        put(store, network())
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_linked_shard_is_not_followed(store: Store, tmp_path: Path) -> None:
+    web = network()
+    put(store, web)
+    [path] = (tmp_path / "state" / "networks").glob("*.json")
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    path.unlink()
+    path.symlink_to(secret)
+    with pytest.raises(NetctlError):
+        store.all(Network)
+    assert secret.read_text() == "x"
+
+
+def test_a_full_disk_leaves_the_state_before(store: Store, tmp_path: Path) -> None:
+    web = network()
+    put(store, web)
+    before = {path: path.read_bytes() for path in files(tmp_path)}
+
+    def fill() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        try:
+            put(again(tmp_path), network("x" * 60))
+        except KernelError as error:
+            os._exit(0 if "journal" in error.message and error.hint else 2)
+        os._exit(1)
+
+    assert in_child(fill) == 0
+    assert store.all(Network) == [web]
+    put(store, replace(web, labels={"still": "works"}))
+    assert before.keys() <= {*files(tmp_path)}
+
+
+def test_a_newer_schema_is_refused(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "SCHEMA", 2)
+    put(store, network())
+    monkeypatch.undo()
+    with pytest.raises(StoreDamaged, match="newer netctl"):
+        store.all(Network)
+
+
+def test_an_older_schema_is_migrated(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web = network()
+    put(store, web)
+
+    def rename(tables: storage.Tables) -> storage.Tables:
+        for row in tables["rows"].values():
+            row["labels"] = {"migrated": "yes"}
+        return tables
+
+    monkeypatch.setattr(storage, "SCHEMA", 2)
+    monkeypatch.setitem(storage.MIGRATIONS, 1, rename)
+    assert store.all(Network) == [replace(web, labels={"migrated": "yes"})]
+
+
+def test_readers_write_nothing(store: Store, tmp_path: Path) -> None:
+    assert store.all(Sandbox) == []
+    assert list(tmp_path.iterdir()) == []
