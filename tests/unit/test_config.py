@@ -1,0 +1,137 @@
+"""The configuration: where values come from, and what is not taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from netctl.config import KEYS, AddressPool, Config, load
+from netctl.errors import BadConfig
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "netctl.yaml"
+
+
+def of(file: Path, text: str, mode: int = 0o600) -> Config:
+    file.write_text(text)
+    file.chmod(mode)
+    return load(str(file), {}, {})
+
+
+def test_the_defaults() -> None:
+    config = load(None, {}, {})
+    assert (config.default_network, config.state_dir) == ("bridge", "/var/lib/netctl")
+    assert set(config.sources.values()) == {"default"}
+    assert set(config.sources) == set(KEYS)
+
+
+def test_a_whole_file(file: Path) -> None:
+    config = of(
+        file,
+        "default_network: web\n"
+        "address_pools:\n  - {base: 10.64.0.0/12, size: 24}\n"
+        "driver_options:\n  bridge: {driver.mtu: 1400, bridge.enable_icc: false}\n"
+        "dns: [192.0.2.1, '2001:db8::1']\n"
+        "lock_timeout: 2.5\nip_forward: no-drop\n",
+    )
+    assert config.default_network == "web"
+    assert config.address_pools == (AddressPool(base="10.64.0.0/12", size=24),)
+    assert config.driver_options == {
+        "bridge": {"driver.mtu": "1400", "bridge.enable_icc": "false"}
+    }
+    assert config.dns == ("192.0.2.1", "2001:db8::1")
+    assert (config.lock_timeout, config.ip_forward) == (2.5, "no-drop")
+    assert config.sources["lock_timeout"] == f"{file}:7"
+
+
+def test_option_before_environment_before_file(file: Path) -> None:
+    file.write_text("lock_timeout: 1\ndefault_driver: null\n")
+    file.chmod(0o600)
+    environ = {"NETCTL_LOCK_TIMEOUT": "2", "NETCTL_DNS": "192.0.2.1,192.0.2.2"}
+    config = load(str(file), {}, environ)
+    assert (config.lock_timeout, config.sources["lock_timeout"]) == (
+        2.0,
+        "environment NETCTL_LOCK_TIMEOUT",
+    )
+    assert config.dns == ("192.0.2.1", "192.0.2.2")
+    config = load(str(file), {"lock_timeout": "3"}, environ)
+    assert (config.lock_timeout, config.sources["lock_timeout"]) == (3.0, "option --lock-timeout")
+
+
+def test_structured_values_by_environment() -> None:
+    config = load(
+        None,
+        {},
+        {
+            "NETCTL_ADDRESS_POOLS": "base=10.0.0.0/8,size=24;base=fd00::/48,size=64",
+            "NETCTL_DRIVER_OPTIONS": "bridge:driver.mtu=1400,bridge.enable_icc=false",
+        },
+    )
+    assert [pool.base for pool in config.address_pools] == ["10.0.0.0/8", "fd00::/48"]
+    assert config.driver_options["bridge"]["bridge.enable_icc"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("dns: 1\n", 1, "a list is expected"),
+        ("\n\ndefault_netwrk: x\n", 3, "unknown key"),
+        ("lock_timeout: soon\n", 1, "number of seconds"),
+        ("lock_timeout: -1\n", 1, "number of seconds"),
+        ("lock_timeout: true\n", 1, "number of seconds"),
+        ("default_network: a/b\n", 1, "not allowed"),
+        ("address_pools: [{base: 10.0.0.1/8, size: 24}]\n", 1, "host bits"),
+        ("address_pools: [{base: 10.0.0.0/8, size: 4}]\n", 1, "size is from 8 to 32"),
+        ("address_pools: [10.0.0.0/8]\n", 1, "base: CIDR"),
+        ("dns: [nonsense]\n", 1, "not an IP address"),
+        ("ip_forward: maybe\n", 1, "auto, no-drop, off"),
+        ("state_dir: relative\n", 1, "absolute path"),
+        ("driver_options: {bridge: 5}\n", 1, "mapping"),
+        ("dns: []\ndns: []\n", 2, "given twice"),
+        ("a: b: c\n", 1, "not YAML"),
+        ("- list\n", 1, "KEY: VALUE"),
+        ("dns: &a [*a]\n", 1, "nested too deeply|not an IP|YAML"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(
+    file: Path, text: str, line: int, words: str
+) -> None:
+    with pytest.raises(BadConfig, match=words) as caught:
+        of(file, text)
+    assert f"{file}:{line}" in caught.value.message
+    assert caught.value.exit_code == 2
+
+
+def test_a_misspelt_key_is_guessed(file: Path) -> None:
+    with pytest.raises(BadConfig) as caught:
+        of(file, "lock_timeut: 1\n")
+    assert caught.value.hint == "did you mean lock_timeout?"
+
+
+def test_a_file_that_others_can_write_is_refused(file: Path) -> None:
+    with pytest.raises(BadConfig, match="other users") as caught:
+        of(file, "dns: []\n", mode=0o666)
+    assert "chmod go-w" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("environ", [{"NETCTL_CONFIG": "/nonexistent/x"}, {}])
+def test_a_file_that_was_asked_for_must_be_there(environ: dict[str, str]) -> None:
+    with pytest.raises(BadConfig, match="no such file"):
+        load(None if environ else "/nonexistent/x", {}, environ)
+
+
+def test_a_wrong_environment_is_named() -> None:
+    with pytest.raises(BadConfig, match="environment NETCTL_LOCK_TIMEOUT"):
+        load(None, {}, {"NETCTL_LOCK_TIMEOUT": "x"})
+
+
+def test_not_a_text_file(file: Path, tmp_path: Path) -> None:
+    file.write_bytes(b"\xff\xfe\x00")
+    file.chmod(0o600)
+    with pytest.raises(BadConfig, match="not UTF-8"):
+        load(str(file), {}, {})
+    with pytest.raises(BadConfig):
+        load(str(tmp_path), {}, {})
