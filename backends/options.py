@@ -22,7 +22,8 @@ def normalise(driver: str, options: Mapping[str, str], known: Mapping[str, str])
     for key, value in options.items():
         label = full_label(key)
         if label not in known:
-            raise InvalidInput(f"driver {driver} has no option {key!r}", hint=_known_hint(known))
+            shown = label.removeprefix(PREFIX)
+            raise InvalidInput(f"driver {driver} has no option {shown!r}", hint=_known_hint(known))
         result[label] = value
     return result
 

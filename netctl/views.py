@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any
 
 from netctl.models import Endpoint, Network, Sandbox, SandboxKind
@@ -37,7 +37,8 @@ class Names:
 
 def boot_id() -> str:
     """Return the id of this boot."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
 
 
 def network_row(network: Network) -> Row:
@@ -142,7 +143,7 @@ def endpoint_detail(endpoint: Endpoint, names: Names) -> Row:
 def sandbox_row(sandbox: Sandbox) -> Row:
     """Return a sandbox for ``ls``."""
     alive = sandbox.type is SandboxKind.HOST or (
-        sandbox.boot_id == boot_id() and Path(sandbox.netns).exists()
+        sandbox.boot_id == boot_id() and os.path.exists(sandbox.netns)
     )
     return {
         "id": sandbox.id,

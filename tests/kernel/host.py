@@ -59,6 +59,7 @@ class Host:
     def __init__(self) -> None:
         self._scratch = tempfile.mkdtemp(prefix="netctl-host-")
         self._namespaces: dict[str, int] = {}
+        self._root = -1
         try:
             self._start()
         except BaseException:
@@ -82,6 +83,7 @@ class Host:
             for kind in ("net", "mnt", "uts"):
                 self._hold(kind, f"/proc/{child}/ns/{kind}")
             self._hold("outside", f"/proc/{child}/root{self._scratch}/outside")
+            self._root = os.open(f"/proc/{child}/root", os.O_RDONLY | os.O_CLOEXEC)
         finally:
             os.close(ready)
             os.close(release)
@@ -97,6 +99,8 @@ class Host:
         for fd in self._namespaces.values():
             os.close(fd)
         self._namespaces.clear()
+        if self._root >= 0:
+            os.close(self._root)
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def processes(self) -> list[int]:
@@ -112,6 +116,9 @@ class Host:
         syscalls.setns(self._namespaces["uts"], CLONE_NEWUTS)
         syscalls.setns(self._namespaces[stack], syscalls.CLONE_NEWNET)
         syscalls.setns(self._namespaces["mnt"], syscalls.CLONE_NEWNS)
+        # The kernel leads to the root of all mounts, which in a chroot is not ours.
+        os.fchdir(self._root)
+        os.chroot(".")
         os.chdir("/")
 
     def run(
@@ -150,6 +157,8 @@ class Host:
             f"--net={holder}/{net}",
             f"--mount={holder}/{mnt}",
             f"--uts={holder}/{uts}",
+            f"--root={holder}/{self._root}",
+            f"--wd={holder}/{self._root}",
             "--",
         ]
 

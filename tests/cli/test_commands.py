@@ -1,0 +1,326 @@
+"""What commands print, on which stream, and the status they exit with."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from netctl.names import is_id
+from tests.cli.conftest import Netctl
+from tests.fake_kernel import FakeKernel
+
+
+def test_create_prints_the_id_alone(netctl: Netctl) -> None:
+    for arguments in (
+        ("network", "create", "web"),
+        ("sandbox", "create", "c1"),
+        ("endpoint", "create", "web", "web1"),
+        ("network", "connect", "web", "c1"),
+    ):
+        done = netctl(*arguments)
+        assert (done.status, done.err) == (0, "")
+        assert is_id(done.out.strip())
+
+
+def test_tables_in_a_pipe_are_plain(netctl: Netctl) -> None:
+    netctl("network", "create", "web", "--ipv6")
+    netctl("network", "create", "db")
+    netctl("endpoint", "create", "db", "db1")
+    lines = netctl("network", "ls").out.splitlines()
+    assert re.fullmatch(r"NETWORK ID +NAME +DRIVER +SCOPE +SUBNETS", lines[0])
+    assert re.fullmatch(r"[0-9a-f]{12} +db +bridge +local +172\.18\.0\.0/16", lines[1])
+    assert re.fullmatch(r"[0-9a-f]{12} +web +bridge +local +172\.17\.0\.0/16,fd[0-9a-f:]+/64", lines[2])
+    # An unset column prints nothing at all.
+    [_, line] = netctl("endpoint", "ls").out.splitlines()
+    assert re.fullmatch(r"[0-9a-f]{12} +db1 +db +172\.18\.0\.2/16", line)
+
+
+def test_empty_lists(netctl: Netctl) -> None:
+    for group in ("network", "endpoint", "sandbox"):
+        assert netctl(group, "ls", "--format", "json").json == []
+        assert len(netctl(group, "ls").out.splitlines()) == 1
+        assert netctl(group, "ls", "-q").out == ""
+
+
+def test_forms_of_output(netctl: Netctl) -> None:
+    made = netctl("network", "create", "web", "--label", "a=b").out.strip()
+    assert netctl("network", "ls", "-q").out == f"{made[:12]}\n"
+    assert netctl("network", "ls", "-q", "--no-trunc").out == f"{made}\n"
+    assert netctl("network", "ls", "--format", "name").out == "web\n"
+    assert netctl("network", "ls", "--format", "{name} {labels.a} {subnets.0}").out == (
+        "web b 172.17.0.0/16\n"
+    )
+    assert "name: web" in netctl("network", "ls", "--format", "yaml").out
+    [row] = netctl("network", "ls", "--format", "json").json
+    assert (row["id"], row["labels"]) == (made, {"a": "b"})
+
+
+KEYS = {
+    "network": "id name driver scope subnets internal ipv6 created labels ipv4 options ipam bridge"
+    " mtu endpoints",
+    "endpoint": "id name network sandbox ipv4 ipv6 mac created labels network_id options ifname"
+    " gateway gateway6 transient attachment",
+    "sandbox": "id name type state key endpoint_count created labels hostname domainname dns"
+    " dns_search dns_options extra_hosts endpoints",
+}
+
+
+def test_key_names_are_api(netctl: Netctl) -> None:
+    netctl("network", "create", "web")
+    netctl("sandbox", "create", "c1")
+    netctl("network", "connect", "web", "c1")
+    for kind, keys in KEYS.items():
+        [row] = netctl(kind, "inspect", "web" if kind == "network" else "c1").json
+        assert list(row) == keys.split()
+    assert netctl("endpoint", "inspect", "web/c1", "--format", "{attachment.ifname}").out == "eth0\n"
+
+
+def test_templates_reach_no_attribute(netctl: Netctl) -> None:
+    netctl("network", "create", "web")
+    for template in ("{name.__class__}", "{0}", "{nope}", "{name!r}", "{name:>9}", "{}"):
+        done = netctl("network", "ls", "--format", template)
+        assert (done.status, done.out) == (2, "")
+        assert "no field" in done.err
+        assert "hint: fields: bridge" in done.err or "hint: fields: created" in done.err
+
+
+def test_filters(netctl: Netctl) -> None:
+    netctl("network", "create", "web", "--label", "tier=front", "--label", "x")
+    netctl("network", "create", "db", "--label", "tier=back")
+    netctl("network", "create", "none", "-d", "null")
+
+    def found(*filters: str) -> list[str]:
+        options = [word for text in filters for word in ("--filter", text)]
+        return netctl("network", "ls", "--format", "name", *options).out.split()
+
+    assert found("driver=null") == ["none"]
+    assert found("name=b", "driver=bridge") == ["db", "web"]
+    assert found("name=web", "name=db") == ["db", "web"]
+    assert found("label=tier") == ["db", "web"]
+    assert found("label=tier=back") == ["db"]
+    assert found("label!=tier=back") == ["none", "web"]
+    assert found("label!=tier=back", "label!=x") == ["none"]
+    assert found("until=1h") == []
+    assert netctl("network", "ls", "--filter", "nope=1").status == 2
+    assert netctl("network", "ls", "--filter", "nope").status == 2
+    assert netctl("network", "ls", "--filter", "until=soon").status == 2
+
+
+def test_references(netctl: Netctl) -> None:
+    first = netctl("network", "create", "web", "--id", "ab" + "0" * 62).out.strip()
+    netctl("network", "create", "abc", "--id", "ac" + "0" * 62)
+    netctl("network", "create", "db", "--id", "ad" + "0" * 62)
+    netctl("endpoint", "create", "web", "e1")
+    netctl("endpoint", "create", "db", "e1")
+    assert netctl("network", "inspect", "ab", "--format", "name").out == "web\n"
+    assert netctl("network", "inspect", first, "--format", "name").out == "web\n"
+    # A name goes before an id.
+    netctl("network", "create", "ad")
+    assert netctl("network", "inspect", "ad", "--format", "name").out == "ad\n"
+    ambiguous = netctl("network", "inspect", "a")
+    assert ambiguous.status == 4
+    assert "abc (ac0000000000)" in ambiguous.err and "web (ab0000000000)" in ambiguous.err
+    ambiguous = netctl("endpoint", "inspect", "e1")
+    assert ambiguous.status == 4
+    assert "db/e1, web/e1" in ambiguous.err
+    assert netctl("endpoint", "inspect", "db/e1", "--format", "{network}").out == "db\n"
+
+
+def test_errors_as_json(netctl: Netctl) -> None:
+    done = netctl("network", "inspect", "none", "--format", "json")
+    assert done.status == 3
+    assert done.err.count("\n") == 1
+    assert '"code": "not_found"' in done.err
+
+
+def test_several_names_go_on_and_the_first_failure_counts(netctl: Netctl) -> None:
+    netctl("network", "create", "web")
+    netctl("endpoint", "create", "web", "e1")
+    netctl("network", "create", "db")
+    done = netctl("network", "rm", "none", "web", "db")
+    assert done.status == 3
+    assert done.err.count("netctl: ") == 2
+    assert netctl("network", "ls", "--format", "name").out == "web\n"
+    assert netctl("network", "rm", "none", "--ignore-missing").status == 0
+    assert netctl("network", "rm", "none", "web", "--ignore-missing").status == 4
+    assert netctl("network", "rm", "web", "--force").status == 0
+
+
+def test_exists(netctl: Netctl) -> None:
+    netctl("network", "create", "web")
+    assert netctl("network", "exists", "web").status == 0
+    done = netctl("network", "exists", "none")
+    assert (done.status, done.out, done.err) == (3, "", "")
+
+
+def test_if_not_exists(netctl: Netctl) -> None:
+    first = netctl("network", "create", "web", "--label", "a=b")
+    again = netctl("network", "create", "web", "--label", "a=b", "--if-not-exists")
+    assert (again.status, again.out) == (0, first.out)
+    for other in (["--internal"], ["--subnet", "10.0.0.0/24"], ["-o", "driver.mtu=1400"], []):
+        done = netctl("network", "create", "web", "--if-not-exists", *other)
+        assert done.status == 4
+        assert "another definition" in done.err
+    assert netctl("network", "create", "web").status == 4
+    netctl("sandbox", "create", "c1", "--hostname", "h")
+    assert netctl("sandbox", "create", "c1", "--hostname", "h", "--if-not-exists").status == 0
+    assert netctl("sandbox", "create", "c1", "--if-not-exists").status == 4
+    netctl("endpoint", "create", "web", "e1", "--ip", "172.17.0.9")
+    assert netctl("endpoint", "create", "web", "e1", "--if-not-exists").status == 0
+    done = netctl("endpoint", "create", "web", "e1", "--ip", "172.17.0.8", "--if-not-exists")
+    assert done.status == 4
+
+
+def test_dry_run_prints_commands_and_no_id(netctl: Netctl, kernel: FakeKernel) -> None:
+    before = kernel.state()
+    done = netctl("network", "create", "web", "--dry-run")
+    assert done.status == 0
+    assert re.match(r"ip link add br-[0-9a-f]{12} address ", done.out)
+    assert "nft -f -" in done.out
+    assert kernel.state() == before
+    assert netctl("network", "ls", "-q").out == ""
+
+
+def test_verbose_prints_each_step_on_stderr(netctl: Netctl) -> None:
+    done = netctl("-v", "network", "create", "web")
+    assert is_id(done.out.strip())
+    assert done.err.startswith("+ ip link add br-")
+
+
+def test_the_default_network_comes_when_it_is_needed(netctl: Netctl) -> None:
+    netctl("sandbox", "create", "c1")
+    assert netctl("network", "connect", "bridge", "c1").status == 0
+    assert netctl("network", "ls", "--format", "name").out == "bridge\n"
+    assert netctl("network", "connect", "other", "c1").status == 3
+
+
+def test_prune_asks(netctl: Netctl) -> None:
+    netctl("network", "create", "web")
+    netctl("network", "create", "db")
+    netctl("endpoint", "create", "db", "e1")
+    assert netctl("network", "prune").status == 2
+    done = netctl("network", "prune", "--force")
+    assert (done.status, done.out) == (0, "web\n")
+    assert netctl("network", "ls", "--format", "name").out == "db\n"
+
+
+def test_a_damaged_store_is_exit_8(netctl: Netctl, tmp_path: Path) -> None:
+    netctl("network", "create", "web")
+    [path] = (tmp_path / "state" / "networks").glob("*.json")
+    path.write_text("")
+    for arguments in (["network", "ls"], ["network", "create", "db"], ["network", "rm", "web"]):
+        done = netctl(*arguments)
+        assert (done.status, done.out) == (8, "")
+        assert str(path) in done.err and "hint: " in done.err
+
+
+def test_a_locked_store_is_exit_75(netctl: Netctl, tmp_path: Path) -> None:
+    from netctl.store import Store
+
+    with Store(str(tmp_path / "state"), str(tmp_path / "run")).locked("slow work"):
+        done = netctl("--lock-timeout", "0.01", "network", "create", "web")
+    assert done.status == 75
+    assert "'slow work'" in done.err
+
+
+def test_a_refusing_kernel_is_exit_7(netctl: Netctl, kernel: FakeKernel) -> None:
+    kernel.fail_at(2)
+    done = netctl("network", "create", "web")
+    assert (done.status, done.out) == (7, "")
+    assert netctl("network", "ls", "-q").out == ""
+
+
+def test_info_and_version(netctl: Netctl, tmp_path: Path) -> None:
+    shown = netctl("info", "--format", "json").json[0]
+    sources = {item["key"]: item["source"] for item in shown["configuration"]}
+    assert sources["state_dir"] == "environment NETCTL_STATE_DIR"
+    assert sources["dns"] == "default"
+    assert {"nftables", "ipv6", "CAP_NET_ADMIN"} <= shown["features"].keys()
+    assert {"netctl", "python", "click", "pyroute2", "libnftables", "kernel"} <= shown["versions"].keys()
+    assert netctl("--version").out == f"netctl {shown['versions']['netctl']}\n"
+    assert netctl("version", "--format", "{netctl}").out == f"{shown['versions']['netctl']}\n"
+    config = tmp_path / "netctl.yaml"
+    config.write_text("dns: [192.0.2.1]\nbogus: 1\n")
+    config.chmod(0o600)
+    done = netctl("--config", str(config), "info")
+    assert done.status == 2
+    assert f"{config}:2: unknown key 'bogus'" in done.err
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "arguments"),
+    [
+        (2, "should be 10.0.0.0/24", ["network", "create", "x", "--subnet", "10.0.0.1/24"]),
+        (2, "not CIDR", ["network", "create", "x", "--subnet", "10.0.0.0/99"]),
+        (2, "outside", ["network", "create", "x", "--subnet", "10.0.0.0/24", "--gateway", "10.1.0.1"]),
+        (2, "unknown driver 'nope'", ["network", "create", "x", "-d", "nope"]),
+        (2, "no option 'nope'", ["network", "create", "x", "-o", "nope=1"]),
+        (2, "not KEY=VALUE", ["network", "create", "x", "-o", "nope"]),
+        (2, "not a number from 68", ["network", "create", "x", "-o", "driver.mtu=1"]),
+        (2, "not a boolean", ["network", "create", "x", "-o", "bridge.enable_icc=maybe"]),
+        (2, "16 bytes", ["network", "create", "x", "-o", "bridge.name=a234567890123456"]),
+        (4, "not a bridge", ["network", "create", "x", "-o", "bridge.name=uplink"]),
+        (2, "is not allowed", ["network", "create", "../x"]),
+        (2, "is not allowed", ["network", "create", "a/b"]),
+        (2, "is not allowed", ["network", "create", ""]),
+        (2, "is not allowed", ["sandbox", "create", "x\x1b[31m"]),
+        (2, "300 characters", ["sandbox", "create", "x" * 300]),
+        (2, "300 characters", ["endpoint", "create", "web", "x" * 300]),
+        (2, "is not an id", ["network", "create", "x", "--id", "12"]),
+        (4, "exists already", ["network", "create", "web"]),
+        (4, "overlaps network web", ["network", "create", "x", "--subnet", "172.17.0.0/24"]),
+        (4, "exists already", ["sandbox", "create", "c1"]),
+        (4, "has an endpoint c1", ["endpoint", "create", "web", "c1"]),
+        (3, "no network 'none'", ["endpoint", "create", "none", "e"]),
+        (2, "is outside of the subnets", ["endpoint", "create", "web", "e", "--ip", "10.0.0.1"]),
+        (2, "no IPv6 subnet", ["endpoint", "create", "web", "e", "--ip6", "fd00::1"]),
+        (4, "is the gateway", ["endpoint", "create", "web", "e", "--ip", "172.17.0.1"]),
+        (4, "held by endpoint c1", ["endpoint", "create", "web", "e", "--ip", "172.17.0.2"]),
+        (2, "prefix length", ["endpoint", "create", "web", "e", "--ip", "172.17.0.9/16"]),
+        (2, "unicast MAC", ["endpoint", "create", "web", "e", "--mac", "01:00:00:00:00:01"]),
+        (2, "unicast MAC", ["endpoint", "create", "web", "e", "--mac", "x"]),
+        (2, "20 bytes", ["endpoint", "create", "web", "e", "--ifname", "x" * 20]),
+        (2, "not allowed as an interface", ["endpoint", "create", "web", "e", "--ifname", "a/b"]),
+        (4, "is in it already", ["endpoint", "join", "c1", "c1"]),
+        (4, "another sandbox", ["endpoint", "join", "c1", "c2"]),
+        (4, "is in no sandbox", ["endpoint", "leave", "free"]),
+        (4, "not in c2", ["endpoint", "leave", "c1", "c2"]),
+        (4, "has endpoints: c1", ["network", "rm", "web"]),
+        (4, "has endpoints: web/c1", ["sandbox", "rm", "c1"]),
+        (4, "is in sandbox c1", ["endpoint", "rm", "c1"]),
+        (3, "has no endpoint of network", ["network", "disconnect", "web", "c2"]),
+        (3, "not a network namespace", ["sandbox", "create", "x", "--netns", "/nope"]),
+        (2, "absolute path", ["sandbox", "create", "x", "--netns", "nope"]),
+        (2, "exclude each other", ["sandbox", "create", "x", "--host", "--pid", "1"]),
+        (2, "not an IP address", ["sandbox", "create", "x", "--dns", "nope"]),
+        (2, "not NAME:IP", ["sandbox", "create", "x", "--add-host", "nope"]),
+        (2, "not a host name", ["sandbox", "create", "x", "--hostname", "a b"]),
+        (4, "exists already", ["sandbox", "rename", "c1", "c2"]),
+        (2, "neither table", ["network", "ls", "--format", "nope"]),
+        (2, "no such command", ["network", "nope"]),
+        (2, "missing argument", ["network", "create"]),
+        (2, "no such option", ["network", "ls", "--nope"]),
+        (2, "number of seconds", ["--lock-timeout", "x", "network", "ls"]),
+        (2, "missing argument", ["run", "--"]),
+    ],
+)
+def test_bad_input_changes_nothing(
+    netctl: Netctl, kernel: FakeKernel, status: int, words: str, arguments: list[str]
+) -> None:
+    for prepare in (
+        ["network", "create", "web"],
+        ["sandbox", "create", "c1"],
+        ["sandbox", "create", "c2"],
+        ["network", "connect", "web", "c1"],
+        ["endpoint", "create", "web", "free"],
+    ):
+        assert netctl(*prepare).status == 0
+    before = kernel.state()
+    done = netctl(*arguments)
+    assert (done.status, done.out) == (status, ""), done.err
+    assert words.lower() in done.err.lower()
+    assert done.err.startswith("netctl: ")
+    assert "Traceback" not in done.err and "\x1b" not in done.err
+    assert kernel.state() == before
