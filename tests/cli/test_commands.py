@@ -31,7 +31,9 @@ def test_tables_in_a_pipe_are_plain(netctl: Netctl) -> None:
     lines = netctl("network", "ls").out.splitlines()
     assert re.fullmatch(r"NETWORK ID +NAME +DRIVER +SCOPE +SUBNETS", lines[0])
     assert re.fullmatch(r"[0-9a-f]{12} +db +bridge +local +172\.18\.0\.0/16", lines[1])
-    assert re.fullmatch(r"[0-9a-f]{12} +web +bridge +local +172\.17\.0\.0/16,fd[0-9a-f:]+/64", lines[2])
+    assert re.fullmatch(
+        r"[0-9a-f]{12} +web +bridge +local +172\.17\.0\.0/16,fd[0-9a-f:]+/64", lines[2]
+    )
     # An unset column prints nothing at all.
     [_, line] = netctl("endpoint", "ls").out.splitlines()
     assert re.fullmatch(r"[0-9a-f]{12} +db1 +db +172\.18\.0\.2/16", line)
@@ -74,7 +76,9 @@ def test_key_names_are_api(netctl: Netctl) -> None:
     for kind, keys in KEYS.items():
         [row] = netctl(kind, "inspect", "web" if kind == "network" else "c1").json
         assert list(row) == keys.split()
-    assert netctl("endpoint", "inspect", "web/c1", "--format", "{attachment.ifname}").out == "eth0\n"
+    assert (
+        netctl("endpoint", "inspect", "web/c1", "--format", "{attachment.ifname}").out == "eth0\n"
+    )
 
 
 def test_templates_reach_no_attribute(netctl: Netctl) -> None:
@@ -238,7 +242,9 @@ def test_info_and_version(netctl: Netctl, tmp_path: Path) -> None:
     assert sources["state_dir"] == "environment NETCTL_STATE_DIR"
     assert sources["dns"] == "default"
     assert {"nftables", "ipv6", "CAP_NET_ADMIN"} <= shown["features"].keys()
-    assert {"netctl", "python", "click", "pyroute2", "libnftables", "kernel"} <= shown["versions"].keys()
+    assert {"netctl", "python", "click", "pyroute2", "libnftables", "kernel"} <= shown[
+        "versions"
+    ].keys()
     assert netctl("--version").out == f"netctl {shown['versions']['netctl']}\n"
     assert netctl("version", "--format", "{netctl}").out == f"{shown['versions']['netctl']}\n"
     config = tmp_path / "netctl.yaml"
@@ -254,7 +260,11 @@ def test_info_and_version(netctl: Netctl, tmp_path: Path) -> None:
     [
         (2, "should be 10.0.0.0/24", ["network", "create", "x", "--subnet", "10.0.0.1/24"]),
         (2, "not CIDR", ["network", "create", "x", "--subnet", "10.0.0.0/99"]),
-        (2, "outside", ["network", "create", "x", "--subnet", "10.0.0.0/24", "--gateway", "10.1.0.1"]),
+        (
+            2,
+            "outside",
+            ["network", "create", "x", "--subnet", "10.0.0.0/24", "--gateway", "10.1.0.1"],
+        ),
         (2, "unknown driver 'nope'", ["network", "create", "x", "-d", "nope"]),
         (2, "no option 'nope'", ["network", "create", "x", "-o", "nope=1"]),
         (2, "not KEY=VALUE", ["network", "create", "x", "-o", "nope"]),

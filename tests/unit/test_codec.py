@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -57,14 +58,15 @@ def test_documents_survive(document: object) -> None:
 
 
 def test_every_kind_of_step_survives_in_both_directions() -> None:
+    kinds: tuple[Any, ...] = STEPS
     plan: Plan = tuple(
-        kind(**{name: _value(kind, name) for name in kind.__dataclass_fields__}) for kind in STEPS
+        kind(**{name: _value(kind, name) for name in kind.__dataclass_fields__}) for kind in kinds
     )
     both: Plan = (*plan, *(Undo(step=step) for step in plan))
     assert decode_plan(json.loads(json.dumps(encode_plan(both)))) == both
 
 
-def _value(kind: type[object], name: str) -> object:
+def _value(kind: Any, name: str) -> object:
     annotation = kind.__annotations__[name]
     return {"str": "x", "int": 7, "bool": True, "str | None": None}[annotation]
 
@@ -110,5 +112,7 @@ def test_steps_describe_both_ways() -> None:
     assert route.describe() == "ip -n c1 route replace default via 10.0.0.1 dev e"
     assert Undo(step=route).describe() == "ip -n c1 route delete default via 10.0.0.1 dev e"
     address = AddressAdd(netns="/proc/1/ns/net", link="e", address="fd00::1/64")
-    assert address.describe() == "nsenter --net=/proc/1/ns/net ip address add fd00::1/64 dev e nodad"
+    assert (
+        address.describe() == "nsenter --net=/proc/1/ns/net ip address add fd00::1/64 dev e nodad"
+    )
     assert FileWrite(path="/a b", content="x").describe_revert() == "rm '/a b'"

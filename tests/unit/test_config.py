@@ -39,9 +39,7 @@ def test_a_whole_file(file: Path) -> None:
     )
     assert config.default_network == "web"
     assert config.address_pools == (AddressPool(base="10.64.0.0/12", size=24),)
-    assert config.driver_options == {
-        "bridge": {"driver.mtu": "1400", "bridge.enable_icc": "false"}
-    }
+    assert config.driver_options == {"bridge": {"driver.mtu": "1400", "bridge.enable_icc": "false"}}
     assert config.dns == ("192.0.2.1", "2001:db8::1")
     assert (config.lock_timeout, config.ip_forward) == (2.5, "no-drop")
     assert config.sources["lock_timeout"] == f"{file}:7"
@@ -96,9 +94,7 @@ def test_structured_values_by_environment() -> None:
         ("dns: &a [*a]\n", 1, "nested too deeply|not an IP|YAML"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_line(
-    file: Path, text: str, line: int, words: str
-) -> None:
+def test_what_is_wrong_is_named_with_its_line(file: Path, text: str, line: int, words: str) -> None:
     with pytest.raises(BadConfig, match=words) as caught:
         of(file, text)
     assert f"{file}:{line}" in caught.value.message

@@ -1,0 +1,162 @@
+"""The installed command on a real kernel: what only whole processes show."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+
+from tests.kernel.host import Host, Outside
+
+
+def ids(host: Host) -> None:
+    for arguments in (
+        ["network", "create", "web"],
+        ["sandbox", "create", "c1", "--hostname", "c1", "--add-host", "db:192.0.2.7"],
+        ["network", "connect", "web", "c1"],
+    ):
+        done = host.netctl(*arguments)
+        assert done.returncode == 0, done.stderr
+
+
+def test_exec_passes_status_output_and_files(host: Host) -> None:
+    ids(host)
+    done = host.netctl("sandbox", "exec", "c1", "--", "sh", "-c", "cat /etc/hosts; exit 7")
+    assert done.returncode == 7
+    assert "192.0.2.7\tdb" in done.stdout and "172.17.0.2\tc1" in done.stdout
+    done = host.netctl("sandbox", "exec", "c1", "ls", "/sys/class/net")
+    assert done.stdout.split() == ["eth0", "lo"]
+    assert (
+        host.netctl("sandbox", "exec", "c1", "--", "ping", "-c1", "-W2", Outside.IPV4).returncode
+        == 0
+    )
+    assert host.netctl("sandbox", "exec", "c1", "nonsense").returncode == 127
+    assert host.netctl("sandbox", "exec", "c1", "/etc/hosts").returncode == 126
+    assert "192.0.2.7" not in host.sh("cat /etc/hosts")
+
+
+def test_exec_becomes_the_command(host: Host) -> None:
+    ids(host)
+    process = host.start(
+        "sh",
+        "-c",
+        f"exec {netctl()} sandbox exec c1 -- sh -c 'echo $$; exec sleep 60'",
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert int(process.stdout.readline()) > 0
+    process.stdout.close()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == -signal.SIGTERM
+
+
+def netctl() -> str:
+    import sys
+
+    return f"{sys.executable} -m netctl"
+
+
+def test_run_leaves_nothing(host: Host) -> None:
+    host.netctl("network", "create", "web")
+    before = host.snapshot()
+    done = host.netctl("run", "--network", "web", "--", "ping", "-c1", "-W2", Outside.IPV4)
+    assert done.returncode == 0, done.stderr
+    assert host.netctl("run", "--network", "web", "sh", "-c", "exit 9").returncode == 9
+    assert host.netctl("run", "--network", "web", "nonsense").returncode == 127
+    assert host.netctl("run", "--network", "web", "sh", "-c", "kill -9 $$").returncode == 137
+    assert host.netctl("run", "--network", "none", "true").returncode == 3
+    # The cursor of the next address has moved, and only that.
+    after = host.snapshot()
+    after["files"] = [f for f in after["files"] if "/cursors/" not in f and ".bak" not in f]
+    before["files"] = [f for f in before["files"] if "/cursors/" not in f and ".bak" not in f]
+    assert {**after, "routes": 0} == {**before, "routes": 0}
+
+
+def test_run_passes_signals_on_and_clears_up(host: Host) -> None:
+    host.netctl("network", "create", "web")
+    process = host.start(
+        "sh",
+        "-c",
+        f"exec {netctl()} run --name r --network web -- sh -c 'trap \"exit 5\" TERM; echo up; while :; do sleep 0.1; done'",
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    process.stdout.close()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 5
+    assert host.netctl("sandbox", "ls", "-q").stdout == ""
+
+
+def test_a_killed_run_is_cleared_up_by_the_next_command(host: Host) -> None:
+    host.netctl("network", "create", "web")
+    process = host.start(
+        "sh",
+        "-c",
+        f"exec {netctl()} run --name r --network web -- sh -c 'echo up; exec sleep 60'",
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    process.stdout.close()
+    process.kill()
+    process.wait()
+    done = host.netctl("sandbox", "create", "other")
+    assert "whose run was killed" in done.stderr
+    assert host.netctl("sandbox", "ls", "--format", "name").stdout == "other\n"
+    # The command died with it.
+    assert wait_for(lambda: not host.processes())
+
+
+def wait_for(condition: object, seconds: float = 5) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():  # type: ignore[operator]
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_without_privileges_the_missing_capability_is_named(host: Host) -> None:
+    drop = ["setpriv", "--bounding-set=-net_admin,-sys_admin", "--inh-caps=-all", "--"]
+    done = host.run(*drop, *netctl().split(), "network", "create", "web")
+    assert done.returncode == 77, done.stderr
+    assert "CAP_NET_ADMIN" in done.stderr
+    done = host.run(*drop, *netctl().split(), "sandbox", "create", "c1")
+    assert done.returncode == 77
+    assert "CAP_SYS_ADMIN" in done.stderr
+    assert (
+        host.netctl("network", "ls", "-q").stdout + host.netctl("sandbox", "ls", "-q").stdout == ""
+    )
+
+
+def test_another_user_may_not_read_the_store(host: Host) -> None:
+    host.netctl("network", "create", "web")
+    done = host.run(
+        "setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=-all", "--",
+        *netctl().split(), "--state-dir", "/var/lib/netctl", "network", "ls",
+    )  # fmt: skip
+    assert done.returncode == 77, done.stderr
+    assert "run netctl as root" in done.stderr
+
+
+def test_stats_and_inspect_of_a_joined_endpoint(host: Host) -> None:
+    ids(host)
+    [row] = json.loads(host.netctl("endpoint", "inspect", "web/c1").stdout)
+    [link] = host.json(f"ip -j link show {row['attachment']['host_ifname']}")
+    assert (
+        link["master"] == json.loads(host.netctl("network", "inspect", "web").stdout)[0]["bridge"]
+    )
+    rows = json.loads(host.netctl("sandbox", "stats", "c1", "--format", "json").stdout)
+    assert [item["name"] for item in rows] == ["lo", "eth0"]
+
+
+def test_a_gone_namespace_is_named_with_its_remedy(host: Host) -> None:
+    ids(host)
+    host.sh("ip netns delete c1")
+    for command in (["exec", "c1", "true"], ["stats", "c1"]):
+        done = host.netctl("sandbox", *command)
+        assert done.returncode == 4
+        assert "is gone" in done.stderr and "netctl sandbox refresh c1" in done.stderr
+    assert host.netctl("sandbox", "ls", "--format", "{state}").stdout == "gone\n"
