@@ -157,6 +157,7 @@ def _as_nobody(kernel: LinuxKernel, action: Callable[[LinuxKernel], object]) -> 
     # What is imported late must be there before: nobody may be unable to read the checkout.
     encode("ifinfmsg", {"index": 1}, [])
     kernel.links("")
+    kernel.routes("")
     kernel.nft_list("list tables")
     not_permitted("warm up", 1, "CAP_NET_ADMIN")
     os.setgroups([])
