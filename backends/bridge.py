@@ -16,7 +16,7 @@ from netctl.errors import Conflict, InvalidInput
 from netctl.kernel import Kernel
 from netctl.models import Attachment, Endpoint, Network, Pool
 from netctl.names import alias_of, bridge_ifname, check_ifname, mac_of
-from netctl.plan import Plan, Step
+from netctl.plan import Assembly, Plan, Step
 from netctl.steps import AddressAdd, BridgeAdd, LinkUp, Sysctl, VethAdd
 
 NAME = PREFIX + "bridge.name"
@@ -107,11 +107,9 @@ class BridgeDriver:
             peer_mac=attachment.mac,
         )
         steps: list[Step] = [pair, *_ipv6_switch(network, netns, ifname, endpoint.ipv6)]
-        # Up before the addresses: a link that goes down loses its IPv6 addresses, so the other
-        # order could not be taken back step by step.
         steps += (LinkUp(netns="", name=pair.name), LinkUp(netns=netns, name=ifname))
         steps += (AddressAdd(netns=netns, link=ifname, address=a) for a in endpoint.addresses)
-        return tuple(steps)
+        return (Assembly(steps=tuple(steps)),)
 
     def ifname_prefix(self, network: Network) -> str:
         return network.facts["prefix"]
@@ -121,22 +119,36 @@ class BridgeDriver:
         return pool.gateway if pool and not network.internal else None
 
 
-def _bridge_steps(network: Network) -> Iterable[Step]:
+def _bridge_steps(network: Network) -> Plan:
     facts, bridge = network.facts, network.facts["bridge"]
-    if facts["made"] == "true":
-        yield BridgeAdd(
-            name=bridge,
-            alias=alias_of("network", network.id),
-            mac=mac_of(network.id),
-            mtu=int(facts["mtu"]),
-        )
-        if facts["ipv6_stack"] == "true":
-            # A router's advertisement from inside a network must not change the host's routes.
-            yield Sysctl(netns="", key=f"net/ipv6/conf/{bridge}/accept_ra", value="0")
-        yield from _ipv6_switch(network, "", bridge, network.pool(6))
-    if facts["up"] == "true":
+    if facts["made"] != "true":
+        return tuple(_bridge_settings(network))
+    made = BridgeAdd(
+        name=bridge,
+        alias=alias_of("network", network.id),
+        mac=mac_of(network.id),
+        mtu=int(facts["mtu"]),
+    )
+    switch = _ipv6_switch(network, "", bridge, network.pool(6))
+    return (
+        Assembly(steps=(made, *_no_advertisements(network), *switch, *_bridge_settings(network))),
+    )
+
+
+def _no_advertisements(network: Network) -> Iterable[Step]:
+    # A router's advertisement from inside a network must not change the host's routes.
+    if network.facts["ipv6_stack"] == "true":
+        key = f"net/ipv6/conf/{network.facts['bridge']}/accept_ra"
+        yield Sysctl(netns="", key=key, value="0")
+
+
+def _bridge_settings(network: Network) -> Iterable[Step]:
+    # Up before the addresses: a link that goes down loses its IPv6 addresses, so the other order
+    # could not be taken back step by step.
+    bridge = network.facts["bridge"]
+    if network.facts["up"] == "true":
         yield LinkUp(netns="", name=bridge)
-    for item in facts["addresses"].split():
+    for item in network.facts["addresses"].split():
         yield AddressAdd(netns="", link=bridge, address=item)
 
 

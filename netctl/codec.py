@@ -9,7 +9,7 @@ from enum import Enum
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from netctl.plan import Plan, Step, Undo
+from netctl.plan import Assembly, Plan, Step, Undo
 
 T = TypeVar("T")
 Decoder = Callable[[Any, str], Any]
@@ -54,16 +54,24 @@ def decode_plan(value: Any) -> Plan:
 
 def _encode_step(step: Step) -> dict[str, Any]:
     inner = step.step if isinstance(step, Undo) else step
-    return {"step": type(inner).__name__, "taken_back": isinstance(step, Undo), **encode(inner)}
+    record = {"step": type(inner).__name__, "taken_back": isinstance(step, Undo)}
+    if isinstance(inner, Assembly):
+        return {**record, "steps": encode_plan(inner.steps)}
+    return {**record, **encode(inner)}
 
 
 def _decode_step(value: Any) -> Step:
     from netctl.steps import STEPS
 
     kinds: dict[str, type[Any]] = {kind.__name__: kind for kind in STEPS}
-    if not isinstance(value, dict) or value.get("step") not in kinds:
+    name = value.get("step") if isinstance(value, dict) else None
+    step: Step
+    if name == Assembly.__name__:
+        step = Assembly(steps=decode_plan(value["steps"]))
+    elif name in kinds:
+        step = decode(kinds[name], value)
+    else:
         raise CodecError(f"step: {value!r:.80} is not known")
-    step: Step = decode(kinds[value["step"]], value)
     return Undo(step=step) if value["taken_back"] else step
 
 

@@ -101,7 +101,8 @@ class Controller:
         return DryOperation(self._dry_reader, self._dry_kernel, self._observe)
 
     def _reap(self) -> None:
-        if self._reaping:
+        directory = f"{self.config.run_dir}/run"
+        if self._reaping or not os.path.isdir(directory) or not os.listdir(directory):
             return
         self._reaping = True
         from netctl.running import reap

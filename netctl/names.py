@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 
 from netctl.errors import InvalidInput
 
@@ -26,7 +26,7 @@ MARK = "netctl:"
 
 def new_id() -> str:
     """Return a fresh id: 64 hexadecimal digits from the system's random source."""
-    return secrets.token_hex(ID_DIGITS // 2)
+    return os.urandom(ID_DIGITS // 2).hex()
 
 
 def short(object_id: str) -> str:

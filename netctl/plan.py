@@ -70,6 +70,42 @@ class Undo:
         return True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assembly:
+    """An object and what is built upon it: taking the object away takes all of it."""
+
+    steps: tuple[Step, ...]
+    """The first makes the object."""
+
+    def apply(self, kernel: Kernel) -> None:
+        first, *others = self.steps
+        first.apply(kernel)
+        try:
+            for step in others:
+                step.apply(kernel)
+        except BaseException as error:
+            for problem in _each([first], lambda step: step.revert(kernel)):
+                error.add_note(f"could not be undone: {problem}")
+            raise
+
+    def revert(self, kernel: Kernel) -> None:
+        self.steps[0].revert(kernel)
+
+    def describe(self) -> str:
+        return "\n".join(step.describe() for step in self.steps)
+
+    def describe_revert(self) -> str:
+        return self.steps[0].describe_revert()
+
+    @property
+    def durable(self) -> bool:
+        return False
+
+    @property
+    def repeatable(self) -> bool:
+        return False
+
+
 Plan = tuple[Step, ...]
 Observer = Callable[[Step], None]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from netctl.errors import InvalidInput, NotFound
@@ -22,6 +22,8 @@ from netctl.names import is_id, new_id, short
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
+
+_MARK_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def become(sandbox: Sandbox, argv: Sequence[str]) -> NoReturn:
@@ -93,14 +95,23 @@ def _vanish(controller: Controller, sandbox_id: str) -> bool:
 def reap(controller: Controller) -> None:
     """Remove the sandboxes whose ``run`` was killed."""
     directory = _directory(controller)
-    names = os.listdir(directory) if os.path.isdir(directory) else []
-    for name in filter(is_id, names):
-        with open(f"{directory}/{name}", "rb") as file:
-            if not _lock(file.fileno()):
-                continue
-            if _vanish(controller, name):
-                controller.notices.append(f"removed sandbox {short(name)}, whose run was killed")
-            os.unlink(f"{directory}/{name}")
+    for name in filter(is_id, os.listdir(directory)):
+        with suppress(FileNotFoundError):
+            _reap_one(controller, name, f"{directory}/{name}")
+
+
+def _reap_one(controller: Controller, sandbox_id: str, path: str) -> None:
+    descriptor = os.open(path, _MARK_FLAGS)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _vanish(controller, sandbox_id):
+            line = f"removed sandbox {short(sandbox_id)}, whose run was killed"
+            controller.notices.append(line)
+        os.unlink(path)
+    except BlockingIOError:
+        return
+    finally:
+        os.close(descriptor)
 
 
 def _binds(sandbox: Sandbox) -> list[tuple[str, str]]:
@@ -119,21 +130,23 @@ def _owned(controller: Controller, sandbox_id: str) -> Iterator[None]:
         return
     os.makedirs(_directory(controller), mode=0o700, exist_ok=True)
     path = f"{_directory(controller)}/{sandbox_id}"
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    descriptor = _marked(path)
     try:
-        _lock(descriptor)
         yield
     finally:
         os.unlink(path)
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _marked(path: str) -> int:
+    """Return a locked file at ``path``. Before it is locked another process may take it for that of
+    a dead one and remove it: then again, for as long as that goes on."""
+    while True:
+        descriptor = os.open(path, os.O_CREAT | _MARK_FLAGS, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)
 
 
 def _directory(controller: Controller) -> str:

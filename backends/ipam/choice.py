@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from netctl.backends.ipam.base import AddressPool
-from netctl.backends.ipam.surroundings import Occupied, Subnet, Surroundings
+from netctl.backends.ipam.parsing import Subnet
+from netctl.backends.ipam.surroundings import Occupied, Surroundings, span
 from netctl.errors import Exhausted, InvalidInput
 
 # libnetwork's local defaults (ipamutils): 172.17/16 to 172.31/16, then 192.168/16 in /20.
@@ -21,6 +22,9 @@ DEFAULT_IPV4 = (
 )
 _BLOCKERS_SHOWN = 8
 
+_Span = tuple[int, int, str]
+"""First and last address, and who uses them."""
+
 
 def bases(configured: Iterable[AddressPool], version: int, machine_id: str) -> list[AddressPool]:
     """Return the address pools of a family; without one configured, the defaults."""
@@ -31,11 +35,14 @@ def bases(configured: Iterable[AddressPool], version: int, machine_id: str) -> l
 
 
 def unique_local(machine_id: str) -> AddressPool:
-    """Return the machine's private IPv6 pool: fd00::/8 and 40 bits of the machine id's SHA-256, in
-    /64 (RFC 4193 section 3.2; the derivation is moby's)."""
+    """Return the machine's private IPv6 pool, a /48 in pieces of /64 (RFC 4193 section 3.2).
+
+    Its 40 bits after fd00::/8 are those that moby takes (ipamutils, DeriveULABaseNetwork): the low
+    ones of the first 64 bits of the id's SHA-256.
+    """
     from hashlib import sha256
 
-    digest = sha256(machine_id.encode()).digest()[-5:]
+    digest = sha256(machine_id.encode()).digest()[3:8]
     prefix = (0xFD << 120) | (int.from_bytes(digest, "big") << 80)
     return AddressPool(base=str(IPv6Network((prefix, 48))), size=64)
 
@@ -45,15 +52,15 @@ def choose(pools: Iterable[AddressPool], size: int | None, around: Surroundings)
 
     Raises ``InvalidInput`` where no pool is that large, ``Exhausted`` where none is free.
     """
+    spans = _spans(around.everything)
     blockers: dict[str, None] = {}
     large_enough = False
     for pool in pools:
-        base = ip_network(pool.base)
-        wanted = size if size is not None else pool.size
+        base, wanted = ip_network(pool.base), pool.size if size is None else size
         if wanted < base.prefixlen:
             continue
         large_enough = True
-        if (found := _first_free(base, wanted, around.everything, blockers)) is not None:
+        if (found := _first_free(base, wanted, spans[base.version], blockers)) is not None:
             return found
     if not large_enough:
         raise InvalidInput(
@@ -63,34 +70,40 @@ def choose(pools: Iterable[AddressPool], size: int | None, around: Surroundings)
     raise _exhausted(list(blockers))
 
 
+def _spans(occupied: Iterable[Occupied]) -> dict[int, list[_Span]]:
+    """Return what is used by family, in the order of first addresses.
+
+    A network comes before its own route and address: its name says more.
+    """
+    spans: dict[int, list[_Span]] = {4: [], 6: []}
+    for item in occupied:
+        version, low, high = span(item.subnet)
+        spans[version].append((low, high, item.by))
+    for each in spans.values():
+        each.sort(key=lambda entry: entry[:2])
+    return spans
+
+
 def _first_free(
-    base: Subnet, size: int, occupied: Iterable[Occupied], blockers: dict[str, None]
+    base: Subnet, size: int, spans: Iterable[_Span], blockers: dict[str, None]
 ) -> Subnet | None:
+    """Return the first free subnet of a base, and note whoever stands before it."""
     bits = base.max_prefixlen - size
     candidate, end = int(base.network_address), int(base.broadcast_address)
-    for low, high, by in sorted(_intervals(base, occupied)):
-        if low > candidate + (1 << bits) - 1:
+    for low, high, by in spans:
+        if low >= candidate + (1 << bits) or candidate > end:
             break
-        if high < candidate:
-            continue
-        blockers[by] = None
-        candidate = ((high >> bits) + 1) << bits
+        if high >= candidate:
+            blockers[by] = None
+            candidate = ((high >> bits) + 1) << bits
     kind = IPv4Network if base.version == 4 else IPv6Network
-    return kind((candidate, size)) if candidate + (1 << bits) - 1 <= end else None
-
-
-def _intervals(base: Subnet, occupied: Iterable[Occupied]) -> Iterable[tuple[int, int, str]]:
-    for item in occupied:
-        if item.subnet.version == base.version and item.subnet.overlaps(base):
-            first, last = item.subnet.network_address, item.subnet.broadcast_address
-            yield int(first), int(last), item.by
+    return kind((candidate, size)) if candidate <= end else None
 
 
 def _exhausted(blockers: list[str]) -> Exhausted:
     shown = "; ".join(blockers[:_BLOCKERS_SHOWN])
-    more = (
-        f"; and {len(blockers) - _BLOCKERS_SHOWN} more" if len(blockers) > _BLOCKERS_SHOWN else ""
-    )
+    hidden = len(blockers) - _BLOCKERS_SHOWN
+    more = f"; and {hidden} more" if hidden > 0 else ""
     return Exhausted(
         f"no free subnet is left: in the way are {shown}{more}",
         hint="give one with --subnet CIDR, ask for a smaller one with --subnet auto/26, "

@@ -17,7 +17,10 @@ class NullIpam:
 
     def validate_options(self, options: Mapping[str, str]) -> None:
         if options:
-            raise InvalidInput(f"IPAM driver null has no option {next(iter(options))!r}")
+            raise InvalidInput(
+                f"IPAM driver null has no option {next(iter(options))!r}",
+                hint="this driver takes no options",
+            )
 
     def pools(self, request: PoolRequest, around: Surroundings) -> tuple[Pool, ...]:
         given = (*request.subnets, *request.ip_ranges, *request.gateways, *request.aux)

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface, ip_network
+from ipaddress import ip_address
+from socket import AF_INET, AF_INET6, inet_pton
 
 from netctl.kernel import Address, Route
 from netctl.models import Network
 
-Subnet = IPv4Network | IPv6Network
-
-_TOO_WIDE = {4: 1, 6: 1}
-"""Routes up to this prefix length are ways out, VPNs' halves of everything among them."""
+_WAY_OUT = 1
+"""Routes up to this prefix length lead outside: default routes, and the halves that VPNs add."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occupied:
     """A subnet that is used, and by whom: ``route 10.0.0.0/8 dev tun0``."""
 
-    subnet: Subnet
+    subnet: str
+    """CIDR; host bits do not matter."""
     by: str
 
+    def overlaps(self, subnet: str) -> bool:
+        """Whether the two have an address in common."""
+        version, low, high = span(self.subnet)
+        other, first, last = span(subnet)
+        return version == other and low <= last and first <= high
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """Networks are an error for any subnet that overlaps; what the host uses is only avoided by
     the automatic choice, as in libnetwork."""
@@ -32,9 +37,23 @@ class Surroundings:
     networks: tuple[Occupied, ...] = ()
     host: tuple[Occupied, ...] = ()
 
-    @cached_property
+    @property
     def everything(self) -> tuple[Occupied, ...]:
         return (*self.networks, *self.host)
+
+    def host_users(self, subnet: str) -> tuple[str, ...]:
+        """Return who on the host uses a part of a subnet: worth a warning, but no error."""
+        return tuple(dict.fromkeys(item.by for item in self.host if item.overlaps(subnet)))
+
+
+def span(subnet: str) -> tuple[int, int, int]:
+    """Return the IP version, first and last address of a subnet that is known to be valid."""
+    # A host may have thousands of routes: this takes a fifth of ip_network's time.
+    base, _, length = subnet.partition("/")
+    version, bits, family = (6, 128, AF_INET6) if ":" in base else (4, 32, AF_INET)
+    mask = (1 << bits - int(length or bits)) - 1
+    low = int.from_bytes(inet_pton(family, base), "big") & ~mask
+    return version, low, low | mask
 
 
 def surroundings(
@@ -44,28 +63,29 @@ def surroundings(
     addresses: Iterable[Address],
     resolv_conf: str,
 ) -> Surroundings:
-    """Return what is used, from the store's documents and the kernel's tables."""
-    own = [
-        Occupied(subnet=ip_network(pool.subnet), by=f"network {network.name} ({pool.subnet})")
+    """Return what is used, from the store's documents and the kernel's tables.
+
+    ``resolv_conf`` is the text of the host's resolv.conf(5).
+    """
+    own = (
+        Occupied(subnet=pool.subnet, by=f"network {network.name} ({pool.subnet})")
         for network in networks
         for pool in network.pools
-    ]
+    )
     host = [*_of_routes(routes), *_of_addresses(addresses), *_of_resolvers(resolv_conf)]
     return Surroundings(networks=tuple(own), host=tuple(host))
 
 
 def _of_routes(routes: Iterable[Route]) -> Iterable[Occupied]:
     for route in routes:
-        subnet = ip_network(route.destination, strict=False)
-        if subnet.prefixlen > _TOO_WIDE[subnet.version] and not subnet.is_link_local:
-            yield Occupied(subnet=subnet, by=f"route {route.destination} dev {route.link}")
+        if int(route.destination.partition("/")[2]) > _WAY_OUT:
+            by = f"route {route.destination} dev {route.link}"
+            yield Occupied(subnet=route.destination, by=by)
 
 
 def _of_addresses(addresses: Iterable[Address]) -> Iterable[Occupied]:
     for item in addresses:
-        subnet = ip_interface(item.address).network
-        if not (subnet.is_loopback or subnet.is_link_local):
-            yield Occupied(subnet=subnet, by=f"address {item.address} on {item.link}")
+        yield Occupied(subnet=item.address, by=f"address {item.address} on {item.link}")
 
 
 def _of_resolvers(resolv_conf: str) -> Iterable[Occupied]:
@@ -76,4 +96,4 @@ def _of_resolvers(resolv_conf: str) -> Iterable[Occupied]:
                 address = ip_address(words[1].partition("%")[0])
             except ValueError:
                 continue
-            yield Occupied(subnet=ip_network(address), by=f"name server {address} in resolv.conf")
+            yield Occupied(subnet=str(address), by=f"name server {address} in resolv.conf")

@@ -9,8 +9,8 @@ from typing import Any
 
 from netctl.config import load
 from netctl.controller import Controller
+from netctl.kernel import Kernel
 from netctl.kernel.linux import LinuxKernel
-from netctl.plan import Step
 
 
 def controller(boot_id: str | None = None, **options: Any) -> Controller:
@@ -24,17 +24,41 @@ def act(*actions: Callable[[Controller], object], boot_id: str | None = None) ->
             action(entered)
 
 
-def count_steps(action: Callable[[Controller], object]) -> int:
-    """Carry an action out; return how many steps it took."""
-    steps: list[Step] = []
-    with controller(observe=steps.append) as entered:
+CHANGES = frozenset(
+    name
+    for name in dir(Kernel)
+    if name.endswith(("_create", "_pin", "_delete", "_add", "_up", "_replace", "_set", "_write"))
+    or name in ("nft", "symlink")
+)
+"""The methods of the kernel door that change something."""
+
+
+class Counting:
+    """The kernel door, with something done before each change."""
+
+    def __init__(self, before: Callable[[int], None]) -> None:
+        self._kernel = LinuxKernel()
+        self._before = before
+        self.changes = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name in CHANGES:
+            self.changes += 1
+            self._before(self.changes)
+        return getattr(self._kernel, name)
+
+
+def count_changes(action: Callable[[Controller], object]) -> int:
+    """Carry an action out; return how many changes of the kernel it took."""
+    kernel = Counting(lambda number: None)
+    with Controller(load(None, {}, {}), kernel=kernel) as entered:
         action(entered)
-    return len(steps)
+        return kernel.changes
 
 
 def die_at(number: int, action: Callable[[Controller], object]) -> bool:
-    """Carry an action out in a child that is killed before its step ``number`` (0: before the
-    result is recorded). Returns whether it was killed."""
+    """Carry an action out in a child that is killed before its change ``number`` of the kernel (0:
+    before the result is recorded). Returns whether it was killed."""
     child = os.fork()
     if child == 0:
         _doomed(number, action)
@@ -45,21 +69,14 @@ def die_at(number: int, action: Callable[[Controller], object]) -> bool:
 def _doomed(number: int, action: Callable[[Controller], object]) -> None:
     from netctl.store import Writer
 
-    seen = 0
-
-    def observe(step: Step) -> None:
-        nonlocal seen
-        seen += 1
-        if seen == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def commit(*arguments: object) -> None:
+    def die(*arguments: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     try:
         if number == 0:
-            Writer.commit = commit  # type: ignore[method-assign, assignment]
-        action(controller(observe=observe))
+            Writer.commit = die  # type: ignore[method-assign, assignment]
+        kernel = Counting(lambda seen: die() if seen == number else None)
+        action(Controller(load(None, {}, {}), kernel=kernel))
     finally:
         os._exit(0)
 

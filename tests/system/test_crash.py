@@ -1,4 +1,4 @@
-"""SIGKILL before every step of every operation; then the next command, and all is as before or after."""
+"""SIGKILL before every change of the kernel that an operation makes; then the next command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from netctl.controller import Controller
 from netctl.models import Endpoint, Network, Sandbox
 from tests.kernel.host import Host
-from tests.system.library import act, clear, controller, count_steps, die_at
+from tests.system.library import act, clear, controller, count_changes, die_at
 from tests.unit.scenarios import SCENARIOS, Scenario
 
 
@@ -35,16 +35,16 @@ def settled() -> list[str]:
 def test_killed_at_each_step(host: Host, scenario: Scenario) -> None:
     clean = host.snapshot()
     host.call(act, scenario.prepare)
-    steps = host.call(count_steps, scenario.act)
+    changes = host.call(count_changes, scenario.act)
     after = host.call(stored)
     host.call(act, clear)
-    for number in range(steps + 1):
+    for number in range(changes + 1):
         host.call(act, scenario.prepare)
         before = host.call(stored)
-        assert host.call(die_at, number, scenario.act), f"step {number} was not reached"
+        assert host.call(die_at, number, scenario.act), f"change {number} was not reached"
         notices = host.call(settled)
         assert host.call(stored) in (before, after)
-        if steps:
+        if changes:
             assert any("left by process" in notice for notice in notices), notices
         host.call(consistent)
         host.call(act, clear)

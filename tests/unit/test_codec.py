@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from netctl.codec import CodecError, decode, decode_plan, encode, encode_plan
 from netctl.models import Attachment, Endpoint, EndpointRef, Network, Pool, Sandbox, SandboxKind
-from netctl.plan import Plan, Undo
+from netctl.plan import Assembly, Plan, Undo
 from netctl.steps import STEPS, AddressAdd, FileWrite, Nft, RouteAdd
 
 texts = st.text(max_size=20)
@@ -62,6 +62,7 @@ def test_every_kind_of_step_survives_in_both_directions() -> None:
     plan: Plan = tuple(
         kind(**{name: _value(kind, name) for name in kind.__dataclass_fields__}) for kind in kinds
     )
+    plan = (*plan, Assembly(steps=plan))
     both: Plan = (*plan, *(Undo(step=step) for step in plan))
     assert decode_plan(json.loads(json.dumps(encode_plan(both)))) == both
 

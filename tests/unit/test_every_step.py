@@ -50,7 +50,7 @@ def test_a_refused_step_leaves_everything_as_before(scenario: Scenario, tmp_path
         with pytest.raises(KernelError) as caught:
             scenario.act(place.controller)
         assert not caught.value.notes
-        assert place.kernel.state() == kernel, f"step {number}: {place.steps[-1].describe()}"
+        assert place.kernel.state() == kernel, f"call {number}: {place.kernel.calls[-1]}"
         assert documents(place.controller.store) == store
         # Nothing is left to settle, and the same operation goes through now.
         assert place.controller.repair() == []
