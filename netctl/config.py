@@ -6,7 +6,6 @@ Every value knows where it came from. A key that is not known, or a value that i
 
 from __future__ import annotations
 
-import difflib
 import os
 import stat
 from collections.abc import Callable, Mapping
@@ -275,6 +274,8 @@ def _take_file(path: str, required: bool, values: dict[str, Any], sources: dict[
 
 
 def _near(key: str) -> str:
+    import difflib
+
     near = difflib.get_close_matches(key, KEYS, n=1)
     return f"did you mean {near[0]}?" if near else f"known keys: {', '.join(KEYS)}"
 

@@ -172,6 +172,8 @@ class SandboxKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointRef:
+    """Where an endpoint's document is."""
+
     network_id: str
     endpoint_id: str
 

@@ -64,6 +64,8 @@ class _OnDisk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetnsCreate(_Once):
+    """A new namespace, pinned at ``path``."""
+
     path: str
 
     def apply(self, kernel: Kernel) -> None:
@@ -81,6 +83,8 @@ class NetnsCreate(_Once):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetnsPin(_Once):
+    """A pin at ``path`` for the namespace at ``source``, which somebody else made."""
+
     source: str
     path: str
 
@@ -131,6 +135,8 @@ def _move_pin(kernel: Kernel, source: str, target: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgeAdd(_Once):
+    """A bridge, down."""
+
     name: str
     alias: str
     mac: str
@@ -152,6 +158,8 @@ class BridgeAdd(_Once):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VethAdd(_Once):
+    """A veth pair, down: a port of ``master`` here, ``peer`` in ``netns``."""
+
     name: str
     alias: str
     master: str
@@ -192,6 +200,8 @@ class VethAdd(_Once):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkUp(_Setting):
+    """An interface, up."""
+
     netns: str
     name: str
 
@@ -210,6 +220,8 @@ class LinkUp(_Setting):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressAdd(_Once):
+    """An address with prefix length on an interface."""
+
     netns: str
     link: str
     address: str
@@ -230,6 +242,8 @@ class AddressAdd(_Once):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteAdd(_Setting):
+    """A route; of same destination and metric there is one."""
+
     netns: str
     destination: str
     gateway: str
@@ -339,6 +353,8 @@ class FileWrite(_OnDisk):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryCreate(_OnDisk):
+    """A directory; it is removed where it is empty."""
+
     path: str
 
     def apply(self, kernel: Kernel) -> None:
@@ -356,6 +372,8 @@ class DirectoryCreate(_OnDisk):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Symlink(_OnDisk):
+    """A symbolic link."""
+
     path: str
     target: str
 

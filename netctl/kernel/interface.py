@@ -14,6 +14,8 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
+    """An interface as the kernel shows it."""
+
     index: int
     name: str
     type: str
@@ -30,6 +32,8 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
+    """An address of an interface."""
+
     link: str
     address: str
     """With prefix length."""
@@ -37,6 +41,8 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
+    """A unicast route of the main table."""
+
     destination: str
     """CIDR, ``0.0.0.0/0`` or ``::/0`` for the default."""
     gateway: str

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2s
 from typing import Any, Protocol, TypeVar
 
 from netctl.codec import decode, encode
@@ -114,4 +114,4 @@ def shard_of(object_id: str) -> str:
 def claim_shard(claim: str) -> str:
     """Return the file of a claim: by its last part, so that a name is found without its network."""
     name = claim.rpartition("/")[2]
-    return f"claims/{blake2s(name.encode(), digest_size=1).hexdigest()}.json"
+    return f"claims/{zlib.crc32(name.encode()) & 0xFF:02x}.json"
