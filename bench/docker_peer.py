@@ -84,7 +84,7 @@ class Docker:
             return
         with suppress(Failed):
             self.world.run(CLIENT, "rm", "--force", "box", check=False)
-        self.world.stop(self.pid)
+            self.world.stop(self.pid)
         self.pid = 0
 
 

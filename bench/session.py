@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -31,12 +32,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lacking = docker_peer.missing()
     if lacking and not options.no_docker:
         _tell(f"without docker: apt-get install {' '.join(lacking)} would bring it")
+    signal.signal(signal.SIGTERM, _end)
     scratch = Path(tempfile.mkdtemp(prefix="netctl-bench-"))
     try:
         text, markdown = _measured(options, scratch, with_docker=not (lacking or options.no_docker))
     except Failed as failure:
         print(f"bench: {failure}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         docker_peer.remove_cgroups()
@@ -44,6 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.markdown:
         _write(options.markdown, markdown)
     return 0
+
+
+def _end(number: int, frame: object) -> None:
+    """Leave through every ``finally``, so that nothing stays."""
+    raise SystemExit(128 + number)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

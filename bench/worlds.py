@@ -73,6 +73,8 @@ class World:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            # Ctrl-C is for us: the worlds are closed in order then.
+            start_new_session=True,
         )
         self.directory.mkdir(mode=0o700)
         self.sh(_SETUP)
@@ -83,7 +85,7 @@ class World:
             return
         try:
             self._agent.communicate(timeout=5)
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, BrokenPipeError):
             self._agent.kill()
             self._agent.wait()
         self._agent = None
@@ -121,9 +123,13 @@ class World:
         agent = self._agent
         if agent is None or agent.stdin is None or agent.stdout is None:
             raise Failed(f"{self.name} is not open")
-        agent.stdin.write(json.dumps(request) + "\n")
-        agent.stdin.flush()
-        line = agent.stdout.readline()
+        try:
+            agent.stdin.write(json.dumps(request) + "\n")
+            agent.stdin.flush()
+        except BrokenPipeError:
+            line = ""
+        else:
+            line = agent.stdout.readline()
         if not line:
             raise Failed(f"{self.name}: its agent is gone (are you root?)")
         answer: dict[str, Any] = json.loads(line)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Self
 from netctl import config as configuration
 from netctl.config import Config
 from netctl.kernel import Kernel, open_kernel
-from netctl.operation import Operation, operation
+from netctl.operation import Operation, operation, show_pending
 from netctl.plan import Observer
 from netctl.store import Store
 
@@ -120,6 +120,9 @@ class Controller:
 
     def repair(self) -> list[str]:
         """Settle what dead processes left unfinished; return a line for each."""
+        if self.dry_run:
+            pending = self.store.pending()
+            return [show_pending(pending, self.kernel, self._observe)] if pending else []
         with self.operation("repair"):
             pass
         return self.notices

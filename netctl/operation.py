@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from netctl.codec import decode_plan, encode_plan
 from netctl.errors import KernelError, NetctlError
 from netctl.models import Document
-from netctl.plan import Observer, Plan, execute, settle
+from netctl.plan import Observer, Plan, execute, settle, settlement
 from netctl.store import Changes, Intent, Reader, Store, Writer
 
 if TYPE_CHECKING:
@@ -134,6 +134,17 @@ def settle_pending(writer: Writer, kernel: Kernel) -> str | None:
         writer.abort()
     verb = "finished" if forward else "undid"
     return f"{verb} '{intent.operation}', left by process {intent.pid}"
+
+
+def show_pending(intent: Intent, kernel: Kernel, observe: Observer | None) -> str:
+    """Show how an intent would be settled; return the line that says so."""
+    rebooted = intent.boot_id != kernel.boot_id()
+    steps = settlement(decode_plan(intent.plan), forward=intent.forward, rebooted=rebooted)
+    for step in steps:
+        if observe:
+            observe(step)
+    verb = "finish" if intent.forward else "undo"
+    return f"would {verb} '{intent.operation}', left by process {intent.pid}"
 
 
 def _unsettled(intent: Intent, problems: list[str]) -> KernelError:

@@ -112,9 +112,7 @@ Observer = Callable[[Step], None]
 
 def inverse(plan: Plan) -> Plan:
     """Return the plan that takes ``plan`` down: every step undone, the newest first."""
-    return tuple(
-        step.step if isinstance(step, Undo) else Undo(step=step) for step in reversed(plan)
-    )
+    return tuple(_flip(step) for step in reversed(plan))
 
 
 def execute(plan: Plan, kernel: Kernel, observe: Observer | None = None) -> None:
@@ -144,9 +142,14 @@ def settle(plan: Plan, kernel: Kernel, *, forward: bool, rebooted: bool) -> list
     afterwards and is not repeatable is reverted first, which tolerates absence, and applied
     then: so it makes no difference whether it had happened.
     """
-    steps = [step for step in plan if step.durable or not rebooted]
-    ordered = steps if forward else [_flip(step) for step in reversed(steps)]
+    ordered = settlement(plan, forward=forward, rebooted=rebooted)
     return list(_each(ordered, lambda step: _settle_step(step, kernel)))
+
+
+def settlement(plan: Plan, *, forward: bool, rebooted: bool) -> Plan:
+    """Return the steps by which a plan is finished or taken back."""
+    steps = tuple(step for step in plan if step.durable or not rebooted)
+    return steps if forward else inverse(steps)
 
 
 def _flip(step: Step) -> Step:

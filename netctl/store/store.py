@@ -278,6 +278,11 @@ class Store:
     def is_empty(self, kind: type[D], parent: str = "") -> bool:
         return self._read(lambda view: view.is_empty(kind, parent))
 
+    def pending(self) -> Intent | None:
+        """Return the intent in the journal, be its process dead or still at work."""
+        recorded = journal.read(f"{self.state_dir}/journal")
+        return recorded.pending if recorded else None
+
     @contextmanager
     def locked(self, operation: str) -> Iterator[Writer]:
         """Hold the lock as ``operation``; inside another such block, the same writer again.

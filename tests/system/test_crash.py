@@ -73,3 +73,15 @@ def _check_sandboxes(c: Controller) -> None:
         wanted = {address for endpoint in found if endpoint for address in endpoint.addresses}
         assert {a for a in addresses if not a.startswith("fe80")} == wanted
         assert bool(c.kernel.routes(sandbox.netns)) == bool(joined)
+
+
+def test_repair_shows_what_it_would_do_and_does_it(host: Host) -> None:
+    clean = host.snapshot()
+    assert host.call(die_at, 3, lambda c: c.networks.create("web"))
+    shown = host.netctl("repair", "--dry-run")
+    assert "would undo 'network create web'" in shown.stdout
+    assert "ip link delete br-" in shown.stdout
+    done = host.netctl("repair")
+    assert (done.returncode, done.stdout[:26]) == (0, "undid 'network create web'")
+    assert host.netctl("repair").stdout == ""
+    host.assert_unchanged(clean)
