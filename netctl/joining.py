@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from ipaddress import ip_network
 
 from netctl.backends import registry
 from netctl.errors import Conflict
@@ -151,6 +152,24 @@ def check_fits(room: Room, network: Network, endpoint: Endpoint) -> None:
         )
     if not room.alive:
         raise gone(sandbox)
+    if sandbox.type is SandboxKind.EXTERNAL:
+        _check_routes(room, network)
+
+
+def _check_routes(room: Room, network: Network) -> None:
+    """Raise ``Conflict`` where a route that the namespace brought along covers the new subnet."""
+    ours = {item.attachment.ifname for item in room.members}
+    foreign = [r for r in room.kernel.routes(room.sandbox.netns) if r.link not in ours]
+    for pool in network.pools:
+        subnet = ip_network(pool.subnet)
+        for route in foreign:
+            taken = ip_network(route.destination, strict=False)
+            if taken.prefixlen and taken.version == subnet.version and taken.overlaps(subnet):
+                raise Conflict(
+                    f"subnet {subnet} of network {network.name} conflicts with the route"
+                    f" {taken} dev {route.link} in sandbox {room.sandbox.name}",
+                    hint="remove the route, or use a network with another --subnet",
+                )
 
 
 def gone(sandbox: Sandbox) -> Conflict:

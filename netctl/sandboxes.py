@@ -194,6 +194,7 @@ class Sandboxes:
                 hint="--if-not-exists accepts one of the same definition",
             )
         sandbox = self._designed(wanted, sandbox_id, source)
+        self._check_new_files(sandbox)
         op.commit(self._plan(sandbox, source), put=(sandbox,))
         return sandbox
 
@@ -230,6 +231,12 @@ class Sandboxes:
                     hint="remove it, or choose another name",
                 )
         return path
+
+    def _check_new_files(self, sandbox: Sandbox) -> None:
+        """A file that is there already is somebody's: it would be overwritten, and later removed."""
+        for path in filter(None, (sandbox.hosts_path, sandbox.resolv_conf_path)):
+            if self._kernel.file_read(path) is not None:
+                raise Conflict(f"{path} exists already", hint="give the path of a file to be made")
 
     def _plan(self, sandbox: Sandbox, source: str) -> Plan:
         if sandbox.type is SandboxKind.HOST:

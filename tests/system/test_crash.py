@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Any
 
 import pytest
 
+from netctl.config import load
 from netctl.controller import Controller
 from netctl.models import Endpoint, Network, Sandbox
 from tests.kernel.host import Host
-from tests.system.library import act, clear, controller, count_changes, die_at
+from tests.system.library import Counting, act, clear, controller, count_changes, die_at
 from tests.unit.scenarios import SCENARIOS, Scenario
 
 
@@ -85,3 +88,20 @@ def test_repair_shows_what_it_would_do_and_does_it(host: Host) -> None:
     assert (done.returncode, done.stdout[:26]) == (0, "undid 'network create web'")
     assert host.netctl("repair").stdout == ""
     host.assert_unchanged(clean)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_waits_for_the_operation(host: Host, number: signal.Signals) -> None:
+    def interrupted() -> int:
+        child = os.fork()
+        if child == 0:
+            signal.signal(number, signal.SIG_DFL)
+            kernel = Counting(lambda seen: os.kill(os.getpid(), number) if seen == 3 else None)
+            Controller(load(None, {}, {}), kernel=kernel).networks.create("web")
+            os._exit(0)
+        return os.WTERMSIG(os.waitpid(child, 0)[1])
+
+    assert host.call(interrupted) == number
+    assert [name for _, name, _ in host.call(stored)] == ["web"]
+    assert host.call(settled) == []
+    host.call(consistent)

@@ -265,3 +265,25 @@ def test_the_library_program(host: Host) -> None:
     assert key == "/run/netns/container1"
     assert mac in host.sh("ip -n container1 link show eth0")
     assert host.ping("", address)
+
+
+def test_a_route_of_an_external_namespace_is_not_overlaid(host: Host) -> None:
+    host.sh("ip netns add theirs; ip -n theirs link add d0 type bridge")
+    host.sh("ip -n theirs addr add 172.17.0.9/16 dev d0; ip -n theirs link set d0 up")
+    host.call(act, web, partial(create, name="c1", netns_path="/run/netns/theirs"))
+    before = host.snapshot()
+    with pytest.raises(Conflict, match="conflicts with the route"):
+        host.call(act, partial(connect, network="web", sandbox="c1"))
+    host.assert_unchanged(before)
+
+
+def test_files_that_are_there_are_not_overwritten(host: Host) -> None:
+    host.sh("echo mine > /run/hosts")
+    before = host.snapshot()
+    with pytest.raises(Conflict, match="/run/hosts exists already"):
+        host.call(act, partial(create, name="c1", hosts_path="/run/hosts"))
+    host.assert_unchanged(before)
+    host.call(act, partial(create, name="c1", hosts_path="/run/new"))
+    assert "localhost" in host.sh("ip netns exec c1 cat /etc/hosts; cat /run/new")
+    host.call(act, clear)
+    assert host.sh("cat /run/hosts; ls /run/new 2>/dev/null; true") == "mine\n"
