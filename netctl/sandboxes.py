@@ -233,7 +233,7 @@ class Sandboxes:
         return path
 
     def _check_new_files(self, sandbox: Sandbox) -> None:
-        """A file that is there already is somebody's: it would be overwritten, and later removed."""
+        """What is there already is somebody's: it would be overwritten, and later removed."""
         for path in filter(None, (sandbox.hosts_path, sandbox.resolv_conf_path)):
             if self._kernel.file_read(path) is not None:
                 raise Conflict(f"{path} exists already", hint="give the path of a file to be made")
