@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from configparser import ConfigParser
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +20,10 @@ _SCRIPT = """\
 #!{python}
 import re
 import sys
-from netctl.cli import main
+from {module} import {function}
 if __name__ == '__main__':
     sys.argv[0] = re.sub(r'(-script\\.pyw|\\.exe)?$', '', sys.argv[0])
-    sys.exit(main())
+    sys.exit({function}())
 """
 
 
@@ -41,9 +42,19 @@ def install(scratch: Path) -> Installed:
     shutil.copytree(ROOT / "netctl", Path(purelib, "netctl"), ignore=_not_caches)
     Path(purelib, "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
     script = venv / "bin" / "netctl"
-    script.write_text(_SCRIPT.format(python=python))
+    module, function = _entry_point()
+    script.write_text(_SCRIPT.format(python=python, module=module, function=function))
     script.chmod(0o755)
     return Installed(python=str(python), netctl=str(script))
+
+
+def _entry_point() -> tuple[str, str]:
+    """Return module and function of the command ``netctl``."""
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    line = setup["options.entry_points"]["console_scripts"].strip()
+    module, _, function = line.partition("=")[2].strip().partition(":")
+    return module, function
 
 
 def _not_caches(directory: str, names: list[str]) -> set[str]:

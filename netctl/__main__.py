@@ -1,6 +1,8 @@
 """Where the command ``netctl`` and ``python -m netctl`` begin."""
 
 import gc
+import os
+import sys
 
 
 def main() -> None:
@@ -9,7 +11,9 @@ def main() -> None:
     gc.disable()
     from netctl import cli
 
-    cli.main()
+    status = cli.run(sys.argv[1:])
+    # Nor is there anything to tear down that the kernel does not take back faster.
+    os._exit(status)
 
 
 if __name__ == "__main__":

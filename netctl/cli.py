@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netctl import __version__
-from netctl.errors import InvalidInput, NetctlError
+from netctl.errors import InvalidInput, KernelError, NetctlError
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
@@ -125,15 +125,29 @@ def cli(ctx: click.Context, /, config: str | None, verbose: int, **options: str 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its status."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    state = State()
-    sys.exit(_guarded(given, state))
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
-def _guarded(given: list[str], state: State) -> int:
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit status; everything is printed and flushed."""
+    given = list(arguments)
+    try:
+        status = _guarded(given)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        # The reader has gone, as after `| head`. Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        report(KernelError(f"the output cannot be written: {error.strerror}"), as_json=False)
+        return KernelError.exit_code
+    return status
+
+
+def _guarded(given: list[str]) -> int:
     try:
         status = cli.main(given, prog_name="netctl", standalone_mode=False)
-        sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except NetctlError as error:
         report(error, as_json=_wants_json(given))
@@ -145,10 +159,14 @@ def _guarded(given: list[str], state: State) -> int:
         return InvalidInput.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
+    except SystemExit as end:
+        # How click ends after a completion, and exec where there is no command.
+        return end.code if isinstance(end.code, int) else 0
     except BrokenPipeError:
-        # The reader has gone, as after `| head`. Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        raise
+    except OSError as error:
+        report(KernelError(f"the system refused: {error}"), as_json=_wants_json(given))
+        return KernelError.exit_code
     except Exception as error:
         return _bug(error, as_json=_wants_json(given))
 

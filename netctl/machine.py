@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 _FILES = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 
 
@@ -16,8 +14,9 @@ def machine_id() -> str:
 
     for path in _FILES:
         try:
-            if text := Path(path).read_text(encoding="ascii").strip():
-                return text
+            with open(path, encoding="ascii") as file:
+                if text := file.read(100).strip():
+                    return text
         except (OSError, UnicodeDecodeError):
             continue
     return gethostname()

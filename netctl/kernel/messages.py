@@ -11,6 +11,7 @@ import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +19,8 @@ from netctl.errors import Unsupported
 
 Attributes = Sequence[tuple[str, object]]
 _HEADER_BYTES = 16
+AF_BRIDGE = 7
+"""linux/socket.h"""
 
 
 def encode(module: str, fields: Mapping[str, int], attributes: Attributes) -> bytes:
@@ -51,7 +54,21 @@ def _modules() -> dict[str, ModuleType]:
     spec = importlib.util.find_spec("pyroute2")
     if spec is None:
         raise Unsupported("rtnetlink needs the Python package pyroute2", hint="install pyroute2")
-    sys.modules["pyroute2"] = importlib.util.module_from_spec(spec)
+    try:
+        return _alone(spec, light=True)
+    except (ImportError, AttributeError):
+        # Another pyroute2, whose classes want more of its configuration.
+        return _alone(spec, light=False)
+
+
+def _alone(spec: ModuleSpec, *, light: bool) -> dict[str, ModuleType]:
+    """Import the classes below an empty package; ``light`` with a stand-in for its configuration,
+    which asks for the platform and imports multiprocessing, and of which they need three names."""
+    package = sys.modules["pyroute2"] = importlib.util.module_from_spec(spec)
+    if light:
+        config = ModuleType("pyroute2.config")
+        vars(config).update(AF_BRIDGE=AF_BRIDGE, data_plugins_pkgs=[], data_plugins_path=[])
+        vars(package)["config"] = sys.modules["pyroute2.config"] = config
     try:
         return _import()
     finally:
