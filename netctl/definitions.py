@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address, ip_interface
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import TYPE_CHECKING
 
 import netctl.backends.ipam as ipam
@@ -256,7 +256,15 @@ def _check_texts(*mappings: Mapping[str, str]) -> None:
 
 
 def _missing(what: str, wanted: tuple[str, ...], existing: set[str] | set[str | None]) -> list[str]:
-    return [what for item in wanted if not item.startswith("auto/") and item not in existing]
+    fixed = (item for item in wanted if item.partition("/")[0] not in ipam.AUTO)
+    return [what for item in fixed if _shortest(item) not in existing]
+
+
+def _shortest(text: str) -> str:
+    try:
+        return str(ip_network(text) if "/" in text else ip_address(text))
+    except ValueError:
+        return text
 
 
 def _refuse(what: str, name: str, differing: list[str]) -> None:

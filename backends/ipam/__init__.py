@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from netctl.backends.ipam.base import AddressPool, IpamDriver, PoolRequest
+from netctl.backends.ipam.base import AUTO, AddressPool, IpamDriver, PoolRequest
 from netctl.backends.ipam.surroundings import Occupied, Surroundings, surroundings
 from netctl.errors import InvalidInput
 
@@ -34,6 +34,7 @@ def _installed(name: str) -> str | None:
 
 
 __all__ = [
+    "AUTO",
     "AddressPool",
     "IpamDriver",
     "Occupied",

@@ -11,6 +11,8 @@ from netctl.models import Network, Pool
 if TYPE_CHECKING:
     from netctl.backends.ipam.surroundings import Surroundings
 
+AUTO: dict[str, int | None] = {"auto": None, "0.0.0.0": 4, "::": 6}
+"""How a free subnet of a size is asked for, with the family that this means."""
 Taken = Callable[[str], str | None]
 """Tells who holds an address, None for nobody. It costs the same however many are held."""
 

@@ -10,15 +10,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from netctl.backends.ipam import allocate, choice, placing
-from netctl.backends.ipam.base import PoolRequest, Taken
+from netctl.backends.ipam.base import AUTO, PoolRequest, Taken
 from netctl.backends.ipam.parsing import Subnet, check_for_hosts, parse_subnet
 from netctl.backends.ipam.surroundings import Occupied, Surroundings
 from netctl.errors import Conflict, InvalidInput
 from netctl.models import Network, Pool
 
 _BITS = {4: 32, 6: 128}
-_AUTO: dict[str, int | None] = {"auto": None, "0.0.0.0": 4, "::": 6}
-"""How a subnet of a size, rather than a certain one, is asked for; and its family."""
 
 
 class DefaultIpam:
@@ -84,7 +82,7 @@ def _check_apart(subnet: Subnet, others: list[Subnet], around: Surroundings) -> 
 
 def _is_auto(text: str) -> bool:
     base, _, size = text.partition("/")
-    return base in _AUTO and size not in ("", "0")
+    return base in AUTO and size not in ("", "0")
 
 
 def _automatic(request: PoolRequest, given: list[Subnet], around: Surroundings) -> list[Subnet]:
@@ -104,7 +102,7 @@ def _automatic(request: PoolRequest, given: list[Subnet], around: Surroundings) 
 
 def _family_and_size(text: str, request: PoolRequest) -> tuple[int, int]:
     base, _, digits = text.partition("/")
-    family = _AUTO[base]
+    family = AUTO[base]
     limit = _BITS[family or 6]
     if not (digits.isascii() and digits.isdigit() and 1 <= int(digits[:4]) <= limit):
         raise InvalidInput(

@@ -168,6 +168,8 @@ def test_if_not_exists(netctl: Netctl) -> None:
         assert done.status == 4
         assert "another definition" in done.err
     assert netctl("network", "create", "web").status == 4
+    six = ("network", "create", "six", "--ipv6", "--subnet", "fd00:0::/64", "--subnet", "auto/26")
+    assert netctl(*six).out == netctl(*six, "--if-not-exists").out
     netctl("sandbox", "create", "c1", "--hostname", "h")
     assert netctl("sandbox", "create", "c1", "--hostname", "h", "--if-not-exists").status == 0
     assert netctl("sandbox", "create", "c1", "--if-not-exists").status == 4
