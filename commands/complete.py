@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from netctl.store import Store
 
 STYLES = ("table", "json", "yaml", "name")
@@ -32,6 +33,8 @@ def _completer(values: Callable[[click.Context], Iterable[str]]) -> Completer:
     def complete(
         ctx: click.Context, parameter: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
         try:
             return [CompletionItem(v) for v in values(ctx) if v.startswith(incomplete)]
         except Exception:

@@ -205,7 +205,7 @@ class Networks:
 
 def surroundings(others: Iterable[Network], kernel: Any) -> ipam.Surroundings:
     """Return what new pools have to keep clear of."""
-    from netctl.files import host_resolv_conf
+    from netctl.resolv import host_resolv_conf
 
     return ipam.surroundings(
         networks=others,

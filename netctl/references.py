@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from netctl.errors import Conflict, NotFound
 from netctl.models import Endpoint, Network, Sandbox
-from netctl.names import is_id_prefix, short
+from netctl.names import is_id, is_id_prefix, short
 from netctl.store import Reader
 
 _T = TypeVar("_T")
@@ -72,6 +72,8 @@ def _by_name(store: Reader, name: str) -> Endpoint | None:
 def _by_id(store: Reader, kind: type[_Named], prefix: str) -> _Named | None:
     if not is_id_prefix(prefix):
         return None
+    if is_id(prefix):
+        return store.get(kind, prefix)
     matches = store.by_prefix(kind, prefix)
     if len(matches) > 1:
         raise _ambiguous(kind.kind, prefix, [f"{m.name} ({short(m.id)})" for m in matches])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn
 
-from netctl import files, joining, moving, references, running
+from netctl import files, joining, moving, references, resolv, running
 from netctl.definitions import SandboxDefinition, check_path
 from netctl.errors import Conflict, InvalidInput, NotFound
 from netctl.kernel import Link
@@ -274,7 +274,7 @@ class Sandboxes:
             dns_search=sandbox.dns_search or config.dns_search,
             dns_options=sandbox.dns_options or config.dns_options,
         )
-        return files.resolv_text(filled, files.host_resolv_conf(self._kernel))
+        return resolv.resolv_text(filled, resolv.host_resolv_conf(self._kernel))
 
     def _check_namespace(self, source: str) -> None:
         if self._kernel.netns_identity(source) is None:

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from netctl.files import hosts_text, resolv_text
+from netctl.files import hosts_text
 from netctl.gateway import Member
 from netctl.models import Attachment, Endpoint, Network, Sandbox
+from netctl.resolv import resolv_text
 
 SANDBOX = Sandbox(id="a" * 64, name="c1", created="", netns="/run/netns/c1")
 
