@@ -10,10 +10,11 @@ import click
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+
     from netctl.store import Store
 
 STYLES = ("table", "json", "yaml", "name")
-Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
 def _store(ctx: click.Context) -> Store:
