@@ -8,15 +8,15 @@ built something takes it down, even by a newer netctl.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from netctl.kernel import Kernel
 from netctl.models import Attachment, Endpoint, HostState, Network
 from netctl.plan import Plan
+from netctl.record import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Site:
     """The host around a network while it is made or removed."""
 
@@ -30,7 +30,7 @@ class Site:
     """Whether the network is there and about to go, rather than about to come."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class NetworkPlan:
     """How a network comes into being; its inverse is how it goes.
 

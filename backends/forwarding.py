@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from netctl.backends.driver import Site
 from netctl.errors import KernelError
 from netctl.models import HostState, Network
 from netctl.names import MARK
 from netctl.plan import Plan
+from netctl.record import record
 from netctl.steps import Sysctl
 
 SYSCTLS = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 _PLAIN = re.compile(r'[^"*\\\x00-\x20]+')
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Forwarding:
     """The sysctl steps of a network, and the host's state without and with them."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -63,8 +64,9 @@ def _endpoints(ctx: click.Context) -> Iterable[str]:
     store = _store(ctx)
     names = {network.id: network.name for network in store.all(Network)}
     found = [(endpoint.name, names.get(endpoint.network_id)) for endpoint in store.all(Endpoint)]
-    plain = [name for name, _ in found]
-    return [*(n for n in plain if plain.count(n) == 1), *(f"{net}/{name}" for name, net in found)]
+    counted = Counter(name for name, _ in found)
+    unique = (name for name, count in counted.items() if count == 1)
+    return [*unique, *(f"{network}/{name}" for name, network in found)]
 
 
 def _drivers(ctx: click.Context) -> Iterable[str]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from netctl.errors import BadConfig, InvalidInput
 from netctl.names import check_hostname, check_name
+from netctl.record import record
 
 if TYPE_CHECKING:
     from yaml import Node
@@ -23,7 +24,7 @@ _SIZE_LIMIT = 1 << 20
 """Bytes of a configuration file."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AddressPool:
     """Where subnets are taken from: ``base`` (CIDR) in pieces of prefix length ``size``."""
 
@@ -31,7 +32,7 @@ class AddressPool:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Config:
     """The effective configuration."""
 
@@ -52,7 +53,7 @@ class Config:
     """Key to where its value came from."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Key:
     """One key: its help, and how its value is read from YAML's types and from text."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from netctl.errors import Conflict, InvalidInput
 from netctl.machine import machine_id
 from netctl.models import Endpoint, Network, Sandbox, SandboxKind
 from netctl.names import check_hostname, check_id, check_ifname, check_name
+from netctl.record import field_names, record
 
 if TYPE_CHECKING:
     from netctl.config import Config
@@ -28,7 +29,7 @@ TEXT_LIMIT = 4096
 """Characters of a label, an option or a path."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class NetworkDefinition:
     """A network as it is asked for."""
 
@@ -108,7 +109,7 @@ class NetworkDefinition:
         wanted = self.network(existing.id, existing.created, existing.scope)
         same = replace(existing, pools=(), facts={}, boot_id="")
         differing = [
-            name for name in Network.__slots__ if getattr(wanted, name) != getattr(same, name)
+            name for name in field_names(Network) if getattr(wanted, name) != getattr(same, name)
         ]
         pools = existing.pools
         differing += _missing("subnet", self.subnets, {pool.subnet for pool in pools})
@@ -120,7 +121,7 @@ class NetworkDefinition:
         _refuse("network", self.name, differing)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class EndpointDefinition:
     """An endpoint as it is asked for."""
 
@@ -162,7 +163,7 @@ class EndpointDefinition:
         _refuse("endpoint", self.name, differing)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SandboxDefinition:
     """A sandbox as it is asked for."""
 
@@ -202,7 +203,7 @@ class SandboxDefinition:
 
     def check_same(self, existing: Sandbox) -> None:
         """Raise ``Conflict`` where ``existing`` was defined in another way."""
-        names = self.__slots__
+        names = field_names(self)
         _refuse(
             "sandbox", self.name, [n for n in names if getattr(self, n) != getattr(existing, n)]
         )

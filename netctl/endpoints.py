@@ -15,6 +15,7 @@ from netctl.names import mac_of, new_id, short
 from netctl.networks import NetworkHandle, now
 from netctl.operation import Operation
 from netctl.plan import Plan, Step
+from netctl.record import record
 from netctl.store import Reader
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class EndpointHandle:
         self.controller.endpoints.remove(self.id, force=force)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Leaving:
     """How endpoints come out of their sandboxes, and the documents afterwards."""
 

@@ -7,12 +7,12 @@ edited by somebody, and is left alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from netctl.gateway import Member
 from netctl.kernel import Kernel
 from netctl.models import Sandbox, SandboxKind
 from netctl.plan import Step
+from netctl.record import record
 from netctl.steps import DirectoryCreate, FileWrite, Symlink
 
 ETC_NETNS = "/etc/netns"
@@ -28,7 +28,7 @@ _LOCALHOST6 = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Paths:
     """Where the files of one sandbox are."""
 

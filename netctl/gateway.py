@@ -7,16 +7,16 @@ those with gateways of both families, then the network's name.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from netctl.models import Attachment, Endpoint, Network
 from netctl.plan import Step, Undo
+from netctl.record import record
 from netctl.steps import RouteAdd
 
 DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Member:
     """An endpoint in its sandbox, with what its driver says of the way out."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import ip_network
 
 from netctl.backends import registry
@@ -14,10 +14,11 @@ from netctl.kernel import Kernel
 from netctl.models import Attachment, Endpoint, EndpointRef, Network, Sandbox, SandboxKind
 from netctl.names import mac_of, short, veth_ifname
 from netctl.plan import Plan, inverse
+from netctl.record import record
 from netctl.store import Reader
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Change:
     """A plan with the documents as they are afterwards."""
 
@@ -26,7 +27,7 @@ class Change:
     sandbox: Sandbox
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Room:
     """A sandbox with everything in it, and the kernel that it stands on."""
 

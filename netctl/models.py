@@ -7,9 +7,11 @@ The codec (``netctl.codec``) is driven by these annotations: keep them importabl
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import ClassVar, Protocol, Self
+
+from netctl.record import record
 
 SCHEMA = 1
 """Number of the documents' form; a store with a larger one is refused, a smaller one migrated."""
@@ -36,7 +38,7 @@ class Document(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Pool:
     """One subnet of a network."""
 
@@ -61,7 +63,7 @@ class Pool:
         return f"{address}/{self.prefix_length}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Network:
     """A group of endpoints that can talk to each other."""
 
@@ -104,7 +106,7 @@ class Network:
         return frozenset(keys)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Attachment:
     """An endpoint's place in a sandbox: the facts that taking it out again needs."""
 
@@ -123,7 +125,7 @@ class Attachment:
     boot_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Endpoint:
     """A network's attachment point. It keeps its addresses while it is not joined."""
 
@@ -170,7 +172,7 @@ class SandboxKind(StrEnum):
     """The host's own stack."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class EndpointRef:
     """Where an endpoint's document is."""
 
@@ -178,7 +180,7 @@ class EndpointRef:
     endpoint_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Sandbox:
     """A network stack: on Linux a network namespace, with its hosts and resolv.conf."""
 
@@ -223,7 +225,7 @@ class Sandbox:
         return frozenset({f"sandbox/{self.name}"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Cursor:
     """Where the next search for a free address of a network begins (next-fit)."""
 
@@ -242,7 +244,7 @@ class Cursor:
         return frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class HostState:
     """What netctl changed on the host as a whole, one document."""
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from netctl import files, joining
 from netctl.gateway import DEFAULT, Member
 from netctl.kernel import Kernel
 from netctl.models import Document, Sandbox, SandboxKind
 from netctl.plan import Plan, Step, Undo, inverse
+from netctl.record import record
 from netctl.steps import FileWrite, NetnsCreate, NetnsPin, NetnsRename, Symlink
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Move:
     """A plan with the sandbox as it is afterwards."""
 

@@ -7,10 +7,10 @@ something down is the same plan read backwards: see :func:`inverse`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from netctl.errors import NetctlError
+from netctl.record import record
 
 if TYPE_CHECKING:
     from netctl.kernel import Kernel
@@ -42,7 +42,7 @@ class Step(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Undo:
     """The taking back of ``step``, as a step."""
 
@@ -70,7 +70,7 @@ class Undo:
         return True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Assembly:
     """An object and what is built upon it: taking the object away takes all of it."""
 

@@ -15,6 +15,7 @@ from netctl.names import check_id, check_name, new_id
 from netctl.networks import now
 from netctl.operation import Operation
 from netctl.plan import Plan, Step, inverse
+from netctl.record import field_names
 from netctl.steps import FileWrite
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ class Sandboxes:
             id=sandbox_id,
             created=now(),
             boot_id=self._kernel.boot_id(),
-            **{name: getattr(wanted, name) for name in wanted.__slots__},
+            **{name: getattr(wanted, name) for name in field_names(wanted)},
         )
         if sandbox.type is SandboxKind.HOST:
             return replace(sandbox, pinned=False)

@@ -6,11 +6,11 @@ its own fields does not exist, so a step that was written down can be taken back
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from shlex import quote
 
 from netctl.errors import NetctlError
 from netctl.kernel.interface import Kernel, Route
+from netctl.record import record
 
 
 def _ip(netns: str) -> str:
@@ -62,7 +62,7 @@ class _OnDisk:
         return True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class NetnsCreate(_Once):
     """A new namespace, pinned at ``path``."""
 
@@ -81,7 +81,7 @@ class NetnsCreate(_Once):
         return f"ip netns delete {self.path.rpartition('/')[2]}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class NetnsPin(_Once):
     """A pin at ``path`` for the namespace at ``source``, which somebody else made."""
 
@@ -101,7 +101,7 @@ class NetnsPin(_Once):
         return f"umount {quote(self.path)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class NetnsRename(_Setting):
     """The pin of a namespace under another name; there is never a moment without one."""
 
@@ -133,7 +133,7 @@ def _move_pin(kernel: Kernel, source: str, target: str) -> None:
         raise
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BridgeAdd(_Once):
     """A bridge, down."""
 
@@ -156,7 +156,7 @@ class BridgeAdd(_Once):
         return f"ip link delete {self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class VethAdd(_Once):
     """A veth pair, down: a port of ``master`` here, ``peer`` in ``netns``."""
 
@@ -198,7 +198,7 @@ class VethAdd(_Once):
         return f"ip link delete {self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class LinkUp(_Setting):
     """An interface, up."""
 
@@ -218,7 +218,7 @@ class LinkUp(_Setting):
         return f"{_ip(self.netns)} link set {self.name} down"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AddressAdd(_Once):
     """An address with prefix length on an interface."""
 
@@ -240,7 +240,7 @@ class AddressAdd(_Once):
         return f"{_ip(self.netns)} address delete {self.address} dev {self.link}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RouteAdd(_Setting):
     """A route; of same destination and metric there is one."""
 
@@ -274,7 +274,7 @@ class RouteAdd(_Setting):
         return f"{_ip(self.netns)} route delete {self._text()}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Sysctl(_Setting):
     """``previous`` is put back by ``revert``; empty where the setting dies with its interface."""
 
@@ -301,7 +301,7 @@ class Sysctl(_Setting):
         return f"ip netns exec {self.netns.rpartition('/')[2]} " if self.netns else ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Nft(_Setting):
     """Two transactions, each other's opposite. ``undo`` works with the table present or absent."""
 
@@ -325,7 +325,7 @@ def _nft(commands: str) -> str:
     return f"nft -f - <<'EOF'\n{commands.rstrip()}\nEOF"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class FileWrite(_OnDisk):
     """``previous`` is the content before, None where there was no file."""
 
@@ -351,7 +351,7 @@ class FileWrite(_OnDisk):
         return f"cat > {quote(self.path)} <<'EOF'\n{self.previous.rstrip()}\nEOF"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class DirectoryCreate(_OnDisk):
     """A directory; it is removed where it is empty."""
 
@@ -370,7 +370,7 @@ class DirectoryCreate(_OnDisk):
         return f"rmdir {quote(self.path)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Symlink(_OnDisk):
     """A symbolic link."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 
 from netctl.models import Network, Pool
+from netctl.record import record
 
 if TYPE_CHECKING:
     from netctl.backends.ipam.surroundings import Surroundings
@@ -17,7 +18,7 @@ Taken = Callable[[str], str | None]
 """Tells who holds an address, None for nobody. It costs the same however many are held."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AddressPool:
     """Where subnets are taken from on their own: ``base`` (CIDR) in pieces of prefix ``size``."""
 
@@ -25,7 +26,7 @@ class AddressPool:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PoolRequest:
     """What a network asks for."""
 

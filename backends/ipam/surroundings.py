@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, inet_pton
 
 from netctl.kernel import Address, Route
 from netctl.models import Network
+from netctl.record import record
 
 _WAY_OUT = 1
 """Routes up to this prefix length lead outside: default routes, and the halves that VPNs add."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Occupied:
     """A subnet that is used, and by whom: ``route 10.0.0.0/8 dev tun0``."""
 
@@ -29,7 +29,7 @@ class Occupied:
         return version == other and low <= last and first <= high
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Surroundings:
     """Networks are an error for any subnet that overlaps; what the host uses is only avoided by
     the automatic choice, as in libnetwork."""

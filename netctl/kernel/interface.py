@@ -8,11 +8,12 @@ and the operation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from netctl.record import record
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@record
 class Link:
     """An interface as the kernel shows it."""
 
@@ -30,7 +31,7 @@ class Link:
     """rx_bytes, rx_packets, rx_errors, rx_dropped and the same for tx."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Address:
     """An address of an interface."""
 
@@ -39,7 +40,7 @@ class Address:
     """With prefix length."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Route:
     """A unicast route of the main table."""
 

@@ -9,13 +9,14 @@ from typing import Any, Protocol, TypeVar
 
 from netctl.codec import decode, encode
 from netctl.models import KINDS, Document
+from netctl.record import record
 
 D = TypeVar("D", bound=Document)
 
 KIND_OF: dict[str, type[Any]] = {kind.kind: kind for kind in KINDS}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Changes:
     """What one commit does. A document to delete is given whole, as it is in the store."""
 
@@ -23,7 +24,7 @@ class Changes:
     delete: tuple[Document, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Intent:
     """What a process is about to do; on disk before it does anything."""
 
