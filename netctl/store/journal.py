@@ -121,8 +121,9 @@ class Journal:
     def intent(self, intent: Intent) -> None:
         self._append(_encode_intent(intent))
 
-    def commit(self, delta: Delta) -> None:
-        self._append({"type": "commit", **encode_delta(delta)})
+    def commit(self, delta: Delta, *, sync: bool = True) -> None:
+        """Without ``sync`` the line outlives this process, but not yet a loss of power."""
+        self._append({"type": "commit", **encode_delta(delta)}, sync=sync)
 
     def abort(self) -> None:
         self._append({"type": "abort"})
@@ -148,14 +149,15 @@ class Journal:
             os.close(self._descriptor)
         self._descriptor, self._size = -1, 0
 
-    def _append(self, record: dict[str, Any]) -> None:
+    def _append(self, record: dict[str, Any], *, sync: bool = True) -> None:
         text = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
         line = b"%08x %s\n" % (zlib.crc32(text), text)
         try:
             if self._descriptor < 0:
                 self._open()
             write_all(self._descriptor, line)
-            os.fdatasync(self._descriptor)
+            if sync:
+                os.fdatasync(self._descriptor)
         except OSError as error:
             self._take_back()
             raise unwritable(self._path, error) from error

@@ -157,6 +157,8 @@ class Writer(View):
         self._journal = journal.Journal(self._path)
         self._pending: Intent | None = None
         self._waiting = 0
+        self.batched = False
+        """Whether this commit is one of many under one lock, which are acknowledged together."""
         self._recover()
 
     def pending(self) -> Intent | None:
@@ -172,7 +174,8 @@ class Writer(View):
     def commit(self, changes: Changes) -> None:
         """Record durably what was done; ends the intent. Raises ``Conflict``, ``KernelError``."""
         delta = self.delta(changes)
-        self._journal.commit(delta)
+        # In a batch the next intent's sync, or the checkpoint at its end, takes it along.
+        self._journal.commit(delta, sync=not self.batched)
         self._pending = None
         self._apply(delta)
         self._waiting += len(delta.documents)
@@ -290,6 +293,7 @@ class Store:
         Raises ``LockTimeout``, ``StoreDamaged``, ``KernelError``.
         """
         if self._writer:
+            self._writer.batched = True
             yield self._writer
             return
         with lock.held(self._run_dir, operation, self._lock_timeout):
