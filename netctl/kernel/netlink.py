@@ -11,9 +11,8 @@ import os
 import socket
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from fcntl import ioctl
-from typing import Self
+from typing import NamedTuple, Self
 
 from netctl.errors import KernelError
 
@@ -42,8 +41,7 @@ _IFINFO = struct.Struct("=BxHiII")
 _IFF_UP = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One request: its RTM type, its flags beside REQUEST, and what follows the header."""
 
     type: int
@@ -51,16 +49,16 @@ class Message:
     flags: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """The kernel's no, with its own words where it has some."""
 
     errno: int
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(NamedTuple):
+    """One message of an answer."""
+
     type: int
     flags: int
     sequence: int
