@@ -170,3 +170,9 @@ def test_a_gone_namespace_is_named_with_its_remedy(host: Host) -> None:
         assert done.returncode == 4
         assert "is gone" in done.stderr and "netctl sandbox refresh c1" in done.stderr
     assert host.netctl("sandbox", "ls", "--format", "{state}").stdout == "gone\n"
+
+
+def test_closed_streams_are_no_bug(host: Host) -> None:
+    host.netctl("network", "create", "web")
+    assert host.sh(f"{netctl()} network ls >&-; echo $?") == "0\n"
+    assert host.sh(f"{netctl()} network inspect none 2>&-; echo $?") == "3\n"
