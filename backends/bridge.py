@@ -82,11 +82,8 @@ class BridgeDriver:
 
     def plan_network(self, network: Network, site: Site) -> NetworkPlan:
         forward = forwarding.plan(network, site)
-        alone = not (
-            any("bridge" in other.facts for other in site.others)
-            or forward.without.uplinks
-            or firewall.operator_rules(site.kernel)
-        )
+        others = any("bridge" in other.facts for other in site.others)
+        alone = not (others or forward.without.uplinks)
         rules = firewall.plan(network, forward.without, forward.with_it, alone=alone)
         return NetworkPlan(
             plan=(*_bridge_steps(network), rules, *forward.plan),

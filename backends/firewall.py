@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from netctl.kernel import Kernel
 from netctl.models import HostState, Network
 from netctl.steps import Nft
 
 TABLE = "inet netctl"
-USER_CHAINS = ("user-pre", "user-post")
+USER_CHAINS = (f"{TABLE} user-pre", f"{TABLE} user-post")
 
 _OBJECTS = f"""\
 add table {TABLE}
@@ -58,20 +57,18 @@ def plan(network: Network, before: HostState, after: HostState, *, alone: bool) 
     """Return the transaction that lets a network in, and as its opposite the one that takes it out.
 
     ``before`` and ``after`` are the host's states without and with the network. ``alone`` means
-    that the whole table goes with the network: nothing else needs it.
+    that nothing else needs the table: it goes with the network, unless a rule of the operator is
+    in it then.
     """
     elements = [*_elements(network), *_uplinks(before, after)]
     added = "".join(f"add element {TABLE} {name} {{ {item} }}\n" for name, item in elements)
     # Adding first makes the removal succeed where an element, or the table, is missing.
     removed = "".join(f"delete element {TABLE} {name} {{ {item} }}\n" for name, item in elements)
-    undo = _OBJECTS + (f"delete table {TABLE}\n" if alone else added + removed)
-    return Nft(do=_OBJECTS + _RULES + added, undo=undo)
-
-
-def operator_rules(kernel: Kernel) -> bool:
-    """Whether the operator has put a rule into one of the user chains."""
-    listed = (kernel.nft_list(f"list chain {TABLE} {chain}") for chain in USER_CHAINS)
-    return any("rule" in item for objects in listed for item in objects)
+    do, undo = _OBJECTS + _RULES + added, _OBJECTS + added + removed
+    if not alone:
+        return Nft(do=do, undo=undo)
+    whole = f"{_OBJECTS}delete table {TABLE}\n"
+    return Nft(do=do, undo=whole, undo_kept=undo, chains=USER_CHAINS)
 
 
 def _elements(network: Network) -> Iterable[tuple[str, str]]:

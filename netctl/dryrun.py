@@ -76,14 +76,16 @@ class DryKernel:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
-        self._made: set[str] = set()
+        self._made: dict[str, str] = {}
 
     def pretend(self, step: Step) -> None:
-        if isinstance(step, NetnsCreate | NetnsPin):
-            self._made.add(step.path)
+        if isinstance(step, NetnsCreate):
+            self._made[step.path] = step.alias
+        elif isinstance(step, NetnsPin):
+            self._made[step.path] = step.identity
 
-    def netns_identity(self, path: str) -> tuple[int, int] | None:
-        return (0, 0) if path in self._made else self._kernel.netns_identity(path)
+    def netns_identity(self, path: str) -> str | None:
+        return self._made.get(path) or self._kernel.netns_identity(path)
 
     def links(self, netns: str) -> list[Link]:
         return [] if netns in self._made else self._kernel.links(netns)

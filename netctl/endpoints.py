@@ -106,8 +106,10 @@ class Endpoints:
         ``Conflict`` (a name, address or MAC that is taken) or ``Exhausted``.
         """
         wanted = _definition(name, ip, ip6, mac, ifname, options, labels)
-        with self._controller.operation(f"endpoint create {network} {name}") as op:
-            parent = self._controller.networks.need(op, network)
+        with (
+            self._controller.operation(f"endpoint create {network} {name}") as op,
+            self._controller.networks.needed(op, network) as parent,
+        ):
             return self._handle(self._create(op, parent, wanted, if_not_exists=if_not_exists))
 
     def get(self, reference: str) -> EndpointHandle:
@@ -173,9 +175,9 @@ class Endpoints:
         with self._controller.operation(f"network connect {network} {sandbox}") as op:
             room = self._room(op, references.sandbox(op.reader, sandbox))
             wanted = _definition(name or room.sandbox.name, ip, ip6, mac, ifname, options, labels)
-            parent = self._controller.networks.need(op, network)
-            endpoint, extra = self._draft(op.reader, parent, wanted, transient=True)
-            return self._handle(_join(op, room, parent, endpoint, priority, extra))
+            with self._controller.networks.needed(op, network) as parent:
+                endpoint, extra = self._draft(op.reader, parent, wanted, transient=True)
+                return self._handle(_join(op, room, parent, endpoint, priority, extra))
 
     def disconnect(self, network: str, sandbox: str) -> None:
         """Take the endpoints of a network out of a sandbox; those that connect made are removed."""

@@ -69,10 +69,10 @@ def plan_files(
 
 
 def plan_links(sandbox: Sandbox, state_dir: str) -> list[Step]:
-    """Return the steps that make /etc/netns/NAME."""
+    """Return the steps that make /etc/netns/NAME; /etc/netns itself belongs to the host, and stays
+    when it is empty."""
     where = paths(sandbox, state_dir)
     return [
-        DirectoryCreate(path=ETC_NETNS),
         DirectoryCreate(path=where.etc),
         Symlink(path=f"{where.etc}/hosts", target=where.hosts),
         Symlink(path=f"{where.etc}/resolv.conf", target=where.resolv_conf),

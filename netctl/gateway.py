@@ -14,6 +14,7 @@ from netctl.record import record
 from netctl.steps import RouteAdd
 
 DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
+FAMILIES = tuple(DEFAULT)
 
 
 @record

@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from netctl.backends import registry
 from netctl.errors import Conflict
 from netctl.files import plan_hosts
-from netctl.gateway import Member, announce, withdraw
+from netctl.gateway import DEFAULT, Member, announce, withdraw
 from netctl.kernel import Kernel
 from netctl.models import Attachment, Endpoint, EndpointRef, Network, Sandbox, SandboxKind
 from netctl.names import mac_of, short, veth_ifname
@@ -38,17 +38,29 @@ class Room:
 
     @property
     def families(self) -> tuple[int, ...]:
-        """The families whose default route is ours to set."""
-        return tuple(v for v in (4, 6) if v not in self.sandbox.default_routes)
+        """The families whose default route is ours to set: not those with somebody else's."""
+        ours = {item.attachment.ifname for item in self.members}
+        routes = self.kernel.routes(self.sandbox.netns)
+        foreign = {route.destination for route in routes if route.link not in ours}
+        return tuple(version for version, default in DEFAULT.items() if default not in foreign)
 
     @property
     def alive(self) -> bool:
-        """Whether the namespace is there, and is of this boot."""
+        """Whether the namespace is there, and neither of another boot nor somebody else's."""
         sandbox = self.sandbox
         return sandbox.type is SandboxKind.HOST or (
             sandbox.boot_id == self.kernel.boot_id()
-            and self.kernel.netns_identity(sandbox.netns) is not None
+            and self.kernel.netns_identity(sandbox.netns) == sandbox.identity
         )
+
+    @property
+    def intruded(self) -> bool:
+        """Whether a namespace that is not the sandbox's stands in its place."""
+        sandbox = self.sandbox
+        found = self.kernel.netns_identity(sandbox.netns) if sandbox.netns else None
+        # The kernel counts anew after a reboot; our own mark is of one sandbox for ever.
+        known = sandbox.type is SandboxKind.OWN or sandbox.boot_id == self.kernel.boot_id()
+        return found is not None and not (known and found == sandbox.identity)
 
 
 def enter(reader: Reader, sandbox: Sandbox, kernel: Kernel, state_dir: str) -> Room:
@@ -84,10 +96,11 @@ def join(room: Room, network: Network, endpoint: Endpoint, priority: int) -> Cha
     attachment = _attachment(room, network, endpoint, priority, sandbox.joins)
     new = member(network, replace(endpoint, attachment=attachment), attachment)
     after = (*room.members, new)
+    families = room.families
     plan = (
-        *withdraw(room.members, after, room.families),
+        *withdraw(room.members, after, families),
         *wiring(new),
-        *announce(room.members, after, room.families),
+        *announce(room.members, after, families),
         *plan_hosts(room.sandbox, room.members, sandbox, after, room.state_dir, room.kernel),
     )
     return Change(plan=plan, endpoints=(new.endpoint,), sandbox=sandbox)
@@ -122,16 +135,20 @@ def _routes(room: Room, after: Sequence[Member]) -> tuple[Plan, Plan]:
         return (), ()
     links = {link.name for link in room.kernel.links(room.sandbox.netns)}
     there = tuple(m for m in after if m.attachment.ifname in links)
-    return (
-        withdraw(room.members, there, room.families),
-        announce(room.members, there, room.families),
-    )
+    families = room.families
+    return withdraw(room.members, there, families), announce(room.members, there, families)
 
 
-def everything(room: Room) -> Plan:
-    """Return how all that is in a sandbox is made anew, in the order of the joins."""
+def everything(room: Room, families: Sequence[int]) -> Plan:
+    """Return how all that is in a sandbox is made, in the order of the joins."""
     wires = tuple(step for item in room.members for step in wiring(item))
-    return (*wires, *announce((), room.members, room.families))
+    return (*wires, *announce((), room.members, families))
+
+
+def takedown(room: Room) -> Plan:
+    """Return how all that is in a sandbox goes; of a namespace that is not its own any more,
+    what is left on the host's side."""
+    return inverse(everything(room, room.families if room.alive else ()))
 
 
 def check_fits(room: Room, network: Network, endpoint: Endpoint) -> None:
@@ -154,10 +171,10 @@ def check_fits(room: Room, network: Network, endpoint: Endpoint) -> None:
     if not room.alive:
         raise gone(sandbox)
     if sandbox.type is SandboxKind.EXTERNAL:
-        _check_routes(room, network)
+        check_routes(room, network)
 
 
-def _check_routes(room: Room, network: Network) -> None:
+def check_routes(room: Room, network: Network) -> None:
     """Raise ``Conflict`` where a route that the namespace brought along covers the new subnet."""
     ours = {item.attachment.ifname for item in room.members}
     foreign = [r for r in room.kernel.routes(room.sandbox.netns) if r.link not in ours]
@@ -178,6 +195,14 @@ def gone(sandbox: Sandbox) -> Conflict:
     return Conflict(
         f"the namespace of sandbox {sandbox.name} ({sandbox.netns}) is gone",
         hint=f"netctl sandbox refresh {sandbox.name} makes it anew, netctl sandbox rm removes it",
+    )
+
+
+def intruder(sandbox: Sandbox) -> Conflict:
+    """Return the error for a sandbox in whose place somebody put another namespace."""
+    return Conflict(
+        f"the namespace at {sandbox.netns} is not that of sandbox {sandbox.name}",
+        hint=f"remove or rename that namespace, or: netctl sandbox rm {sandbox.name}",
     )
 
 

@@ -192,6 +192,8 @@ class Sandbox:
     type: SandboxKind = SandboxKind.OWN
     netns: str = ""
     """Path of the namespace, ``/run/netns/NAME``; ``""`` for the host's."""
+    identity: str = ""
+    """What tells its namespace from every other: see ``Kernel.netns_identity``."""
     pinned: bool = True
     """Whether ``netns`` is a mount of ours (of an external namespace: our pin)."""
     boot_id: str = ""
@@ -206,8 +208,6 @@ class Sandbox:
     hosts_path: str = ""
     resolv_conf_path: str = ""
     """Where netctl writes the files; empty for the state directory."""
-    default_routes: tuple[int, ...] = ()
-    """Families (4, 6) in which an external namespace brought its own default route; it stays."""
     endpoints: tuple[EndpointRef, ...] = ()
     joins: int = 0
     """How many endpoints were ever joined."""

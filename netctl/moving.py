@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from netctl import files, joining
-from netctl.gateway import DEFAULT, Member
-from netctl.kernel import Kernel
+from netctl.errors import Conflict
+from netctl.gateway import FAMILIES, Member
 from netctl.models import Document, Sandbox, SandboxKind
-from netctl.plan import Plan, Step, Undo, inverse
+from netctl.names import short
+from netctl.plan import Plan, Step, inverse
 from netctl.record import record
 from netctl.steps import FileWrite, NetnsCreate, NetnsPin, NetnsRename, Symlink
 
@@ -30,14 +31,10 @@ class Move:
 def plan_namespace(sandbox: Sandbox, source: str) -> Plan:
     """Return how a sandbox's namespace is made, or the one at ``source`` pinned."""
     if sandbox.type is SandboxKind.OWN:
-        return (NetnsCreate(path=sandbox.netns),)
-    return (NetnsPin(source=source, path=sandbox.netns),) if sandbox.pinned else ()
-
-
-def default_families(kernel: Kernel, netns: str) -> tuple[int, ...]:
-    """Return the families in which a namespace has a default route already."""
-    there = {route.destination for route in kernel.routes(netns)}
-    return tuple(version for version, default in DEFAULT.items() if default in there)
+        return (NetnsCreate(path=sandbox.netns, alias=sandbox.identity),)
+    if not sandbox.pinned:
+        return ()
+    return (NetnsPin(source=source, path=sandbox.netns, identity=sandbox.identity),)
 
 
 def rename(room: joining.Room, name: str, path: str) -> Move:
@@ -47,8 +44,9 @@ def rename(room: joining.Room, name: str, path: str) -> Move:
         return Move(plan=(), sandbox=replace(old, name=name))
     new = replace(old, name=name, netns=path)
     members = tuple(_moved(item, path) for item in room.members)
+    pin = NetnsRename(old=old.netns, new=path, identity=old.identity)
     plan = (
-        NetnsRename(old=old.netns, new=path),
+        *((pin,) if room.alive else ()),
         *inverse(tuple(files.plan_links(old, room.state_dir))),
         *files.plan_links(new, room.state_dir),
         *files.plan_hosts(old, room.members, new, members, room.state_dir, room.kernel),
@@ -56,51 +54,103 @@ def rename(room: joining.Room, name: str, path: str) -> Move:
     return Move(plan=plan, sandbox=new, members=members)
 
 
-def set_key(room: joining.Room, source: str) -> Move:
-    """Return how a sandbox moves into the namespace at ``source``, its endpoints with it."""
+def set_key(room: joining.Room, source: str, identity: str) -> Move:
+    """Return how a sandbox moves into the namespace at ``source``, its endpoints with it.
+
+    The old namespace keeps a pin until all stands in the new one: without it there would be no
+    way back. Raises ``Conflict`` where something in the new one is in the way.
+    """
     old = room.sandbox
-    if old.type is SandboxKind.HOST:
-        raise joining.misfit(old, "has no namespace of its own to be moved from")
-    if not old.pinned:
-        raise joining.misfit(old, f"is the namespace {old.netns} itself, which stays where it is")
     new = replace(
         old,
         type=SandboxKind.EXTERNAL,
         boot_id=room.kernel.boot_id(),
-        default_routes=default_families(room.kernel, source),
+        identity=identity,
+        pinned=source != old.netns,
     )
-    there = replace(room, sandbox=new, members=tuple(_moved(m, new.netns) for m in room.members))
+    _check_movable(room, new, source)
+    moved = tuple(_moved(m, new.netns, new.boot_id) for m in room.members)
+    there = replace(room, sandbox=new, members=moved)
+    families = _look_into(there, source)
+    parked, released = _parked(room)
     plan = (
-        *inverse(joining.everything(room)),
-        *inverse(plan_namespace(old, "")),
+        *joining.takedown(room),
+        *parked,
         *plan_namespace(new, source),
-        *joining.everything(there),
+        *joining.everything(there, families),
+        *released,
     )
-    return Move(plan=plan, sandbox=new, members=there.members)
+    return Move(plan=plan, sandbox=new, members=moved)
+
+
+def _check_movable(room: joining.Room, new: Sandbox, source: str) -> None:
+    old = room.sandbox
+    if old.type is SandboxKind.HOST:
+        raise joining.misfit(old, "has no namespace of its own to be moved from")
+    if new.identity == old.identity and room.alive:
+        raise joining.misfit(old, f"is in the namespace at {source} already")
+    if not new.pinned:
+        return
+    if not old.pinned and room.alive:
+        raise joining.misfit(old, f"is the namespace {old.netns} itself, which stays where it is")
+    if room.intruded:
+        raise joining.intruder(old)
+
+
+def _look_into(there: joining.Room, source: str) -> tuple[int, ...]:
+    """Return the families without a default route at ``source``; see that all else fits in."""
+    room = replace(there, sandbox=replace(there.sandbox, netns=source), members=())
+    links = {link.name for link in room.kernel.links(source)}
+    for item in there.members:
+        joining.check_routes(room, item.network)
+        if item.attachment.ifname in links:
+            raise Conflict(
+                f"the namespace at {source} has an interface {item.attachment.ifname} already,"
+                f" the name of {item.network.name}/{item.endpoint.name} in {there.sandbox.name}",
+                hint=f"netctl endpoint leave {item.network.name}/{item.endpoint.name}, and join it"
+                " again afterwards",
+            )
+    return room.families
+
+
+def _parked(room: joining.Room) -> tuple[Plan, Plan]:
+    """Return how the old namespace gives up its place but not its pin, and how that goes too."""
+    old = room.sandbox
+    if not old.pinned:
+        return (), ()
+    if not room.alive:
+        return inverse(plan_namespace(old, "")), ()
+    # No sandbox's name begins with a dot.
+    directory = old.netns.rpartition("/")[0]
+    aside = replace(old, netns=f"{directory}/.{short(old.id)}")
+    step = NetnsRename(old=old.netns, new=aside.netns, identity=old.identity)
+    return (step,), inverse(plan_namespace(aside, ""))
 
 
 def refresh(room: joining.Room, resolv: str) -> Move:
     """Return how a sandbox's interfaces, files and, if it is gone, namespace are made anew."""
     old = room.sandbox
+    boot_id = room.kernel.boot_id()
     if old.type is SandboxKind.HOST:
-        return Move(plan=(), sandbox=replace(old, boot_id=room.kernel.boot_id()))
+        return Move(plan=(), sandbox=replace(old, boot_id=boot_id))
+    if room.intruded:
+        raise joining.intruder(old)
     if not room.alive and old.type is SandboxKind.EXTERNAL:
         raise joining.misfit(
             old,
             f"had a namespace that is gone; netctl sandbox set-key {old.name} PATH gives another",
         )
-    boot_id = room.kernel.boot_id()
     new = replace(old, boot_id=boot_id)
     members = tuple(_moved(item, new.netns, boot_id) for item in room.members)
     there = replace(room, sandbox=new, members=members)
-    make = (
-        () if room.alive else (Undo(step=NetnsCreate(path=old.netns)), NetnsCreate(path=old.netns))
-    )
+    namespace = () if room.alive else plan_namespace(old, "")
+    families = room.families if room.alive else FAMILIES
     plan = (
-        *inverse(joining.everything(room)),
-        *make,
+        *joining.takedown(room),
+        *inverse(namespace),
+        *namespace,
         *_texts(there, resolv),
-        *joining.everything(there),
+        *joining.everything(there, families),
     )
     return Move(plan=plan, sandbox=new, members=members)
 

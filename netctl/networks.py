@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from netctl import references
 from netctl.backends import ipam, registry
-from netctl.backends.driver import Site
+from netctl.backends.driver import NetworkPlan, Site
 from netctl.definitions import NetworkDefinition
-from netctl.errors import Conflict
+from netctl.errors import Conflict, NetctlError
 from netctl.models import Cursor, Endpoint, HostState, Network
 from netctl.names import new_id
 from netctl.operation import Operation
@@ -151,6 +152,24 @@ class Networks:
                     removed.append(network.name)
         return removed
 
+    @contextmanager
+    def needed(self, op: Operation, reference: str) -> Iterator[Network]:
+        """Lend a network for a use; a default one that came for it goes again if the use fails."""
+        there = references.find_network(op.reader, reference)
+        network = self.need(op, reference)
+        try:
+            yield network
+        except BaseException as error:
+            if there is None:
+                self._withdraw(op, network, error)
+            raise
+
+    def _withdraw(self, op: Operation, network: Network, error: BaseException) -> None:
+        try:
+            _remove(op, network, self._controller)
+        except NetctlError as problem:
+            error.add_note(f"network {network.name}, made for it, stays: {problem}")
+
     def need(self, op: Operation, reference: str) -> Network:
         """Return a network for use: the default one comes into being when it is first needed, and
         one from before a reboot is made again."""
@@ -249,9 +268,8 @@ def _remove(
             f"network {network.name} has endpoints: {names}{more}",
             hint="remove them first (netctl endpoint rm), or use --force",
         )
-    driver = registry.load(network.driver)
     leaving = controller.endpoints.leaving(op, endpoints)
-    made = driver.plan_network(network, site(op, network, controller, removing=True))
+    made = _standing(network, site(op, network, controller, removing=True))
     cursor = op.reader.get(Cursor, network.id)
     gone = tuple(doc for doc in (network, cursor, *_host_delete(op, made.host)) if doc)
     op.commit(
@@ -260,6 +278,16 @@ def _remove(
         delete=(*endpoints, *gone),
         forward=True,
     )
+
+
+def _standing(network: Network, site: Site) -> NetworkPlan:
+    """Return what of a network there is to be taken down: nothing that was made in another boot.
+
+    A bridge that it had adopted then may be there again, but in the state its owner gave it.
+    """
+    if network.boot_id != site.kernel.boot_id():
+        return NetworkPlan(plan=(), host=site.host)
+    return registry.load(network.driver).plan_network(network, site)
 
 
 def _host_put(op: Operation, host: HostState) -> tuple[HostState, ...]:

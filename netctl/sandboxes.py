@@ -11,12 +11,12 @@ from netctl.definitions import SandboxDefinition, check_path
 from netctl.errors import Conflict, InvalidInput, NotFound
 from netctl.kernel import Link
 from netctl.models import Document, Endpoint, Sandbox, SandboxKind
-from netctl.names import check_id, check_name, new_id
+from netctl.names import alias_of, check_id, check_name, new_id, short
 from netctl.networks import now
 from netctl.operation import Operation
 from netctl.plan import Plan, Step, inverse
 from netctl.record import field_names
-from netctl.steps import FileWrite
+from netctl.steps import FileWrite, NetnsCreate, NetnsPin
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
@@ -130,7 +130,9 @@ class Sandboxes:
             room = self._room(op, references.sandbox(op.reader, reference))
             if op.reader.owner(f"sandbox/{name}"):
                 raise Conflict(f"sandbox {name} exists already", hint="choose another name")
-            change = moving.rename(room, name, self._pin_path(name, room.sandbox))
+            pinned = room.sandbox.netns and room.sandbox.pinned
+            path = self._pin_path(name, room.sandbox) if pinned else ""
+            change = moving.rename(room, name, path)
             op.commit(change.plan, put=change.documents, forward=True)
             return self._handle(change.sandbox)
 
@@ -139,8 +141,7 @@ class Sandboxes:
         source = check_path("namespace path", path)
         with self._controller.operation(f"sandbox set-key {reference} {path}") as op:
             room = self._room(op, references.sandbox(op.reader, reference))
-            self._check_namespace(source)
-            change = moving.set_key(room, source)
+            change = moving.set_key(room, source, self._identity(source))
             op.commit(change.plan, put=change.documents, forward=True)
             return self._handle(change.sandbox)
 
@@ -194,6 +195,8 @@ class Sandboxes:
                 f"sandbox {wanted.name} exists already",
                 hint="--if-not-exists accepts one of the same definition",
             )
+        if other := op.reader.get(Sandbox, sandbox_id):
+            raise Conflict(f"sandbox {other.name} has the id {short(sandbox_id)} already")
         sandbox = self._designed(wanted, sandbox_id, source)
         self._check_new_files(sandbox)
         op.commit(self._plan(sandbox, source), put=(sandbox,))
@@ -210,12 +213,12 @@ class Sandboxes:
             return replace(sandbox, pinned=False)
         path = f"{NETNS_DIR}/{sandbox.name}"
         if sandbox.type is SandboxKind.OWN:
-            return replace(sandbox, netns=self._pin_path(sandbox.name, sandbox))
-        self._check_namespace(source)
+            mark = alias_of("sandbox", sandbox.id)
+            return replace(sandbox, netns=self._pin_path(sandbox.name, sandbox), identity=mark)
+        identity = self._identity(source)
         pinned = source != path
         netns = self._pin_path(sandbox.name, sandbox) if pinned else path
-        routes = moving.default_families(self._kernel, source)
-        return replace(sandbox, netns=netns, pinned=pinned, default_routes=routes)
+        return replace(sandbox, netns=netns, pinned=pinned, identity=identity)
 
     def _pin_path(self, name: str, sandbox: Sandbox) -> str:
         """Return where a namespace of that name goes, which must be free, as must its files."""
@@ -245,10 +248,12 @@ class Sandboxes:
         made = moving.plan_namespace(sandbox, source)
         return (*made, *files.plan_files(sandbox, (), self._state_dir, self._resolv(sandbox)))
 
-    def _standing(self, sandbox: Sandbox) -> Plan:
+    def _standing(self, room: joining.Room) -> Plan:
         """Return the plan with the files as they are by now: edited, or removed by somebody."""
         steps: list[Step] = []
-        for step in self._plan(sandbox, ""):
+        for step in self._plan(room.sandbox, ""):
+            if room.intruded and isinstance(step, NetnsCreate | NetnsPin):
+                continue
             if not isinstance(step, FileWrite):
                 steps.append(step)
             elif (content := self._kernel.file_read(step.path)) is not None:
@@ -256,7 +261,12 @@ class Sandboxes:
         return tuple(steps)
 
     def _remove(self, op: Operation, room: joining.Room) -> None:
-        plan = (*inverse(joining.everything(room)), *inverse(self._standing(room.sandbox)))
+        if room.intruded:
+            self._controller.notices.append(
+                f"left alone: the namespace at {room.sandbox.netns}, which is not that of sandbox"
+                f" {room.sandbox.name}"
+            )
+        plan = (*joining.takedown(room), *inverse(self._standing(room)))
         put: list[Document] = []
         gone: list[Document] = [room.sandbox]
         for item in room.members:
@@ -277,12 +287,20 @@ class Sandboxes:
         )
         return resolv.resolv_text(filled, resolv.host_resolv_conf(self._kernel))
 
-    def _check_namespace(self, source: str) -> None:
-        if self._kernel.netns_identity(source) is None:
+    def _identity(self, source: str) -> str:
+        """Return what tells the namespace that somebody else made from all others."""
+        found = self._kernel.netns_identity(source)
+        if found is None:
             raise NotFound(
                 f"{source} is not a network namespace",
                 hint="give a path such as /run/netns/NAME or /proc/PID/ns/net",
             )
+        if found == self._kernel.netns_identity(""):
+            raise Conflict(
+                f"{source} is the host's own network namespace",
+                hint="netctl sandbox create --host makes a sandbox of the host's stack",
+            )
+        return found
 
     def _check_alive(self, sandbox: Sandbox) -> None:
         room = joining.Room(

@@ -64,15 +64,16 @@ class _OnDisk:
 
 @record
 class NetnsCreate(_Once):
-    """A new namespace, pinned at ``path``."""
+    """A new namespace, pinned at ``path``; its loopback bears ``alias``."""
 
     path: str
+    alias: str
 
     def apply(self, kernel: Kernel) -> None:
-        kernel.netns_create(self.path)
+        kernel.netns_create(self.path, alias=self.alias)
 
     def revert(self, kernel: Kernel) -> None:
-        kernel.netns_delete(self.path)
+        kernel.netns_delete(self.path, identity=self.alias)
 
     def describe(self) -> str:
         return f"ip netns add {self.path.rpartition('/')[2]}"
@@ -87,12 +88,13 @@ class NetnsPin(_Once):
 
     source: str
     path: str
+    identity: str
 
     def apply(self, kernel: Kernel) -> None:
         kernel.netns_pin(self.source, self.path)
 
     def revert(self, kernel: Kernel) -> None:
-        kernel.netns_delete(self.path)
+        kernel.netns_delete(self.path, identity=self.identity)
 
     def describe(self) -> str:
         return f"mount --bind {quote(self.source)} {quote(self.path)}"
@@ -107,12 +109,13 @@ class NetnsRename(_Setting):
 
     old: str
     new: str
+    identity: str
 
     def apply(self, kernel: Kernel) -> None:
-        _move_pin(kernel, self.old, self.new)
+        _move_pin(kernel, self.old, self.new, self.identity)
 
     def revert(self, kernel: Kernel) -> None:
-        _move_pin(kernel, self.new, self.old)
+        _move_pin(kernel, self.new, self.old, self.identity)
 
     def describe(self) -> str:
         return f"mount --bind {quote(self.old)} {quote(self.new)} && umount {quote(self.old)}"
@@ -121,15 +124,15 @@ class NetnsRename(_Setting):
         return f"mount --bind {quote(self.new)} {quote(self.old)} && umount {quote(self.new)}"
 
 
-def _move_pin(kernel: Kernel, source: str, target: str) -> None:
-    if kernel.netns_identity(source) is None:
+def _move_pin(kernel: Kernel, source: str, target: str, identity: str) -> None:
+    if kernel.netns_identity(source) != identity:
         return
     if kernel.netns_identity(target) is None:
         kernel.netns_pin(source, target)
     try:
-        kernel.netns_delete(source)
+        kernel.netns_delete(source, identity=identity)
     except NetctlError:
-        kernel.netns_delete(target)
+        kernel.netns_delete(target, identity=identity)
         raise
 
 
@@ -241,8 +244,8 @@ class AddressAdd(_Once):
 
 
 @record
-class RouteAdd(_Setting):
-    """A route; of same destination and metric there is one."""
+class RouteAdd(_Once):
+    """A route; of same destination and metric there was none."""
 
     netns: str
     destination: str
@@ -262,13 +265,13 @@ class RouteAdd(_Setting):
         return f"{destination}{via} dev {self.link}{metric}"
 
     def apply(self, kernel: Kernel) -> None:
-        kernel.route_replace(self.netns, self._route())
+        kernel.route_add(self.netns, self._route())
 
     def revert(self, kernel: Kernel) -> None:
         kernel.route_delete(self.netns, self._route())
 
     def describe(self) -> str:
-        return f"{_ip(self.netns)} route replace {self._text()}"
+        return f"{_ip(self.netns)} route add {self._text()}"
 
     def describe_revert(self) -> str:
         return f"{_ip(self.netns)} route delete {self._text()}"
@@ -303,16 +306,25 @@ class Sysctl(_Setting):
 
 @record
 class Nft(_Setting):
-    """Two transactions, each other's opposite. ``undo`` works with the table present or absent."""
+    """Two transactions, each other's opposite. ``undo`` works with the table present or absent.
+
+    Where one of ``chains`` holds a rule, which is the operator's, ``undo_kept`` takes its place.
+    """
 
     do: str
     undo: str
+    undo_kept: str = ""
+    chains: tuple[str, ...] = ()
 
     def apply(self, kernel: Kernel) -> None:
         kernel.nft(self.do)
 
     def revert(self, kernel: Kernel) -> None:
-        kernel.nft(self.undo)
+        kernel.nft(self.undo_kept if self._kept(kernel) else self.undo)
+
+    def _kept(self, kernel: Kernel) -> bool:
+        listed = (kernel.nft_list(f"list chain {chain}") for chain in self.chains)
+        return any("rule" in item for objects in listed for item in objects)
 
     def describe(self) -> str:
         return _nft(self.do)

@@ -205,9 +205,11 @@ class FakeKernel:
     # namespaces
 
     @mutating
-    def netns_create(self, path: str) -> None:
+    def netns_create(self, path: str, *, alias: str) -> None:
         self._new_pin(path)
-        self.pins[path] = self._new_stack().inode
+        stack = self._new_stack()
+        stack.links["lo"] = replace(stack.links["lo"], alias=alias)
+        self.pins[path] = stack.inode
 
     @mutating
     def netns_pin(self, source: str, path: str) -> None:
@@ -218,7 +220,9 @@ class FakeKernel:
         self.pins[path] = stack.inode
 
     @mutating
-    def netns_delete(self, path: str) -> None:
+    def netns_delete(self, path: str, *, identity: str) -> None:
+        if self._identity(path) not in (None, identity):
+            raise _refused(errno.EPERM, f"delete namespace {path}: it is not netctl's")
         inode = self.pins.pop(path, None)
         if inode is None or inode in self.pins.values() or self.stacks[inode].kept:
             return
@@ -226,10 +230,13 @@ class FakeKernel:
             self._delete_link(self.stacks[inode], name)
         del self.stacks[inode]
 
-    def netns_identity(self, path: str) -> tuple[int, int] | None:
+    def netns_identity(self, path: str) -> str | None:
         self._check_alive()
+        return self._identity(path)
+
+    def _identity(self, path: str) -> str | None:
         inode = self.pins.get(path) if path else self.host.inode
-        return None if inode is None else (4, inode)
+        return None if inode is None else self.stacks[inode].links["lo"].alias or f"cookie:{inode}"
 
     def _new_pin(self, path: str) -> None:
         if path in self.pins or path in self.files:
@@ -361,9 +368,9 @@ class FakeKernel:
         return list(self._stack(netns).addresses)
 
     @mutating
-    def route_replace(self, netns: str, route: Route) -> None:
+    def route_add(self, netns: str, route: Route) -> None:
         stack = self._stack(netns)
-        what = f"set route {route.destination} dev {route.link}"
+        what = f"add route {route.destination} dev {route.link}"
         _need(stack, route.link, what)
         if not stack.links[route.link].up:
             raise _refused(errno.ENETDOWN, what)
@@ -371,7 +378,8 @@ class FakeKernel:
             raise _refused(errno.ENETUNREACH, what)
         route = _with_metric(route)
         key = (route.destination, route.metric)
-        stack.routes = [r for r in stack.routes if (r.destination, r.metric) != key]
+        if key in ((r.destination, r.metric) for r in stack.routes):
+            raise _refused(errno.EEXIST, what)
         stack.routes.append(route)
 
     @mutating

@@ -53,20 +53,23 @@ class Route:
 
 class Kernel(Protocol):
     # namespaces
-    def netns_create(self, path: str) -> None:
-        """Make a namespace with loopback up and pin it at ``path``, which must be new."""
+    def netns_create(self, path: str, *, alias: str) -> None:
+        """Make a namespace whose loopback is up and bears ``alias``, and pin it at ``path``, which
+        must be new."""
         ...
 
     def netns_pin(self, source: str, path: str) -> None:
         """Bind the existing namespace at ``source`` to ``path``, which must be new."""
         ...
 
-    def netns_delete(self, path: str) -> None:
-        """Unmount and remove the pin."""
+    def netns_delete(self, path: str, *, identity: str) -> None:
+        """Unmount and remove the pin of the namespace of that identity; one of another is a
+        KernelError, untouched."""
         ...
 
-    def netns_identity(self, path: str) -> tuple[int, int] | None:
-        """Return (device, inode) of the namespace at ``path``, None where there is none."""
+    def netns_identity(self, path: str) -> str | None:
+        """Return what tells the namespace at ``path`` from every other of this boot, None where
+        there is none: the alias of its loopback if netctl made it, else the kernel's number."""
         ...
 
     # links
@@ -108,8 +111,8 @@ class Kernel(Protocol):
 
     def addresses(self, netns: str) -> list[Address]: ...
 
-    def route_replace(self, netns: str, route: Route) -> None:
-        """Add a route, or replace the one of same destination and metric. An empty gateway is a
+    def route_add(self, netns: str, route: Route) -> None:
+        """Add a route; there may be none of same destination and metric. An empty gateway is a
         route by interface."""
         ...
 

@@ -20,7 +20,6 @@ from netctl.kernel.netlink import Message, NetlinkSocket, Refusal, first_refusal
 from netctl.kernel.refusal import ABSENT, refused
 from netctl.kernel.sockets import Sockets, absent
 
-_IFINFO_BYTES = 16
 _CREATE = netlink.NLM_F_CREATE | netlink.NLM_F_EXCL
 _FIRST_INDEX = 1 << 24
 """The kernel counts up from 1: far above that nobody else's links are."""
@@ -97,13 +96,8 @@ class Links:
 
     def _mark(self, netns: str, name: str, alias: str) -> None:
         # By name, for the pair could only be made because no other link in there had it.
-        body = (
-            netlink.link_header()
-            + netlink.named(name)
-            + netlink.attribute(netlink.IFLA_IFALIAS, alias.encode())
-        )
         with self._sockets.at(netns) as sock:
-            refusal = first_refusal(sock.ask([Message(netlink.RTM_SETLINK, body)]))
+            refusal = first_refusal(sock.ask([netlink.link_alias(alias, name=name)]))
         _raise(f"mark interface {name} in {netns or 'the host'}", refusal)
 
     def delete(self, netns: str, name: str, *, alias: str) -> None:
@@ -205,7 +199,7 @@ def _index(body: bytes) -> int:
 
 
 def _index_if_ours(body: bytes, what: str, alias: str) -> int:
-    found = netlink.text(netlink.attributes(body, _IFINFO_BYTES).get(netlink.IFLA_IFALIAS, b""))
+    found = netlink.alias_in(body)
     if found != alias or not alias:
         raise KernelError(
             f"{what}: it is not netctl's (its alias is {found!r}, not {alias!r})",
@@ -216,7 +210,7 @@ def _index_if_ours(body: bytes, what: str, alias: str) -> int:
 
 
 def _link(body: bytes) -> Link:
-    found = netlink.attributes(body, _IFINFO_BYTES)
+    found = netlink.attributes(body, netlink.IFINFO_BYTES)
     info = netlink.attributes(found.get(_LINKINFO, b""), 0)
     return Link(
         index=_index(body),

@@ -52,28 +52,28 @@ class LinuxKernel:
 
         return Nftables()
 
-    def netns_create(self, path: str) -> None:
+    def netns_create(self, path: str, *, alias: str) -> None:
         from netctl.kernel import namespaces
 
-        namespaces.create(path)
+        namespaces.create(path, alias)
 
     def netns_pin(self, source: str, path: str) -> None:
         from netctl.kernel import namespaces
 
         namespaces.pin(source, path)
 
-    def netns_delete(self, path: str) -> None:
+    def netns_delete(self, path: str, *, identity: str) -> None:
         from netctl.kernel import namespaces
 
-        if "_sockets" in vars(self):
-            # An open socket would keep the namespace alive.
-            self._sockets.forget(path)
+        found = self._sockets.identity(path)
+        if found not in (None, identity):
+            raise namespaces.foreign(path, found)
+        # An open socket would keep the namespace alive.
+        self._sockets.forget(path)
         namespaces.delete(path)
 
-    def netns_identity(self, path: str) -> tuple[int, int] | None:
-        from netctl.kernel import namespaces
-
-        return namespaces.identity(path)
+    def netns_identity(self, path: str) -> str | None:
+        return self._sockets.identity(path)
 
     def bridge_add(self, name: str, *, alias: str, mac: str, mtu: int) -> None:
         self._links.bridge_add(name, alias=alias, mac=mac, mtu=mtu)
@@ -121,8 +121,8 @@ class LinuxKernel:
     def addresses(self, netns: str) -> list[Address]:
         return self._routes.addresses(netns)
 
-    def route_replace(self, netns: str, route: Route) -> None:
-        self._routes.route_replace(netns, route)
+    def route_add(self, netns: str, route: Route) -> None:
+        self._routes.route_add(netns, route)
 
     def route_delete(self, netns: str, route: Route) -> None:
         self._routes.route_delete(netns, route)

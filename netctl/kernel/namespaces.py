@@ -37,15 +37,15 @@ _SIGNALS = frozenset(
 )
 
 
-def create(path: str) -> None:
-    """Make a namespace with loopback up and pin it at ``path``.
+def create(path: str, alias: str) -> None:
+    """Make a namespace with loopback up and bearing ``alias``, and pin it at ``path``.
 
     The equivalent of ``ip netns add``. Raises ``KernelError`` (EEXIST) where ``path`` exists.
     """
     what = f"create namespace {path}"
     with _pin(path, what), _signals_held(), _returning():
         syscalls.unshare(syscalls.CLONE_NEWNET)
-        _loopback_up()
+        _prepare_loopback(alias)
         syscalls.mount(OWN, path, syscalls.MS_BIND)
 
 
@@ -86,8 +86,20 @@ def delete(path: str) -> None:
     raise KernelError(f"{what}: more than {_MOUNTS_LIMIT} mounts are on it", errno=errno.EBUSY)
 
 
-def identity(path: str) -> tuple[int, int] | None:
-    """Return (device, inode) of the namespace at ``path``; None where there is no namespace."""
+def foreign(path: str, found: str) -> KernelError:
+    """Return the error for a namespace that stands in the place of one of ours."""
+    return KernelError(
+        f"delete namespace {path}: another one stands there ({found}), not netctl's",
+        hint="nothing foreign is removed; rename that namespace, or remove it by hand",
+        errno=errno.EPERM,
+    )
+
+
+def inode(path: str) -> tuple[int, int] | None:
+    """Return (device, inode) of the namespace at ``path``; None where there is no namespace.
+
+    An inode's number is given again when its namespace is gone.
+    """
     try:
         found = os.stat(path or OWN)
         if found.st_dev != os.stat(OWN).st_dev:
@@ -250,11 +262,12 @@ def _is_netns(fd: int) -> bool:
         return False
 
 
-def _loopback_up() -> None:
-    from netctl.kernel.netlink import NetlinkSocket, first_refusal, link_flags
+def _prepare_loopback(alias: str) -> None:
+    from netctl.kernel.netlink import NetlinkSocket, first_refusal, link_alias, link_flags
 
     with NetlinkSocket() as sock:
-        if refusal := first_refusal(sock.ask([link_flags(index=1, up=True)])):
+        wanted = [link_flags(index=1, up=True), link_alias(alias, index=1)]
+        if refusal := first_refusal(sock.ask(wanted)):
             raise OSError(refusal.errno, os.strerror(refusal.errno))
 
 

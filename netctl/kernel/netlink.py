@@ -29,6 +29,7 @@ _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _F_CAPPED, _F_ACK_TLVS = 0x100, 0x200
 _SOL_NETLINK = 270
 _SIOCGIFNAME = 0x8910
+_SO_NETNS_COOKIE = 71
 _CAP_ACK, _EXT_ACK, _STRICT_CHECK = 10, 11, 12
 _TIMEOUT_SECONDS = 20
 _DUMP_TRIES = 10
@@ -38,6 +39,8 @@ _BUFFER = 128 * 1024
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _IFINFO = struct.Struct("=BxHiII")
+IFINFO_BYTES = _IFINFO.size
+"""Length of struct ifinfomsg, after which a link's attributes begin."""
 _IFF_UP = 1
 
 
@@ -133,6 +136,17 @@ class NetlinkSocket:
         except OSError:
             return ""
         return text(answer[:16].partition(b"\0")[0])
+
+    def cookie(self) -> int:
+        """Return the kernel's number of this socket's namespace, never given twice in a boot.
+
+        0 where the kernel has none (before Linux 5.14, e8b27ab0ab63).
+        """
+        try:
+            value = self._socket.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8)
+        except OSError:
+            return 0
+        return number(value)
 
     def _dump_once(self, message: Message) -> tuple[list[bytes] | Refusal, bool]:
         sequence = self._send([message], NLM_F_DUMP)
@@ -236,6 +250,11 @@ def number(value: bytes) -> int:
     return int.from_bytes(value, "little" if LITTLE else "big")
 
 
+def alias_in(link: bytes) -> str:
+    """Return the alias in the body of an answer about a link, ``""`` where it has none."""
+    return text(attributes(link, IFINFO_BYTES).get(IFLA_IFALIAS, b""))
+
+
 def named(name: str) -> bytes:
     """Return the attribute by which a link is found."""
     return attribute(IFLA_IFNAME, os.fsencode(name) + b"\0")
@@ -250,6 +269,12 @@ def link_flags(*, index: int = 0, name: str = "", up: bool) -> Message:
     """Return the request that sets a link up or down: ``ip link set NAME up``."""
     header = link_header(index=index, flags=_IFF_UP if up else 0, change=_IFF_UP)
     return Message(RTM_NEWLINK, header + (named(name) if name else b""))
+
+
+def link_alias(alias: str, *, index: int = 0, name: str = "") -> Message:
+    """Return the request that marks a link: ``ip link set NAME alias ALIAS``."""
+    body = link_header(index=index) + (named(name) if name else b"")
+    return Message(RTM_SETLINK, body + attribute(IFLA_IFALIAS, alias.encode()))
 
 
 def link_query(*, index: int = 0, name: str = "", mask: int = SKIP_STATS) -> Message:

@@ -71,10 +71,10 @@ class Routes:
             found = _known(what, sock.dump(Message(netlink.RTM_GETADDR, header)))
             return [address for body in found if (address := _address_of(body, names))]
 
-    def route_replace(self, netns: str, route: Route) -> None:
-        """``ip route replace DESTINATION via GATEWAY dev LINK metric METRIC``."""
-        what = f"set {_text(route, netns)}"
-        flags = netlink.NLM_F_CREATE | netlink.NLM_F_REPLACE
+    def route_add(self, netns: str, route: Route) -> None:
+        """``ip route add DESTINATION via GATEWAY dev LINK metric METRIC``."""
+        what = f"add {_text(route, netns)}"
+        flags = netlink.NLM_F_CREATE | netlink.NLM_F_EXCL
         with self._sockets.at(netns) as sock:
             body = _route_body(_link_index(sock, route.link, what), route)
             _raise(what, sock, Message(netlink.RTM_NEWROUTE, body, flags))

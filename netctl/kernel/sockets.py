@@ -9,14 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from netctl.errors import KernelError
-from netctl.kernel import namespaces
+from netctl.kernel import namespaces, netlink
 from netctl.kernel.netlink import NetlinkSocket
 from netctl.kernel.refusal import ABSENT, refused
+from netctl.names import MARK
 
 _KEPT = 16
 """An open socket keeps its namespace alive and counts against ``ulimit -n``."""
 
-_Identity = tuple[int, int]
+_LOOPBACK = 1
+"""Its index in every namespace (linux/net_namespace.h, LOOPBACK_IFINDEX)."""
+
+_Inode = tuple[int, int]
 
 
 class Sockets:
@@ -24,7 +28,7 @@ class Sockets:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._open: OrderedDict[str, tuple[_Identity, NetlinkSocket]] = OrderedDict()
+        self._open: OrderedDict[str, tuple[_Inode, NetlinkSocket]] = OrderedDict()
         self._pid = os.getpid()
 
     @contextmanager
@@ -37,6 +41,22 @@ class Sockets:
                 self._pid = os.getpid()
             yield self._take(netns)
 
+    def identity(self, netns: str) -> str | None:
+        """Return what tells a namespace from every other of this boot; None where there is none.
+
+        Netctl's own bear its mark on their loopback, which is known before they are made. Of
+        others the kernel's number counts, or before Linux 5.14 their inode.
+        """
+        found = namespaces.inode(netns)
+        if found is None:
+            return None
+        with self.at(netns) as sock:
+            loopback = sock.get(netlink.link_query(index=_LOOPBACK))
+            if isinstance(loopback, bytes) and netlink.alias_in(loopback).startswith(MARK):
+                return netlink.alias_in(loopback)
+            cookie = sock.cookie()
+            return f"cookie:{cookie}" if cookie else "inode:{}:{}".format(*found)
+
     def forget(self, netns: str) -> None:
         with self._lock:
             if entry := self._open.pop(netns, None):
@@ -48,12 +68,12 @@ class Sockets:
                 self.forget(netns)
 
     def _take(self, netns: str) -> NetlinkSocket:
-        identity = namespaces.identity(netns)
+        inode = namespaces.inode(netns)
         entry = self._open.get(netns)
-        if entry is None or entry[0] != identity:
+        if entry is None or entry[0] != inode:
             # Another namespace may have come to stand at the path.
             self.forget(netns)
-            entry = (identity or (0, 0), _connect(netns))
+            entry = (inode or (0, 0), _connect(netns))
             self._open[netns] = entry
         self._open.move_to_end(netns)
         if len(self._open) > _KEPT:

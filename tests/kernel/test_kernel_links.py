@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from netctl.kernel.interface import Address, Route
@@ -18,7 +20,7 @@ BRIDGE = "br-0123456789ab"
 def wire(kernel: LinuxKernel, number: int, *, isolated: bool = False) -> str:
     """Make a namespace with an interface on the bridge; return its path."""
     path = f"{NETS}/c{number}"
-    kernel.netns_create(path)
+    kernel.netns_create(path, alias=MARK)
     pair(kernel, f"nc{number}", path, mac=f"02:00:00:00:00:0{number}", isolated=isolated)
     kernel.address_add(path, "eth0", f"10.9.0.{number}/24")
     kernel.address_add(path, "eth0", f"fd00:9::{number}/64")
@@ -73,7 +75,7 @@ def test_sandboxes_on_a_bridge_reach_each_other_unless_isolated(host: Host, isol
     def take_down(kernel: LinuxKernel) -> None:
         for number in (1, 2):
             kernel.link_delete("", f"nc{number}", alias=EP_MARK)
-            kernel.netns_delete(f"{NETS}/c{number}")
+            kernel.netns_delete(f"{NETS}/c{number}", identity=MARK)
         kernel.link_delete("", BRIDGE, alias=MARK)
 
     before = host.snapshot()
@@ -136,7 +138,7 @@ def test_what_is_to_be_removed_may_be_absent(host: Host) -> None:
     default6 = Route(destination="::/0", gateway="fe80::1", link="eth0", metric=0)
 
     def remove(kernel: LinuxKernel) -> None:
-        kernel.netns_create(f"{NETS}/c1")
+        kernel.netns_create(f"{NETS}/c1", alias=MARK)
         for netns in (f"{NETS}/none", f"{NETS}/c1", ""):
             kernel.link_delete(netns, "eth0", alias=MARK)
             kernel.link_set_up(netns, "eth0", up=False)
@@ -145,8 +147,8 @@ def test_what_is_to_be_removed_may_be_absent(host: Host) -> None:
             kernel.address_delete(netns, "lo", "fd00::1/64")
             kernel.route_delete(netns, route)
             kernel.route_delete(netns, default6)
-        kernel.netns_delete(f"{NETS}/none")
-        kernel.netns_delete(f"{NETS}/c1")
+        kernel.netns_delete(f"{NETS}/none", identity=MARK)
+        kernel.netns_delete(f"{NETS}/c1", identity=MARK)
 
     before = host.snapshot()
     with_kernel(host, remove)
@@ -160,7 +162,7 @@ def test_adding_is_strict(host: Host) -> None:
     assert refused(host, lambda k: k.address_add("", "uplink", "2001:db8::1/64")).errno == 17
     assert refused(host, lambda k: k.links(f"{NETS}/none")).errno == 2
     far = Route(destination="0.0.0.0/0", gateway="198.51.100.1", link="uplink", metric=5)
-    error = refused(host, lambda k: k.route_replace("", far))
+    error = refused(host, lambda k: k.route_add("", far))
     assert (error.errno, bool(error.hint)) == (101, True)
 
 
@@ -191,20 +193,19 @@ def test_an_ipv6_address_is_usable_at_once(host: Host) -> None:
         ("fd00:1::/64", "", "2001:db8::11"),
     ],
 )
-def test_a_route_is_replaced_and_deleted(
+def test_a_route_in_the_place_of_another_is_refused(
     host: Host, destination: str, first: str, second: str
 ) -> None:
     def route(gateway: str) -> Route:
         return Route(destination=destination, gateway=gateway, link="uplink", metric=50)
 
     before = host.snapshot()
-    with_kernel(host, lambda k: k.route_replace("", route(first)))
+    with_kernel(host, lambda k: k.route_add("", route(first)))
     assert route(first) in with_kernel(host, lambda k: k.routes(""))
-    with_kernel(host, lambda k: k.route_replace("", route(second)))
-    routes = with_kernel(host, lambda k: k.routes(""))
-    assert route(second) in routes
-    assert route(first) not in routes
+    assert refused(host, lambda k: k.route_add("", route(second))).errno == errno.EEXIST
     with_kernel(host, lambda k: k.route_delete("", route(second)))
+    assert route(first) in with_kernel(host, lambda k: k.routes(""))
+    with_kernel(host, lambda k: k.route_delete("", route(first)))
     host.assert_unchanged(before)
 
 
@@ -220,7 +221,7 @@ def test_deleting_a_route_leaves_those_of_another_metric(host: Host) -> None:
         with_kernel(host, lambda k, route=route: k.route_delete("", route))  # type: ignore[misc]
     host.assert_unchanged(before)
     for route in ours:
-        with_kernel(host, lambda k, route=route: k.route_replace("", route))  # type: ignore[misc]
+        with_kernel(host, lambda k, route=route: k.route_add("", route))  # type: ignore[misc]
         with_kernel(host, lambda k, route=route: k.route_delete("", route))  # type: ignore[misc]
     host.assert_unchanged(before)
 

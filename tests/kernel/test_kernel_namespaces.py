@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 
@@ -14,24 +15,40 @@ from tests.kernel.host import Host
 from tests.kernel.with_kernel import refused, with_kernel
 
 C1 = "/run/netns/c1"
+MARK = "netctl:sandbox:" + "5" * 64
 
 
 def test_ip_netns_knows_our_namespaces_and_we_know_its(host: Host) -> None:
     before = host.snapshot()
-    with_kernel(host, lambda k: k.netns_create(C1))
+    with_kernel(host, lambda k: k.netns_create(C1, alias=MARK))
     assert host.sh("ip netns").split()[0] == "c1"
     [loopback] = host.json("ip -n c1 -j link")
     assert "UP" in loopback["flags"]
     host.sh("ip netns add c2; ip netns delete c1")
     assert with_kernel(host, lambda k: k.netns_identity(C1)) is None
-    assert with_kernel(host, lambda k: k.netns_identity("/run/netns/c2")) is not None
-    with_kernel(host, lambda k: k.netns_delete("/run/netns/c2"))
+    foreign = with_kernel(host, lambda k: k.netns_identity("/run/netns/c2")) or ""
+    error = refused(host, lambda k: k.netns_delete("/run/netns/c2", identity=MARK))
+    assert error.errno == errno.EPERM and "another one stands there" in str(error)
+    with_kernel(host, lambda k: k.netns_delete("/run/netns/c2", identity=foreign))
     host.assert_unchanged(before)
 
 
+def test_a_namespace_in_the_place_of_another_is_told_apart(host: Host) -> None:
+    def seen(path: str) -> str | None:
+        return with_kernel(host, lambda k: k.netns_identity(path))
+
+    with_kernel(host, lambda k: k.netns_create(C1, alias=MARK))
+    assert seen(C1) == MARK
+    host.sh("ip netns delete c1; ip netns add c1")
+    second = seen(C1)
+    # The kernel gives the same inode again, but not the same cookie.
+    host.sh("ip netns delete c1; ip netns add c1; ip -n c1 link set lo alias mine")
+    assert None not in (second, seen(C1)) and len({MARK, second, seen(C1), seen("")}) == 4
+
+
 def test_the_directory_is_a_shared_mount(host: Host) -> None:
-    with_kernel(host, lambda k: k.netns_create(C1))
-    with_kernel(host, lambda k: k.netns_create("/run/netns/c2"))
+    with_kernel(host, lambda k: k.netns_create(C1, alias=MARK))
+    with_kernel(host, lambda k: k.netns_create("/run/netns/c2", alias=MARK))
     mounts = host.sh("grep ' /run/netns ' /proc/self/mountinfo").splitlines()
     assert len(mounts) == 1
     assert "shared:" in mounts[0]
@@ -41,16 +58,16 @@ def test_an_existing_path_is_left_alone(host: Host) -> None:
     host.sh(
         "mkdir -p /run/netns; echo precious > /run/netns/file; ln -s /etc/hosts /run/netns/link"
     )
-    with_kernel(host, lambda k: k.netns_create(C1))
+    with_kernel(host, lambda k: k.netns_create(C1, alias=MARK))
     before = host.snapshot()
     identity = with_kernel(host, lambda k: k.netns_identity(C1))
     for path in (C1, "/run/netns/file", "/run/netns/link"):
-        error = refused(host, lambda k, path=path: k.netns_create(path))  # type: ignore[misc]
+        error = refused(host, lambda k, path=path: k.netns_create(path, alias=MARK))  # type: ignore[misc]
         assert (error.errno, bool(error.hint)) == (17, True)
         error = refused(host, lambda k, path=path: k.netns_pin(C1, path))  # type: ignore[misc]
         assert error.errno == 17
     for path in ("/run/netns/file", "/run/netns/link", "/run/netns"):
-        refused(host, lambda k, path=path: k.netns_delete(path))  # type: ignore[misc]
+        refused(host, lambda k, path=path: k.netns_delete(path, identity=MARK))  # type: ignore[misc]
     assert with_kernel(host, lambda k: k.netns_identity(C1)) == identity
     host.assert_unchanged(before)
     assert host.sh("cat /run/netns/file /etc/hosts").startswith("precious\n127.0.0.1")
@@ -62,7 +79,7 @@ def test_the_file_of_a_dead_process_counts_as_nothing(host: Host) -> None:
     assert with_kernel(host, lambda k: k.netns_identity(C1)) is None
     assert refused(host, lambda k: k.links(C1)).errno == 2
     with_kernel(host, lambda k: k.link_delete(C1, "eth0", alias="netctl:x"))
-    with_kernel(host, lambda k: k.netns_delete(C1))
+    with_kernel(host, lambda k: k.netns_delete(C1, identity=MARK))
     host.assert_unchanged(before)
 
 
@@ -76,7 +93,7 @@ def test_a_namespace_of_a_process_is_pinned_and_outlives_the_pin(host: Host) -> 
     with_kernel(host, lambda k: k.netns_pin(source, C1))
     same = with_kernel(host, lambda k: (k.netns_identity(C1), k.netns_identity(source)))
     assert same[0] == same[1] is not None
-    with_kernel(host, lambda k: k.netns_delete(C1))
+    with_kernel(host, lambda k: k.netns_delete(C1, identity=same[0] or ""))
     assert with_kernel(host, lambda k: k.netns_identity(source)) == same[1]
     sleeper.kill()
     sleeper.wait(5)
@@ -104,7 +121,7 @@ def test_a_failed_creation_leaves_nothing(host: Host) -> None:
 
         syscalls.mount = failing
         with pytest.raises(KernelError, match="No space left"):
-            kernel.netns_create(C1)
+            kernel.netns_create(C1, alias=MARK)
         assert os.stat(namespaces.OWN).st_ino == home
 
     before = host.snapshot()
@@ -117,7 +134,7 @@ def test_the_thread_comes_home_and_nothing_is_left_open(host: Host) -> None:
         home, fds = os.stat(namespaces.OWN).st_ino, _descriptors()
         for number in range(40):
             path = f"/run/netns/c{number}"
-            kernel.netns_create(path)
+            kernel.netns_create(path, alias=MARK)
             kernel.links(path)
             kernel.sysctl_set(path, "net/ipv4/ip_forward", "1")
         assert len(_descriptors()) < len(fds) + 25, "sockets are kept for the latest ones only"
@@ -135,7 +152,7 @@ def test_the_thread_comes_home_and_nothing_is_left_open(host: Host) -> None:
         assert threading.active_count() == 1
         assert len(os.listdir("/proc/self/task")) == 1
         for number in range(40):
-            kernel.netns_delete(f"/run/netns/c{number}")
+            kernel.netns_delete(f"/run/netns/c{number}", identity=MARK)
 
     before = host.snapshot()
     with_kernel(host, work)
@@ -144,11 +161,11 @@ def test_the_thread_comes_home_and_nothing_is_left_open(host: Host) -> None:
 
 def test_a_namespace_made_anew_at_the_same_path_is_noticed(host: Host) -> None:
     def work(kernel: LinuxKernel) -> list[str]:
-        kernel.netns_create(C1)
+        kernel.netns_create(C1, alias=MARK)
         kernel.links(C1)
         other = LinuxKernel()
-        other.netns_delete(C1)
-        other.netns_create(C1)
+        other.netns_delete(C1, identity=MARK)
+        other.netns_create(C1, alias=MARK)
         other.veth_add(
             "nc1",
             alias="netctl:x",

@@ -69,7 +69,8 @@ def test_every_kind_of_step_survives_in_both_directions() -> None:
 
 def _value(kind: Any, name: str) -> object:
     annotation = kind.__annotations__[name]
-    return {"str": "x", "int": 7, "bool": True, "str | None": None}[annotation]
+    kinds = {"str": "x", "int": 7, "bool": True, "str | None": None, "tuple[str, ...]": ("x",)}
+    return kinds[annotation]
 
 
 def test_a_field_called_undo_is_not_the_direction() -> None:
@@ -110,7 +111,7 @@ def test_a_plan_that_is_none_is_refused(value: object) -> None:
 
 def test_steps_describe_both_ways() -> None:
     route = RouteAdd(netns="/run/netns/c1", destination="0.0.0.0/0", gateway="10.0.0.1", link="e")
-    assert route.describe() == "ip -n c1 route replace default via 10.0.0.1 dev e"
+    assert route.describe() == "ip -n c1 route add default via 10.0.0.1 dev e"
     assert Undo(step=route).describe() == "ip -n c1 route delete default via 10.0.0.1 dev e"
     address = AddressAdd(netns="/proc/1/ns/net", link="e", address="fd00::1/64")
     assert (

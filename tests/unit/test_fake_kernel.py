@@ -10,11 +10,12 @@ from netctl.kernel.interface import Route
 from tests.fake_kernel import FakeKernel, Killed
 
 C1 = "/run/netns/c1"
+MARK = "netctl:sandbox:" + "5" * 64
 DEFAULT = Route(destination="0.0.0.0/0", gateway="10.9.0.254", link="eth0", metric=0)
 
 
 def wire(kernel: Kernel) -> None:
-    kernel.netns_create(C1)
+    kernel.netns_create(C1, alias=MARK)
     kernel.bridge_add("br0", alias="netctl:n", mac="", mtu=0)
     kernel.veth_add(
         "nc1",
@@ -29,7 +30,7 @@ def wire(kernel: Kernel) -> None:
     )
     kernel.address_add(C1, "eth0", "10.9.0.1/24")
     kernel.link_set_up(C1, "eth0", up=True)
-    kernel.route_replace(C1, DEFAULT)
+    kernel.route_add(C1, DEFAULT)
 
 
 def test_a_link_takes_its_peer_along() -> None:
@@ -37,7 +38,7 @@ def test_a_link_takes_its_peer_along() -> None:
     before = kernel.state()
     wire(kernel)
     assert DEFAULT in kernel.routes(C1)
-    kernel.netns_delete(C1)
+    kernel.netns_delete(C1, identity=MARK)
     assert "nc1" not in {link.name for link in kernel.links("")}
     kernel.link_delete("", "br0", alias="netctl:n")
     kernel.link_delete("", "br0", alias="netctl:n")
@@ -62,9 +63,9 @@ def test_a_killed_process_does_nothing_more() -> None:
     kernel = FakeKernel()
     kernel.kill_at(1)
     with pytest.raises(Killed):
-        kernel.netns_create(C1)
+        kernel.netns_create(C1, alias=MARK)
     with pytest.raises(Killed):
-        kernel.netns_delete(C1)
+        kernel.netns_delete(C1, identity=MARK)
     kernel.revive()
     assert kernel.netns_identity(C1)
 
