@@ -64,7 +64,7 @@ def consistent() -> None:
 
 
 def _check_sandboxes(c: Controller) -> None:
-    for sandbox in c.store.all(Sandbox):
+    for sandbox in (doc for doc in c.store.all(Sandbox) if not doc.name.startswith("their")):
         found = [
             c.store.get(Endpoint, ref.endpoint_id, ref.network_id) for ref in sandbox.endpoints
         ]

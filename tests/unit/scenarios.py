@@ -52,6 +52,24 @@ def _connected(controller: Controller) -> None:
     controller.endpoints.connect("web", "c1")
 
 
+def _foreign(controller: Controller) -> None:
+    """Namespaces to stand for somebody else's: their names begin with ``their``."""
+    for name in ("theirs", "their-other"):
+        controller.sandboxes.create(name)
+
+
+def _own_beside_foreign(controller: Controller) -> None:
+    _foreign(controller)
+    _two_joined(controller)
+
+
+def _external(controller: Controller) -> None:
+    _foreign(controller)
+    _network(controller)
+    controller.sandboxes.create("c1", netns_path="/run/netns/theirs")
+    controller.endpoints.connect("web", "c1")
+
+
 SCENARIOS = (
     Scenario("network create", _nothing, lambda c: c.networks.create("web")),
     Scenario("network create ipv6", _nothing, _network),
@@ -67,6 +85,22 @@ SCENARIOS = (
     Scenario("sandbox rm force", _two_joined, lambda c: c.sandboxes.remove("c1", force=True)),
     Scenario("sandbox rename", _joined, lambda c: c.sandboxes.rename("c1", "c2")),
     Scenario("sandbox refresh", _two_joined, lambda c: c.sandboxes.refresh("c1")),
+    Scenario(
+        "sandbox create external",
+        _foreign,
+        lambda c: c.sandboxes.create("c1", netns_path="/run/netns/theirs"),
+    ),
+    Scenario(
+        "set-key of an own sandbox",
+        _own_beside_foreign,
+        lambda c: c.sandboxes.set_key("c1", "/run/netns/theirs"),
+    ),
+    Scenario(
+        "set-key of an external sandbox",
+        _external,
+        lambda c: c.sandboxes.set_key("c1", "/run/netns/their-other"),
+    ),
+    Scenario("sandbox rm external", _external, lambda c: c.sandboxes.remove("c1", force=True)),
     Scenario("endpoint create", _network, lambda c: c.endpoints.create("web", "web1")),
     Scenario("endpoint create default", _nothing, lambda c: c.endpoints.create("bridge", "web1")),
     Scenario("endpoint join", _endpoint, lambda c: c.endpoints.join("web1", "c1")),
