@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netctl import joining, references
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from netctl.sandboxes import SandboxHandle
 
 
-@dataclass(slots=True)
 class EndpointHandle:
     """An endpoint. ``join`` and ``leave`` bring ``doc`` up to date."""
 
-    controller: Controller
-    doc: Endpoint
+    def __init__(self, controller: Controller, doc: Endpoint) -> None:
+        self.controller = controller
+        self.doc = doc
 
     @property
     def id(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from netctl.models import Cursor, Endpoint, HostState, Network
 from netctl.names import new_id
 from netctl.operation import Operation
 from netctl.plan import inverse
+from netctl.record import record
 from netctl.store import Reader
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NetworkHandle:
     """A network as it was when it was read."""
 
@@ -51,14 +52,14 @@ class NetworkHandle:
     @property
     def endpoints(self) -> NetworkEndpoints:
         """The endpoints of this network."""
-        return NetworkEndpoints(self)
+        return NetworkEndpoints(network=self)
 
     def remove(self, *, force: bool = False) -> None:
         """Remove the network: see ``Networks.remove``."""
         self.controller.networks.remove(self.doc.id, force=force)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NetworkEndpoints:
     """The endpoints of one network."""
 
@@ -123,15 +124,15 @@ class Networks:
             id=id or "",
         ).checked(config.driver_options.get(driver or config.default_driver, {}))
         with self._controller.operation(f"network create {name}") as op:
-            return NetworkHandle(self._controller, self._create(op, definition, if_not_exists))
+            return self._handle(self._create(op, definition, if_not_exists))
 
     def get(self, reference: str) -> NetworkHandle:
         """Return the network of that name, id or unique id prefix; raise ``NotFound``."""
-        return NetworkHandle(self._controller, references.network(self._store, reference))
+        return self._handle(references.network(self._store, reference))
 
     def list(self) -> list[NetworkHandle]:
         """Return every network, sorted by name."""
-        return [NetworkHandle(self._controller, doc) for doc in self._store.all(Network)]
+        return [self._handle(doc) for doc in self._store.all(Network)]
 
     def remove(self, reference: str, *, force: bool = False) -> None:
         """Remove a network without endpoints; with ``force`` its endpoints too, joined or not."""
@@ -180,6 +181,9 @@ class Networks:
             defaults = config.driver_options.get(config.default_driver, {})
             return self._create(op, definition.checked(defaults), if_not_exists=False)
         return self._revived(op, references.found("network", reference, network))
+
+    def _handle(self, doc: Network) -> NetworkHandle:
+        return NetworkHandle(controller=self._controller, doc=doc)
 
     def _create(self, op: Operation, wanted: NetworkDefinition, if_not_exists: bool) -> Network:
         if holder := op.reader.owner(f"network/{wanted.name}"):

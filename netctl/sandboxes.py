@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from netctl import files, joining, moving, references, resolv, running
@@ -15,7 +15,7 @@ from netctl.names import alias_of, check_id, check_name, new_id, short
 from netctl.networks import now
 from netctl.operation import Operation
 from netctl.plan import Plan, Step, inverse
-from netctl.record import field_names
+from netctl.record import field_names, record
 from netctl.steps import FileWrite, NetnsCreate, NetnsPin
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NETNS_DIR = "/run/netns"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SandboxHandle:
     """A sandbox as it was when it was read."""
 
@@ -313,7 +313,7 @@ class Sandboxes:
         return joining.enter(op.reader, sandbox, self._kernel, self._state_dir)
 
     def _handle(self, doc: Sandbox) -> SandboxHandle:
-        return SandboxHandle(self._controller, doc)
+        return SandboxHandle(controller=self._controller, doc=doc)
 
 
 def external_source(netns_path: str | None, pid: int | None, host: bool) -> str:
