@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from collections.abc import Callable
+from dataclasses import MISSING, Field, fields
 from enum import Enum
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -15,20 +15,25 @@ T = TypeVar("T")
 Decoder = Callable[[Any, str], Any]
 
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
 class CodecError(ValueError):
     """A JSON value does not have the form of its type; the message names the place."""
 
 
 def encode(value: Any) -> Any:
     """Return ``value`` as JSON types: mappings, lists, text, numbers, booleans, None."""
-    if is_dataclass(value):
-        kind: Any = type(value)
-        return {name: encode(getattr(value, name)) for name in _names(kind)}
-    if isinstance(value, Mapping):
-        return {key: encode(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
+    kind: Any = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind in (tuple, list):
         return [encode(item) for item in value]
-    return value.value if isinstance(value, Enum) else value
+    if kind is dict:
+        return {key: encode(item) for key, item in value.items()}
+    if isinstance(value, Enum):
+        return value.value
+    return {name: encode(getattr(value, name)) for name in _names(kind)}
 
 
 def decode(kind: type[T], value: Any) -> T:

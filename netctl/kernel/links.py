@@ -15,8 +15,15 @@ import struct
 from netctl.errors import KernelError, NetctlError
 from netctl.kernel import namespaces, netlink
 from netctl.kernel.interface import Link
-from netctl.kernel.messages import encode, nested
-from netctl.kernel.netlink import Message, NetlinkSocket, Refusal, first_refusal
+from netctl.kernel.messages import encode_link, nested
+from netctl.kernel.netlink import (
+    NLA_F_NESTED,
+    Message,
+    NetlinkSocket,
+    Refusal,
+    attribute,
+    first_refusal,
+)
 from netctl.kernel.refusal import ABSENT, refused
 from netctl.kernel.sockets import Sockets, absent
 
@@ -25,7 +32,9 @@ _FIRST_INDEX = 1 << 24
 """The kernel counts up from 1: far above that nobody else's links are."""
 _INDEX_TRIES = 32
 _ADDRESS, _MTU, _MASTER, _LINKINFO, _STATS64 = 1, 4, 10, 18, 23
-_INFO_KIND = 1
+_INFO_KIND, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 4, 5
+_BRPORT_MODE, _BRPORT_ISOLATED = 4, 33
+"""linux/if_link.h"""
 _STATS = struct.Struct("=8Q")
 _COUNTERS = ("packets", "bytes", "errors", "dropped")
 
@@ -43,7 +52,7 @@ class Links:
         attributes += [("IFLA_MTU", mtu)] if mtu else []
         attributes += [("IFLA_LINKINFO", nested(("IFLA_INFO_KIND", "bridge")))]
         with self._sockets.at("") as sock:
-            _add(sock, f"add bridge {name}", attributes, [("IFLA_IFALIAS", alias)])
+            _add(sock, f"add bridge {name}", attributes, alias)
 
     def veth_add(
         self,
@@ -62,10 +71,8 @@ class Links:
         what = f"add veth {name} with its peer {peer} in {netns or 'the host'}"
         with self._sockets.at("") as sock:
             port = _port(sock, what, master) if master else 0
-            marks: list[tuple[str, object]] = [("IFLA_IFALIAS", alias)]
-            if port:
-                marks.append(("IFLA_LINKINFO", _bridge_port(isolated=isolated, hairpin=hairpin)))
-            index = self._add_pair(sock, what, name, port, mtu, netns, peer, peer_mac, marks)
+            modes = _port_modes(isolated=isolated, hairpin=hairpin) if port else b""
+            index = self._add_pair(sock, what, name, port, mtu, netns, peer, peer_mac, alias, modes)
             try:
                 self._mark(netns, peer, alias)
             except BaseException:
@@ -82,7 +89,8 @@ class Links:
         netns: str,
         peer: str,
         peer_mac: str,
-        marks: list[tuple[str, object]],
+        alias: str,
+        modes: bytes,
     ) -> int:
         sizes: list[tuple[str, object]] = [("IFLA_MTU", mtu)] if mtu else []
         port: list[tuple[str, object]] = [("IFLA_MASTER", master)] if master else []
@@ -90,9 +98,10 @@ class Links:
         far += [("IFLA_ADDRESS", peer_mac)] if peer_mac else []
         near = [("IFLA_IFNAME", name), *sizes, *port]
         if not netns:
-            return _add(sock, what, [*near, _veth(far)], marks)
+            return _add(sock, what, [*near, _veth(far)], alias, modes)
         with namespaces.opened(netns) as fd:
-            return _add(sock, what, [*near, _veth([*far, ("IFLA_NET_NS_FD", fd)])], marks)
+            pair = [*near, _veth([*far, ("IFLA_NET_NS_FD", fd)])]
+            return _add(sock, what, pair, alias, modes)
 
     def _mark(self, netns: str, name: str, alias: str) -> None:
         # By name, for the pair could only be made because no other link in there had it.
@@ -143,17 +152,15 @@ def _add(
     sock: NetlinkSocket,
     what: str,
     attributes: list[tuple[str, object]],
-    marks: list[tuple[str, object]],
+    alias: str,
+    modes: bytes = b"",
 ) -> int:
-    """Make a link and set what cannot be set at birth; return its index."""
+    """Make a link and set what cannot be set at birth: the mark, and how it is a port. Return its
+    index."""
     index = _free_index(sock, what)
-    fields = {"index": index}
-    answers = sock.ask(
-        [
-            Message(netlink.RTM_NEWLINK, encode("ifinfmsg", fields, attributes), _CREATE),
-            Message(netlink.RTM_NEWLINK, encode("ifinfmsg", fields, marks)),
-        ]
-    )
+    birth = Message(netlink.RTM_NEWLINK, encode_link(index, attributes), _CREATE)
+    mark = netlink.link_alias(alias, index=index)
+    answers = sock.ask([birth, mark._replace(type=netlink.RTM_NEWLINK, body=mark.body + modes)])
     refusal = first_refusal(answers)
     if refusal and not answers[0]:
         _remove(sock, index)
@@ -189,9 +196,13 @@ def _veth(peer: list[tuple[str, object]]) -> tuple[str, object]:
     return "IFLA_LINKINFO", nested(("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", data))
 
 
-def _bridge_port(*, isolated: bool, hairpin: bool) -> dict[str, object]:
-    data = nested(("IFLA_BRPORT_MODE", int(hairpin)), ("IFLA_BRPORT_ISOLATED", int(isolated)))
-    return nested(("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", data))
+def _port_modes(*, isolated: bool, hairpin: bool) -> bytes:
+    """Return how a link is a bridge's port: ``bridge link set dev NAME hairpin on isolated on``."""
+    data = attribute(_BRPORT_MODE, bytes([hairpin])) + attribute(
+        _BRPORT_ISOLATED, bytes([isolated])
+    )
+    kind = attribute(_INFO_SLAVE_KIND, b"bridge\0")
+    return attribute(_LINKINFO, kind + attribute(_INFO_SLAVE_DATA | NLA_F_NESTED, data))
 
 
 def _index(body: bytes) -> int:

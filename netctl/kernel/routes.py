@@ -13,14 +13,14 @@ from netctl.errors import KernelError
 from netctl.kernel import netlink
 from netctl.kernel.interface import Address, Route
 from netctl.kernel.links import index_of
-from netctl.kernel.messages import encode
-from netctl.kernel.netlink import Message, NetlinkSocket, Refusal, first_refusal
+from netctl.kernel.netlink import Message, NetlinkSocket, Refusal, attribute, first_refusal
 from netctl.kernel.refusal import refused
 from netctl.kernel.sockets import Sockets, absent
 
 _T = TypeVar("_T")
 _IFADDR = struct.Struct("=BBBBI")
 _RTMSG = struct.Struct("=8BI")
+_U32 = struct.Struct("=I")
 _ROUTE_BYTES = 12
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 4, 5, 6
@@ -114,29 +114,24 @@ def _dump(sock: NetlinkSocket, what: str, family: int) -> list[bytes]:
 def _address_body(index: int, address: str) -> bytes:
     ip, _, prefix = address.partition("/")
     family = _family(ip)
-    fields = {"family": family, "prefixlen": int(prefix), "index": index}
-    if family == socket.AF_INET6:
-        fields["flags"] = _NODAD
-    return encode("ifaddrmsg", fields, [("IFA_LOCAL", ip), ("IFA_ADDRESS", ip)])
+    flags = _NODAD if family == socket.AF_INET6 else 0
+    packed = socket.inet_pton(family, ip)
+    header = _IFADDR.pack(family, int(prefix), flags, 0, index)
+    return header + attribute(_IFA_LOCAL, packed) + attribute(_IFA_ADDRESS, packed)
 
 
 def _route_body(index: int, route: Route) -> bytes:
     destination, _, length = route.destination.partition("/")
     family = _family(destination)
     metric = route.metric or (_IPV6_METRIC if family == socket.AF_INET6 else 0)
-    attributes: list[tuple[str, object]] = [("RTA_OIF", index)]
-    attributes += [("RTA_DST", destination)] if int(length) else []
-    attributes += [("RTA_GATEWAY", route.gateway)] if route.gateway else []
-    attributes += [("RTA_PRIORITY", metric)] if metric else []
-    fields = {
-        "family": family,
-        "dst_len": int(length),
-        "table": _TABLE_MAIN,
-        "proto": _STATIC,
-        "scope": _SCOPE_UNIVERSE if route.gateway else _SCOPE_LINK,
-        "type": _UNICAST,
-    }
-    return encode("rtmsg", fields, attributes)
+    scope = _SCOPE_UNIVERSE if route.gateway else _SCOPE_LINK
+    body = _RTMSG.pack(family, int(length), 0, 0, _TABLE_MAIN, _STATIC, scope, _UNICAST, 0)
+    body += attribute(_RTA_OIF, _U32.pack(index))
+    if int(length):
+        body += attribute(_RTA_DST, socket.inet_pton(family, destination))
+    if route.gateway:
+        body += attribute(_RTA_GATEWAY, socket.inet_pton(family, route.gateway))
+    return body + (attribute(_RTA_PRIORITY, _U32.pack(metric)) if metric else b"")
 
 
 def _address_of(body: bytes, names: Callable[[int], str]) -> Address | None:

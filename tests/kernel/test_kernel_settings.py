@@ -14,7 +14,7 @@ import pytest
 from netctl.errors import InvalidInput, KernelError, NotPermitted, Unsupported
 from netctl.kernel import nftables
 from netctl.kernel.linux import LinuxKernel
-from netctl.kernel.messages import encode
+from netctl.kernel.messages import encode_link
 from netctl.kernel.refusal import not_permitted
 from tests.kernel.host import ROOT, Host
 from tests.kernel.with_kernel import refused, with_kernel
@@ -156,7 +156,7 @@ def test_directories_and_links(tmp_path: Path) -> None:
 
 def _as_nobody(kernel: LinuxKernel, action: Callable[[LinuxKernel], object]) -> None:
     # What is imported late must be there before: nobody may be unable to read the checkout.
-    encode("ifinfmsg", {"index": 1}, [])
+    encode_link(1, [])
     kernel.links("")
     kernel.routes("")
     kernel.nft_list("list tables")
@@ -229,7 +229,7 @@ def test_reading_the_kernel_imports_no_pyroute2() -> None:
     assert not any(name.startswith("pyroute2") for name in imported(read))
 
 
-ENCODE = "from netctl.kernel.messages import encode\nencode('ifinfmsg', {'index': 1}, [])\n"
+ENCODE = "from netctl.kernel.messages import encode_link\nencode_link(1, [])\n"
 
 
 def test_changing_the_kernel_imports_only_message_classes() -> None:
