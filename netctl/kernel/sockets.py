@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections import OrderedDict
@@ -50,12 +51,15 @@ class Sockets:
         found = namespaces.inode(netns)
         if found is None:
             return None
-        with self.at(netns) as sock:
-            loopback = sock.get(netlink.link_query(index=_LOOPBACK))
-            if isinstance(loopback, bytes) and netlink.alias_in(loopback).startswith(MARK):
-                return netlink.alias_in(loopback)
-            cookie = sock.cookie()
-            return f"cookie:{cookie}" if cookie else "inode:{}:{}".format(*found)
+        try:
+            with self.at(netns) as sock:
+                cookie = sock.cookie()
+                number = f"cookie:{cookie}" if cookie else "inode:{}:{}".format(*found)
+                return _mark(sock) or number
+        except KernelError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            return None  # Something else is there.
 
     def forget(self, netns: str) -> None:
         with self._lock:
@@ -88,6 +92,12 @@ def _connect(netns: str) -> NetlinkSocket:
         except OSError as error:
             what = f"open netlink in {netns or 'the host'}"
             raise refused(what, error.errno or 0) from error
+
+
+def _mark(sock: NetlinkSocket) -> str:
+    loopback = sock.get(netlink.link_query(index=_LOOPBACK))
+    alias = netlink.alias_in(loopback) if isinstance(loopback, bytes) else ""
+    return alias if alias.startswith(MARK) else ""
 
 
 def absent(error: KernelError) -> bool:
