@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from netctl.codec import decode_plan, encode_plan
-from netctl.errors import KernelError, NetctlError
+from netctl.codec import CodecError, decode_plan, encode_plan
+from netctl.errors import KernelError, NetctlError, StoreDamaged
 from netctl.models import Document
 from netctl.plan import Observer, Plan, execute, settle, settlement
 from netctl.store import Changes, Intent, Reader, Store, Writer
@@ -119,7 +119,7 @@ def settle_pending(writer: Writer, kernel: Kernel) -> str | None:
     intent = writer.pending()
     if intent is None:
         return None
-    plan = decode_plan(intent.plan)
+    plan = _plan_of(intent)
     rebooted = intent.boot_id != kernel.boot_id()
     forward = intent.forward
     problems = settle(plan, kernel, forward=forward, rebooted=rebooted)
@@ -139,12 +139,23 @@ def settle_pending(writer: Writer, kernel: Kernel) -> str | None:
 def show_pending(intent: Intent, kernel: Kernel, observe: Observer | None) -> str:
     """Show how an intent would be settled; return the line that says so."""
     rebooted = intent.boot_id != kernel.boot_id()
-    steps = settlement(decode_plan(intent.plan), forward=intent.forward, rebooted=rebooted)
+    steps = settlement(_plan_of(intent), forward=intent.forward, rebooted=rebooted)
     for step in steps:
         if observe:
             observe(step)
     verb = "finish" if intent.forward else "undo"
     return f"would {verb} '{intent.operation}', left by process {intent.pid}"
+
+
+def _plan_of(intent: Intent) -> Plan:
+    try:
+        return decode_plan(intent.plan)
+    except (CodecError, KeyError, TypeError) as error:
+        raise StoreDamaged(
+            f"'{intent.operation}', left by process {intent.pid}, has a step that this netctl does"
+            f" not know ({error})",
+            hint="use the netctl that began it, or a newer one: netctl repair",
+        ) from error
 
 
 def _unsettled(intent: Intent, problems: list[str]) -> KernelError:

@@ -15,6 +15,7 @@ from typing import Any
 
 from netctl.codec import CodecError
 from netctl.errors import StoreDamaged
+from netctl.models import SCHEMA
 from netctl.store.documents import (
     Delta,
     Intent,
@@ -30,6 +31,12 @@ from netctl.store.storage import (
     write_all,
 )
 
+_FOLD = b'{"type":"fold"'
+
+
+class NewerSchema(ValueError):
+    """A record in a form that this netctl does not know."""
+
 
 @dataclass(slots=True)
 class Recorded:
@@ -37,6 +44,8 @@ class Recorded:
 
     done: Delta = field(default_factory=Delta)
     pending: Intent | None = None
+    length: int = 0
+    """Bytes of whole lines that were read."""
 
 
 def read(path: str) -> Recorded | None:
@@ -44,8 +53,8 @@ def read(path: str) -> Recorded | None:
     raw = read_bytes(path)
     if raw is None:
         return None
-    recorded = Recorded()
     *whole, torn = raw.split(b"\n")
+    recorded = Recorded(length=len(raw) - len(torn))
     for number, line in enumerate(whole, 1):
         record = _record(line)
         if record is None:
@@ -54,9 +63,17 @@ def read(path: str) -> Recorded | None:
             raise _damaged(path, number)
         try:
             _apply(record, recorded)
+        except NewerSchema as error:
+            raise _newer(path) from error
         except (KeyError, TypeError, ValueError, CodecError) as error:
             raise _damaged(path, number) from error
     return recorded
+
+
+def folded_since(path: str, length: int) -> bool:
+    """Whether its lines have begun to go into the shards after its first ``length`` bytes."""
+    raw = read_bytes(path)
+    return raw is None or _FOLD in raw[length:]
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
@@ -68,6 +85,8 @@ def _record(line: bytes) -> dict[str, Any] | None:
 
 
 def _apply(record: dict[str, Any], recorded: Recorded) -> None:
+    if record.get("schema", SCHEMA) > SCHEMA:
+        raise NewerSchema
     match record["type"]:
         case "intent":
             recorded.pending = _decode_intent(record)
@@ -76,8 +95,17 @@ def _apply(record: dict[str, Any], recorded: Recorded) -> None:
             recorded.pending = None
         case "abort":
             recorded.pending = None
+        case "fold":
+            pass
         case other:
             raise ValueError(other)
+
+
+def _newer(path: str) -> StoreDamaged:
+    return StoreDamaged(
+        f"{path} was written by a newer netctl (this one knows schema {SCHEMA})",
+        hint="use that netctl, or a newer one",
+    )
 
 
 def _damaged(path: str, number: int) -> StoreDamaged:
@@ -90,6 +118,7 @@ def _damaged(path: str, number: int) -> StoreDamaged:
 def _encode_intent(intent: Intent) -> dict[str, Any]:
     return {
         "type": "intent",
+        "schema": SCHEMA,
         "operation": intent.operation,
         "pid": intent.pid,
         "boot_id": intent.boot_id,
@@ -123,21 +152,29 @@ class Journal:
 
     def commit(self, delta: Delta, *, sync: bool = True) -> None:
         """Without ``sync`` the line outlives this process, but not yet a loss of power."""
-        self._append({"type": "commit", **encode_delta(delta)}, sync=sync)
+        self._append({"type": "commit", "schema": SCHEMA, **encode_delta(delta)}, sync=sync)
 
     def abort(self) -> None:
         self._append({"type": "abort"})
 
+    def fold(self) -> None:
+        """Say to readers that what is written here goes into the shards from now on."""
+        self._append({"type": "fold"}, sync=False)
+
     def restart(self, pending: Intent | None) -> None:
         """Begin anew: forget what is in the shards by now, keep what is pending."""
         self.close()
-        if pending is None:
-            with suppress(FileNotFoundError):
-                os.unlink(self._path)
-            return
+        try:
+            if pending is None:
+                _unlink(self._path)
+            else:
+                self._replace(pending)
+        except OSError as error:
+            raise unwritable(self._path, error) from error
+
+    def _replace(self, pending: Intent) -> None:
         aside = self._path + ".tmp"
-        with suppress(FileNotFoundError):
-            os.unlink(aside)
+        _unlink(aside)
         fresh = Journal(aside)
         fresh.intent(pending)
         fresh.close()
@@ -174,3 +211,8 @@ class Journal:
         with suppress(OSError):
             if self._descriptor >= 0:
                 os.ftruncate(self._descriptor, self._size)
+
+
+def _unlink(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)

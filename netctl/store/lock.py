@@ -1,4 +1,9 @@
-"""The lock of one store: one writer at a time, a bounded wait, and a name for who holds it."""
+"""The lock of one store: one writer at a time, a bounded wait, and a name for who holds it.
+
+Writers take two: a file in the run directory, which says who holds it, and the state directory
+itself, which they share even where their run directories differ. A reader that keeps being
+disturbed takes the second, beside other readers.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +11,12 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
-from netctl.errors import KernelError, LockTimeout, NotPermitted
+from netctl.errors import LockTimeout
+from netctl.store.storage import unreadable, unwritable
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
 """Seconds between two tries."""
@@ -25,10 +31,26 @@ def held(run_dir: str, operation: str, timeout: float) -> Iterator[None]:
     """
     descriptor = _opened(f"{run_dir}/lock", run_dir)
     try:
-        _wait(descriptor, timeout)
+        _wait(descriptor, fcntl.LOCK_EX, timeout, _holder)
         _sign(descriptor, operation)
         yield
-        os.ftruncate(descriptor, 0)
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def directory(path: str, timeout: float, *, shared: bool = False) -> Iterator[None]:
+    """Hold the directory ``path`` itself; ``shared`` is for reading. Raises ``LockTimeout``."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        _wait(descriptor, kind, timeout, lambda _: f"{path}, with a run directory of its own")
+        yield
     finally:
         os.close(descriptor)
 
@@ -38,28 +60,26 @@ def _opened(path: str, run_dir: str) -> int:
     try:
         os.makedirs(run_dir, mode=0o700, exist_ok=True)
         return os.open(path, flags, 0o600)
-    except PermissionError as error:
-        raise NotPermitted(f"{path}: {error.strerror}", hint="run netctl as root") from error
     except OSError as error:
-        raise KernelError(f"{path}: {error.strerror}", errno=error.errno or 0) from error
+        raise unwritable(path, error) from error
 
 
-def _wait(descriptor: int, timeout: float) -> None:
+def _wait(descriptor: int, kind: int, timeout: float, holder: Callable[[int], str]) -> None:
     end, pause = time.monotonic() + timeout, _FIRST_PAUSE
-    while not _taken(descriptor):
+    while not _taken(descriptor, kind):
         left = end - time.monotonic()
         if left <= 0:
             raise LockTimeout(
-                f"another netctl holds the lock: {_holder(descriptor)}",
+                f"another netctl holds the lock: {holder(descriptor)}",
                 hint=f"waited {timeout:g} s; --lock-timeout waits longer",
             )
         time.sleep(min(pause, left))
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-def _taken(descriptor: int) -> bool:
+def _taken(descriptor: int, kind: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
@@ -68,8 +88,10 @@ def _taken(descriptor: int) -> bool:
 def _sign(descriptor: int, operation: str) -> None:
     since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     text = json.dumps({"pid": os.getpid(), "operation": operation, "since": since})
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, text.encode(), 0)
+    # It only tells others who to wait for: a full disk is no reason to stop.
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, text.encode(), 0)
 
 
 def _holder(descriptor: int) -> str:

@@ -91,6 +91,7 @@ def save(path: str, tables: Tables) -> None:
     head = b'{"schema":%d,"crc32":%d,"tables":' % (SCHEMA, zlib.crc32(body))
     temporary = path + TEMPORARY
     try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         with suppress(FileNotFoundError):
             os.unlink(temporary)
         write_new(temporary, head + body + _TAIL)
@@ -108,8 +109,12 @@ def save(path: str, tables: Tables) -> None:
 def remove(path: str) -> None:
     """Remove a file and its previous copy, and the directory where it was the last."""
     for name in (path, path + ".bak"):
-        with suppress(FileNotFoundError):
+        try:
             os.unlink(name)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise unwritable(name, error) from error
     with suppress(OSError):
         os.rmdir(os.path.dirname(path))
 
@@ -134,23 +139,32 @@ def write_all(descriptor: int, content: bytes) -> None:
 def read_bytes(path: str) -> bytes | None:
     """Return a file's content, None where there is none. A link is not followed."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with open(path, "rb", buffering=0, opener=_open_regular) as file:
+            return file.readall()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise unreadable(path, error) from error
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read()
+
+
+def _open_regular(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW)
 
 
 def sync_directory(path: str) -> None:
-    """Make the renames in a directory last."""
-    with suppress(FileNotFoundError):
+    """Make the renames in a directory last; one that is gone has none."""
+    try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        os.close(descriptor)
 
 
 def damaged(path: str, reason: str) -> StoreDamaged:

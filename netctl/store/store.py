@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from tinydb import TinyDB, where
@@ -51,7 +51,7 @@ class View:
             else:
                 row = self.row(folder(kind.kind, place), object_id)
             if row is not None:
-                return self._decoded(kind, row)
+                return self._decoded(kind, key, row)
         return None
 
     def all(self, kind: type[D], parent: str = "") -> list[D]:
@@ -111,8 +111,11 @@ class View:
             for key, row in self.done.documents.items()
             if key[0] == kind.kind and parent in ("", key[1])
         )
-        chosen = (row for key, row in rows.items() if row and key[2].startswith(prefix))
-        documents = [self._decoded(kind, row) for row in chosen]
+        documents = [
+            self._decoded(kind, key, row)
+            for key, row in rows.items()
+            if row and key[2].startswith(prefix)
+        ]
         return sorted(documents, key=lambda doc: (getattr(doc, "name", ""), doc.id))
 
     def _parents(self, kind: type[D], parent: str = "") -> list[str]:
@@ -140,12 +143,11 @@ class View:
         except OSError as error:
             raise unreadable(f"{self.state_dir}/{directory}", error) from error
 
-    def _decoded(self, kind: type[D], row: dict[str, Any]) -> D:
+    def _decoded(self, kind: type[D], key: tuple[str, str, str], row: dict[str, Any]) -> D:
         try:
             return decode(kind, row)
         except CodecError as error:
-            path = f"{self.state_dir}/{folder(kind.kind, '')}"
-            raise damaged(path, str(error)) from error
+            raise damaged(f"{self.state_dir}/{_place(*key)}", str(error)) from error
 
 
 class Writer(View):
@@ -176,11 +178,13 @@ class Writer(View):
         delta = self.delta(changes)
         # In a batch the next intent's sync, or the checkpoint at its end, takes it along.
         self._journal.commit(delta, sync=not self.batched)
+        # It has happened: nothing may fail any more, or the kernel would be rolled back.
         self._pending = None
         self._apply(delta)
         self._waiting += len(delta.documents)
         if self._waiting >= _CHECKPOINT:
-            self.checkpoint()
+            with suppress(NetctlError):
+                self.checkpoint()
 
     def abort(self) -> None:
         """End the intent: nothing was done."""
@@ -188,10 +192,12 @@ class Writer(View):
         self._pending = None
 
     def checkpoint(self) -> None:
-        """Bring the shards up to date, and begin the journal anew."""
+        """Bring the shards up to date, and begin the journal anew. What cannot be written
+        (``KernelError``) is still in the journal."""
         storages = self.dirty()
+        if storages:
+            self._journal.fold()
         for storage in storages:
-            os.makedirs(os.path.dirname(storage.path), mode=0o700, exist_ok=True)
             storage.flush()
         for directory in sorted({os.path.dirname(storage.path) for storage in storages}):
             sync_directory(directory)
@@ -202,7 +208,11 @@ class Writer(View):
         self._journal.close()
 
     def delta(self, changes: Changes) -> Delta:
-        """Return the changes as they are written; raise ``Conflict`` for another's claim."""
+        """Return the changes as they are written; raise ``Conflict`` for another's claim.
+
+        Every shard that they go into is open afterwards, so ``StoreDamaged`` comes before anything
+        has happened.
+        """
         delta = Delta()
         for document in changes.delete:
             delta.documents[document.kind, document.parent, document.id] = None
@@ -216,6 +226,8 @@ class Writer(View):
             for claim in document.claims():
                 self._check_free(claim, document, delta)
                 delta.claims[claim] = document.id
+        for path in _touched(delta):
+            self.table(path)
         return delta
 
     def _check_free(self, claim: str, document: Document, delta: Delta) -> None:
@@ -226,8 +238,7 @@ class Writer(View):
 
     def _apply(self, delta: Delta) -> None:
         for (kind, parent, object_id), row in delta.documents.items():
-            table = self.table(f"{folder(kind, parent)}/{shard_of(object_id)}")
-            _replace(table, "id", object_id, row)
+            _replace(self.table(_place(kind, parent, object_id)), "id", object_id, row)
         for claim, holder in delta.claims.items():
             row = {"key": claim, "owner": holder} if holder else None
             _replace(self.table(claim_shard(claim)), "key", claim, row)
@@ -241,6 +252,15 @@ class Writer(View):
         self.checkpoint()
 
 
+def _place(kind: str, parent: str, object_id: str) -> str:
+    return f"{folder(kind, parent)}/{shard_of(object_id)}"
+
+
+def _touched(delta: Delta) -> Iterator[str]:
+    yield from (_place(*key) for key in delta.documents)
+    yield from map(claim_shard, delta.claims)
+
+
 def _replace(table: Table, key: str, value: str, row: dict[str, Any] | None) -> None:
     if row is None:
         table.remove(where(key) == value)
@@ -251,7 +271,7 @@ def _replace(table: Table, key: str, value: str, row: dict[str, Any] | None) -> 
 
 
 class Store:
-    """The documents of one host, in ``state_dir``; the lock is in ``run_dir``.
+    """The documents of one host, in ``state_dir``; who holds the lock is said in ``run_dir``.
 
     Nothing is opened before the first use. One object belongs to one thread.
     """
@@ -296,8 +316,7 @@ class Store:
             self._writer.batched = True
             yield self._writer
             return
-        with lock.held(self._run_dir, operation, self._lock_timeout):
-            self._prepare()
+        with lock.held(self._run_dir, operation, self._lock_timeout), self._directory():
             self._writer = Writer(self.state_dir)
             try:
                 yield self._writer
@@ -306,21 +325,34 @@ class Store:
                 _finish(writer)
 
     def _read(self, look: Callable[[View], T]) -> T:
-        """Read without a lock: again if a writer came in between, but not forever. The last try
-        sees of each document a committed version, though not all of the same moment."""
+        """Read without a lock; once writers have come in between too often, among them."""
         if self._writer:
             return look(self._writer)
         for _ in range(_TRIES):
-            before = self._identity()
-            recorded = journal.read(f"{self.state_dir}/journal")
-            found = look(View(self.state_dir, recorded.done if recorded else Delta()))
-            if self._identity() == before:
-                break
-        return found
+            found, undisturbed = self._try(look)
+            if undisturbed:
+                return found
+        with lock.directory(self.state_dir, self._lock_timeout, shared=True):
+            return self._try(look)[0]
 
-    def _identity(self) -> tuple[object, ...]:
-        """Return what changes when a writer begins, commits or ends."""
-        return tuple(_stamp(path) for path in (self.state_dir, f"{self.state_dir}/journal"))
+    def _try(self, look: Callable[[View], T]) -> tuple[T, bool]:
+        """Return what was read, and whether it was all of one moment.
+
+        The journal says what was committed on top of the shards, and the shards change only after
+        a line in it says so: what is appended meanwhile does not matter.
+        """
+        path = f"{self.state_dir}/journal"
+        before = _stamp(self.state_dir)
+        recorded = journal.read(path)
+        found = look(View(self.state_dir, recorded.done if recorded else Delta()))
+        folded = recorded is not None and journal.folded_since(path, recorded.length)
+        return found, not folded and _stamp(self.state_dir) == before
+
+    @contextmanager
+    def _directory(self) -> Iterator[None]:
+        self._prepare()
+        with lock.directory(self.state_dir, self._lock_timeout):
+            yield
 
     def _prepare(self) -> None:
         try:
@@ -346,15 +378,16 @@ def _finish(writer: Writer) -> None:
     try:
         if writer.dirty() or writer.pending() is None:
             writer.checkpoint()
-    except (NetctlError, OSError):
+    except NetctlError:
         return
     finally:
         writer.close()
 
 
-def _stamp(path: str) -> tuple[int, int, int] | None:
+def _stamp(path: str) -> tuple[int, int] | None:
+    """Return what changes when a file comes into a directory or goes: the journal."""
     try:
         found = os.stat(path)
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return found.st_ino, found.st_mtime_ns

@@ -8,7 +8,9 @@ import resource
 import signal
 import stat
 import time
+import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from netctl.errors import Conflict, KernelError, LockTimeout, NetctlError, Store
 from netctl.models import Cursor, Endpoint, Network, Sandbox
 from netctl.names import new_id
 from netctl.store import Changes, Intent, Store, storage
+from netctl.store.store import View
 
 FORK = multiprocessing.get_context("fork")
 
@@ -392,3 +395,112 @@ def test_an_older_schema_is_migrated(
 def test_readers_write_nothing(store: Store, tmp_path: Path) -> None:
     assert store.all(Sandbox) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_run_directories_do_not_make_two_writers(store: Store, tmp_path: Path) -> None:
+    other = Store(store.state_dir, f"{tmp_path}/elsewhere", lock_timeout=0.05)
+    late = pytest.raises(LockTimeout, match="run directory of its own")
+    with store.locked("first"), late, other.locked("second"):
+        raise AssertionError("two writers")
+    with other.locked("second"):
+        pass
+
+
+def test_damage_is_found_before_anything_is_recorded(store: Store, tmp_path: Path) -> None:
+    web = network()
+    put(store, web)
+    [claims] = (tmp_path / "state" / "claims").glob("*.json")
+    claims.write_bytes(claims.read_bytes()[:-9])
+    with pytest.raises(StoreDamaged, match=str(claims)), store.locked("test") as writer:
+        writer.begin(intent(Changes(delete=(web,))))
+    assert store.pending() is None
+    assert again(tmp_path).get(Network, web.id) == web
+
+
+def test_what_cannot_go_into_the_shards_stays_in_the_journal(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [network(f"n{number}") for number in range(2100)]
+
+    def full(path: str, tables: object) -> None:
+        raise KernelError(f"{path} cannot be written (No space left on device)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "save", full)
+        put(store, *many)
+    assert len(again(tmp_path).all(Network)) == 2100
+    put(store, network("last"))
+    assert len(again(tmp_path).all(Network)) == 2101
+    assert not (tmp_path / "state" / "journal").exists()
+
+
+@pytest.mark.parametrize("kind", ["intent", "commit"])
+def test_a_journal_of_a_newer_netctl_is_refused(store: Store, tmp_path: Path, kind: str) -> None:
+    put(store, network())
+    text = f'{{"type":"{kind}","schema":99}}'.encode()
+    (tmp_path / "state" / "journal").write_bytes(b"%08x %s\n" % (zlib.crc32(text), text))
+    with pytest.raises(StoreDamaged, match="written by a newer netctl") as caught:
+        store.all(Network)
+    assert caught.value.hint
+    with pytest.raises(StoreDamaged), store.locked("test"):
+        pass
+
+
+def test_a_document_of_another_form_is_named_with_its_file(store: Store, tmp_path: Path) -> None:
+    web = network()
+    put(store, web)
+    path = tmp_path / "state" / "networks" / f"{web.id[:2]}.json"
+    storage.save(str(path), {"rows": {"1": {"id": web.id, "name": 7}}})
+    with pytest.raises(StoreDamaged, match=str(path)):
+        store.all(Network)
+
+
+def test_a_reader_that_is_always_disturbed_sees_one_moment(store: Store, tmp_path: Path) -> None:
+    one, two = network("one"), network("two")
+    put(store, one, two)
+    tries: list[int] = []
+
+    def disturb() -> None:
+        tries.append(len(tries))
+        writer = again(tmp_path, timeout=0.05)
+        with suppress(LockTimeout):
+            labels = {"version": str(len(tries))}
+            put(writer, replace(one, labels=labels), replace(two, labels=labels))
+
+    def look(view: View) -> tuple[Network | None, Network | None]:
+        first = view.get(Network, one.id)
+        disturb()
+        return first, view.get(Network, two.id)
+
+    first, second = store._read(look)
+    assert first and second and first.labels == second.labels
+    assert len(tries) > 5
+
+
+def test_what_is_appended_meanwhile_disturbs_no_reader(store: Store, tmp_path: Path) -> None:
+    one, two = network("one"), network("two")
+    with store.locked("batch"):
+        put(store, one, two)
+
+        def look(view: View) -> tuple[Network | None, Network | None]:
+            first = view.get(Network, one.id)
+            looks.append(first)
+            put(store, replace(one, labels={"a": "b"}), replace(two, labels={"a": "b"}))
+            return first, view.get(Network, two.id)
+
+        looks: list[object] = []
+        assert again(tmp_path)._read(look) == (one, two)
+        assert len(looks) == 1
+
+
+@pytest.mark.parametrize("name", ["claims", "networks", "journal"])
+def test_something_else_in_the_place_of_a_file_is_an_error(
+    store: Store, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "state").mkdir(mode=0o700)
+    path = tmp_path / "state" / name
+    path.mkdir() if name == "journal" else path.write_text("")
+    with pytest.raises(NetctlError, match=name):
+        put(store, network())
+        # The documents are in the journal all the same: the next one says what is in the way.
+        put(store, network("other"))
