@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
-from netctl.errors import NetctlError
 from netctl.record import record
 
 if TYPE_CHECKING:
@@ -17,11 +16,15 @@ if TYPE_CHECKING:
 
 
 class Step(Protocol):
-    """One change that happened or did not. ``revert`` tolerates that the object is absent."""
+    """One change that happened or did not."""
 
-    def apply(self, kernel: Kernel) -> None: ...
+    def apply(self, kernel: Kernel) -> object:
+        """Do it. False says that there was nothing to be done, and so nothing to take back."""
+        ...
 
-    def revert(self, kernel: Kernel) -> None: ...
+    def revert(self, kernel: Kernel) -> bool:
+        """Take it back where the object is there; return whether it was."""
+        ...
 
     def describe(self) -> str:
         """The command an operator would type for ``apply``."""
@@ -48,11 +51,12 @@ class Undo:
 
     step: Step
 
-    def apply(self, kernel: Kernel) -> None:
-        self.step.revert(kernel)
+    def apply(self, kernel: Kernel) -> bool:
+        return self.step.revert(kernel)
 
-    def revert(self, kernel: Kernel) -> None:
+    def revert(self, kernel: Kernel) -> bool:
         self.step.apply(kernel)
+        return True
 
     def describe(self) -> str:
         return self.step.describe_revert()
@@ -88,8 +92,8 @@ class Assembly:
                 error.add_note(f"could not be undone: {problem}")
             raise
 
-    def revert(self, kernel: Kernel) -> None:
-        self.steps[0].revert(kernel)
+    def revert(self, kernel: Kernel) -> bool:
+        return self.steps[0].revert(kernel)
 
     def describe(self) -> str:
         return "\n".join(step.describe() for step in self.steps)
@@ -107,7 +111,7 @@ class Assembly:
 
 
 Plan = tuple[Step, ...]
-Observer = Callable[[Step], None]
+Observer = Callable[[Step], object]
 
 
 def inverse(plan: Plan) -> Plan:
@@ -126,8 +130,8 @@ def execute(plan: Plan, kernel: Kernel, observe: Observer | None = None) -> None
         for step in plan:
             if observe:
                 observe(step)
-            step.apply(kernel)
-            done.append(step)
+            if step.apply(kernel) is not False:
+                done.append(step)
     except BaseException as error:
         for problem in _each(reversed(done), lambda step: step.revert(kernel)):
             error.add_note(f"could not be undone: {problem}")
@@ -162,9 +166,9 @@ def _settle_step(step: Step, kernel: Kernel) -> None:
     step.apply(kernel)
 
 
-def _each(steps: Iterable[Step], action: Callable[[Step], None]) -> Iterable[str]:
+def _each(steps: Iterable[Step], action: Callable[[Step], object]) -> Iterable[str]:
     for step in steps:
         try:
             action(step)
-        except (NetctlError, OSError) as problem:
+        except Exception as problem:  # whatever it is, the others are taken back
             yield f"{problem}"

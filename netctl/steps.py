@@ -72,8 +72,8 @@ class NetnsCreate(_Once):
     def apply(self, kernel: Kernel) -> None:
         kernel.netns_create(self.path, alias=self.alias)
 
-    def revert(self, kernel: Kernel) -> None:
-        kernel.netns_delete(self.path, identity=self.alias)
+    def revert(self, kernel: Kernel) -> bool:
+        return kernel.netns_delete(self.path, identity=self.alias)
 
     def describe(self) -> str:
         return f"ip netns add {self.path.rpartition('/')[2]}"
@@ -93,8 +93,8 @@ class NetnsPin(_Once):
     def apply(self, kernel: Kernel) -> None:
         kernel.netns_pin(self.source, self.path)
 
-    def revert(self, kernel: Kernel) -> None:
-        kernel.netns_delete(self.path, identity=self.identity)
+    def revert(self, kernel: Kernel) -> bool:
+        return kernel.netns_delete(self.path, identity=self.identity)
 
     def describe(self) -> str:
         return f"mount --bind {quote(self.source)} {quote(self.path)}"
@@ -114,8 +114,8 @@ class NetnsRename(_Setting):
     def apply(self, kernel: Kernel) -> None:
         _move_pin(kernel, self.old, self.new, self.identity)
 
-    def revert(self, kernel: Kernel) -> None:
-        _move_pin(kernel, self.new, self.old, self.identity)
+    def revert(self, kernel: Kernel) -> bool:
+        return _move_pin(kernel, self.new, self.old, self.identity)
 
     def describe(self) -> str:
         return f"mount --bind {quote(self.old)} {quote(self.new)} && umount {quote(self.old)}"
@@ -124,9 +124,9 @@ class NetnsRename(_Setting):
         return f"mount --bind {quote(self.new)} {quote(self.old)} && umount {quote(self.new)}"
 
 
-def _move_pin(kernel: Kernel, source: str, target: str, identity: str) -> None:
+def _move_pin(kernel: Kernel, source: str, target: str, identity: str) -> bool:
     if kernel.netns_identity(source) != identity:
-        return
+        return False
     if kernel.netns_identity(target) is None:
         kernel.netns_pin(source, target)
     try:
@@ -134,6 +134,7 @@ def _move_pin(kernel: Kernel, source: str, target: str, identity: str) -> None:
     except NetctlError:
         kernel.netns_delete(target, identity=identity)
         raise
+    return True
 
 
 @record
@@ -148,8 +149,8 @@ class BridgeAdd(_Once):
     def apply(self, kernel: Kernel) -> None:
         kernel.bridge_add(self.name, alias=self.alias, mac=self.mac, mtu=self.mtu)
 
-    def revert(self, kernel: Kernel) -> None:
-        kernel.link_delete("", self.name, alias=self.alias)
+    def revert(self, kernel: Kernel) -> bool:
+        return kernel.link_delete("", self.name, alias=self.alias)
 
     def describe(self) -> str:
         mtu = f" mtu {self.mtu}" if self.mtu else ""
@@ -186,8 +187,8 @@ class VethAdd(_Once):
             peer_mac=self.peer_mac,
         )
 
-    def revert(self, kernel: Kernel) -> None:
-        kernel.link_delete("", self.name, alias=self.alias)
+    def revert(self, kernel: Kernel) -> bool:
+        return kernel.link_delete("", self.name, alias=self.alias)
 
     def describe(self) -> str:
         netns = self.netns.rpartition("/")[2]
@@ -211,8 +212,9 @@ class LinkUp(_Setting):
     def apply(self, kernel: Kernel) -> None:
         kernel.link_set_up(self.netns, self.name, up=True)
 
-    def revert(self, kernel: Kernel) -> None:
+    def revert(self, kernel: Kernel) -> bool:
         kernel.link_set_up(self.netns, self.name, up=False)
+        return True
 
     def describe(self) -> str:
         return f"{_ip(self.netns)} link set {self.name} up"
@@ -232,8 +234,8 @@ class AddressAdd(_Once):
     def apply(self, kernel: Kernel) -> None:
         kernel.address_add(self.netns, self.link, self.address)
 
-    def revert(self, kernel: Kernel) -> None:
-        kernel.address_delete(self.netns, self.link, self.address)
+    def revert(self, kernel: Kernel) -> bool:
+        return kernel.address_delete(self.netns, self.link, self.address)
 
     def describe(self) -> str:
         nodad = " nodad" if ":" in self.address else ""
@@ -267,8 +269,8 @@ class RouteAdd(_Once):
     def apply(self, kernel: Kernel) -> None:
         kernel.route_add(self.netns, self._route())
 
-    def revert(self, kernel: Kernel) -> None:
-        kernel.route_delete(self.netns, self._route())
+    def revert(self, kernel: Kernel) -> bool:
+        return kernel.route_delete(self.netns, self._route())
 
     def describe(self) -> str:
         return f"{_ip(self.netns)} route add {self._text()}"
@@ -289,9 +291,10 @@ class Sysctl(_Setting):
     def apply(self, kernel: Kernel) -> None:
         kernel.sysctl_set(self.netns, self.key, self.value)
 
-    def revert(self, kernel: Kernel) -> None:
+    def revert(self, kernel: Kernel) -> bool:
         if self.previous:
             kernel.sysctl_set(self.netns, self.key, self.previous)
+        return bool(self.previous)
 
     def describe(self) -> str:
         return f"{self._prefix()}sysctl -w {self.key}={self.value}"
@@ -319,8 +322,9 @@ class Nft(_Setting):
     def apply(self, kernel: Kernel) -> None:
         kernel.nft(self.do)
 
-    def revert(self, kernel: Kernel) -> None:
+    def revert(self, kernel: Kernel) -> bool:
         kernel.nft(self.undo_kept if self._kept(kernel) else self.undo)
+        return True
 
     def _kept(self, kernel: Kernel) -> bool:
         listed = (kernel.nft_list(f"list chain {chain}") for chain in self.chains)
@@ -348,11 +352,11 @@ class FileWrite(_OnDisk):
     def apply(self, kernel: Kernel) -> None:
         kernel.file_write(self.path, self.content)
 
-    def revert(self, kernel: Kernel) -> None:
+    def revert(self, kernel: Kernel) -> bool:
         if self.previous is None:
-            kernel.file_delete(self.path)
-        else:
-            kernel.file_write(self.path, self.previous)
+            return kernel.file_delete(self.path)
+        kernel.file_write(self.path, self.previous)
+        return True
 
     def describe(self) -> str:
         return f"cat > {quote(self.path)} <<'EOF'\n{self.content.rstrip()}\nEOF"
@@ -372,8 +376,8 @@ class DirectoryCreate(_OnDisk):
     def apply(self, kernel: Kernel) -> None:
         kernel.directory_create(self.path)
 
-    def revert(self, kernel: Kernel) -> None:
-        kernel.directory_delete(self.path)
+    def revert(self, kernel: Kernel) -> bool:
+        return kernel.directory_delete(self.path)
 
     def describe(self) -> str:
         return f"mkdir -p {quote(self.path)}"
@@ -392,8 +396,8 @@ class Symlink(_OnDisk):
     def apply(self, kernel: Kernel) -> None:
         kernel.symlink(self.path, self.target)
 
-    def revert(self, kernel: Kernel) -> None:
-        kernel.symlink_delete(self.path, self.target)
+    def revert(self, kernel: Kernel) -> bool:
+        return kernel.symlink_delete(self.path, self.target)
 
     def describe(self) -> str:
         return f"ln -s {quote(self.target)} {quote(self.path)}"

@@ -15,13 +15,14 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import update_wrapper
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from netctl.errors import InvalidInput, KernelError
 from netctl.kernel.interface import Address, Link, Route
 from tests.fake_nft import FakeNft
 
 P = ParamSpec("P")
+R = TypeVar("R")
 _COUNTERS = {
     f"{way}_{name}": 0 for way in ("rx", "tx") for name in ("bytes", "packets", "errors", "dropped")
 }
@@ -86,16 +87,17 @@ def _setting_of(key: str) -> str:
     return match[1] if match and match[1] not in ("all", "default") else ""
 
 
-Method = Callable[Concatenate["FakeKernel", P], None]
+Method = Callable[Concatenate["FakeKernel", P], R]
 
 
-def mutating(method: Method[P]) -> Method[P]:
+def mutating(method: Method[P, R]) -> Method[P, R]:
     """Log the call, and fail or die where the test said so."""
 
-    def wrapper(self: FakeKernel, /, *args: P.args, **kwargs: P.kwargs) -> None:
+    def wrapper(self: FakeKernel, /, *args: P.args, **kwargs: P.kwargs) -> R:
         self._before(method.__name__, args, kwargs)
-        method(self, *args, **kwargs)
+        result = method(self, *args, **kwargs)
         self._after()
+        return result
 
     update_wrapper(wrapper, method)
     return wrapper
@@ -220,12 +222,17 @@ class FakeKernel:
         self.pins[path] = stack.inode
 
     @mutating
-    def netns_delete(self, path: str, *, identity: str) -> None:
+    def netns_delete(self, path: str, *, identity: str) -> bool:
         if self._identity(path) not in (None, identity):
             raise _refused(errno.EPERM, f"delete namespace {path}: it is not netctl's")
         inode = self.pins.pop(path, None)
-        if inode is None or inode in self.pins.values() or self.stacks[inode].kept:
-            return
+        if inode is None:
+            return False
+        if inode not in self.pins.values() and not self.stacks[inode].kept:
+            self._end_stack(inode)
+        return True
+
+    def _end_stack(self, inode: int) -> None:
         for name in list(self.stacks[inode].links):
             self._delete_link(self.stacks[inode], name)
         del self.stacks[inode]
@@ -302,14 +309,15 @@ class FakeKernel:
         far.peers[peer] = (self.host.inode, name)
 
     @mutating
-    def link_delete(self, netns: str, name: str, *, alias: str) -> None:
+    def link_delete(self, netns: str, name: str, *, alias: str) -> bool:
         stack = self._stack_or_none(netns)
         link = stack.links.get(name) if stack else None
         if stack is None or link is None:
-            return
+            return False
         if link.alias != alias or not alias:
             raise _refused(errno.EPERM, f"delete interface {name}: it is not netctl's")
         self._delete_link(stack, name)
+        return True
 
     @mutating
     def link_set_up(self, netns: str, name: str, *, up: bool) -> None:
@@ -358,11 +366,13 @@ class FakeKernel:
         stack.addresses.append(item)
 
     @mutating
-    def address_delete(self, netns: str, link: str, address: str) -> None:
+    def address_delete(self, netns: str, link: str, address: str) -> bool:
         item = Address(link=link, address=address)
         stack = self._stack_or_none(netns)
-        if stack and item in stack.addresses:
-            stack.addresses.remove(item)
+        if not stack or item not in stack.addresses:
+            return False
+        stack.addresses.remove(item)
+        return True
 
     def addresses(self, netns: str) -> list[Address]:
         return list(self._stack(netns).addresses)
@@ -383,10 +393,12 @@ class FakeKernel:
         stack.routes.append(route)
 
     @mutating
-    def route_delete(self, netns: str, route: Route) -> None:
+    def route_delete(self, netns: str, route: Route) -> bool:
         stack = self._stack_or_none(netns)
-        if stack and _with_metric(route) in stack.routes:
-            stack.routes.remove(_with_metric(route))
+        if not stack or _with_metric(route) not in stack.routes:
+            return False
+        stack.routes.remove(_with_metric(route))
+        return True
 
     def routes(self, netns: str) -> list[Route]:
         stack = self._stack(netns)
@@ -434,9 +446,9 @@ class FakeKernel:
         self.files[path] = content
 
     @mutating
-    def file_delete(self, path: str) -> None:
-        self.files.pop(path, None)
-        self.links_to.pop(path, None)
+    def file_delete(self, path: str) -> bool:
+        link = self.links_to.pop(path, None)
+        return self.files.pop(path, link) is not None
 
     @mutating
     def directory_create(self, path: str) -> None:
@@ -451,10 +463,12 @@ class FakeKernel:
             parent = os.path.dirname(parent)
 
     @mutating
-    def directory_delete(self, path: str) -> None:
+    def directory_delete(self, path: str) -> bool:
         inside = [*self.files, *self.links_to, *self.directories]
-        if not any(name.startswith(path + "/") for name in inside):
-            self.directories.discard(path)
+        if path not in self.directories or any(name.startswith(path + "/") for name in inside):
+            return False
+        self.directories.discard(path)
+        return True
 
     @mutating
     def symlink(self, path: str, target: str) -> None:
@@ -466,9 +480,11 @@ class FakeKernel:
         self.links_to[path] = target
 
     @mutating
-    def symlink_delete(self, path: str, target: str) -> None:
-        if self.links_to.get(path) == target:
-            del self.links_to[path]
+    def symlink_delete(self, path: str, target: str) -> bool:
+        if self.links_to.get(path) != target:
+            return False
+        del self.links_to[path]
+        return True
 
     def _need_directory(self, path: str, what: str) -> None:
         # The store makes its own directories, on the disk.

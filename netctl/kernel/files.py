@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+from contextlib import suppress
 
 from netctl.errors import KernelError
 from netctl.kernel.refusal import file_refused
@@ -24,29 +26,25 @@ def read(path: str) -> str | None:
 
 
 def write(path: str, content: str) -> None:
-    """Put a new file at ``path``, mode 0644: readers see the old one or the new one.
+    """Write a file; a new one, mode 0644, is there whole or not at all.
 
-    A symbolic link that stands there is replaced, not followed. Nothing is synced: a sandbox's
-    files serve its namespace, which does not outlive the machine's power either, and whoever makes
-    that anew writes them anew.
+    One that is there is written in place, for a running program may have it bound over /etc/hosts.
+    A symbolic link is replaced, not followed. Nothing is synced: a sandbox's files serve its
+    namespace, which does not outlive the machine's power either, and whoever makes that anew
+    writes them anew.
     """
-    directory, name = os.path.split(path)
-    temporary = os.path.join(directory, f".{name[:200]}.{os.urandom(6).hex()}")
+    data = content.encode("utf-8", "surrogateescape")
     try:
-        try:
-            _write_new(temporary, content)
-            os.rename(temporary, path)
-        except BaseException:
-            _unlink(temporary)
-            raise
+        if not _overwritten(path, data):
+            _put(path, data)
     except OSError as error:
         raise file_refused(f"write {path}", error) from error
 
 
-def delete(path: str) -> None:
-    """Remove a file."""
+def delete(path: str) -> bool:
+    """Remove a file; return whether it was there."""
     try:
-        _unlink(path)
+        return _unlink(path)
     except OSError as error:
         raise file_refused(f"remove {path}", error) from error
 
@@ -75,16 +73,16 @@ def make_directories(path: str) -> None:
         os.chmod(path, _DIRECTORY_MODE)
 
 
-def directory_delete(path: str) -> None:
-    """``rmdir PATH``; one that is not empty stays."""
+def directory_delete(path: str) -> bool:
+    """``rmdir PATH``; one that is not empty, or mounted upon, stays. Returns whether it went."""
     try:
         os.rmdir(path)
-    except FileNotFoundError:
-        return
     except OSError as error:
         # EEXIST is what POSIX allows in the place of ENOTEMPTY.
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
             raise file_refused(f"remove directory {path}", error) from error
+        return False
+    return True
 
 
 def symlink(path: str, target: str) -> None:
@@ -102,11 +100,10 @@ def symlink(path: str, target: str) -> None:
         raise file_refused(f"link {path} to {target}", error) from error
 
 
-def symlink_delete(path: str, target: str) -> None:
-    """Remove a symbolic link if it leads to ``target``."""
+def symlink_delete(path: str, target: str) -> bool:
+    """Remove a symbolic link if it leads to ``target``; return whether it did."""
     try:
-        if _link_target(path) == target:
-            _unlink(path)
+        return _link_target(path) == target and _unlink(path)
     except OSError as error:
         raise file_refused(f"remove link {path}", error) from error
 
@@ -120,15 +117,56 @@ def _link_target(path: str) -> str | None:
         raise
 
 
-def _unlink(path: str) -> None:
+def _unlink(path: str) -> bool:
     try:
         os.unlink(path)
     except (FileNotFoundError, NotADirectoryError):
-        return
+        return False
+    return True
 
 
-def _write_new(path: str, content: str) -> None:
+def _overwritten(path: str, data: bytes) -> bool:
+    """Write into the regular file that is there; False where there is none."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ELOOP):
+            raise
+        return False
+    try:
+        found = os.fstat(descriptor)
+        if stat.S_ISREG(found.st_mode):
+            _fill(descriptor, data, os.pread(descriptor, found.st_size, 0))
+        return stat.S_ISREG(found.st_mode)
+    finally:
+        os.close(descriptor)
+
+
+def _fill(descriptor: int, data: bytes, before: bytes) -> None:
+    try:
+        _write_at_start(descriptor, data)
+    except OSError:
+        with suppress(OSError):
+            _write_at_start(descriptor, before)
+        raise
+
+
+def _write_at_start(descriptor: int, data: bytes) -> None:
+    done = 0
+    while done < len(data):
+        done += os.pwrite(descriptor, data[done:], done)
+    os.ftruncate(descriptor, len(data))
+
+
+def _put(path: str, data: bytes) -> None:
+    directory, name = os.path.split(path)
+    temporary = os.path.join(directory, f".{name[:200]}.{os.urandom(6).hex()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags, _FILE_MODE), "wb") as file:
-        os.fchmod(file.fileno(), _FILE_MODE)
-        file.write(content.encode("utf-8", "surrogateescape"))
+    try:
+        with open(os.open(temporary, flags, _FILE_MODE), "wb", buffering=0) as file:
+            os.fchmod(file.fileno(), _FILE_MODE)
+            _write_at_start(file.fileno(), data)
+        os.rename(temporary, path)
+    except BaseException:
+        _unlink(temporary)
+        raise

@@ -1,7 +1,8 @@
 """What netctl asks of the kernel. The real one is ``netctl.kernel.linux``, the tests have a fake.
 
 ``netns`` is everywhere the path of a pinned namespace, or ``""`` for the one netctl runs in.
-What a ``*_delete`` names may be absent already: that is no error. Everything else raises
+What a ``*_delete`` names may be absent already: that is no error, and they return whether there was
+something. Everything else raises
 ``KernelError`` (its ``errno`` set), ``NotPermitted`` or ``Unsupported``, and names the object
 and the operation.
 """
@@ -62,7 +63,7 @@ class Kernel(Protocol):
         """Bind the existing namespace at ``source`` to ``path``, which must be new."""
         ...
 
-    def netns_delete(self, path: str, *, identity: str) -> None:
+    def netns_delete(self, path: str, *, identity: str) -> bool:
         """Unmount and remove the pin of the namespace of that identity; one of another is a
         KernelError, untouched."""
         ...
@@ -94,7 +95,7 @@ class Kernel(Protocol):
         and ``peer`` directly in ``netns``. Both bear ``alias``."""
         ...
 
-    def link_delete(self, netns: str, name: str, *, alias: str) -> None:
+    def link_delete(self, netns: str, name: str, *, alias: str) -> bool:
         """Delete a link if it bears ``alias``; a foreign one is a KernelError, untouched."""
         ...
 
@@ -107,7 +108,7 @@ class Kernel(Protocol):
         """Add an address with prefix length; IPv6 without duplicate detection (nodad)."""
         ...
 
-    def address_delete(self, netns: str, link: str, address: str) -> None: ...
+    def address_delete(self, netns: str, link: str, address: str) -> bool: ...
 
     def addresses(self, netns: str) -> list[Address]: ...
 
@@ -116,7 +117,7 @@ class Kernel(Protocol):
         route by interface."""
         ...
 
-    def route_delete(self, netns: str, route: Route) -> None: ...
+    def route_delete(self, netns: str, route: Route) -> bool: ...
 
     def routes(self, netns: str) -> list[Route]:
         """Unicast routes of the main table, both families."""
@@ -142,16 +143,17 @@ class Kernel(Protocol):
     def file_read(self, path: str) -> str | None: ...
 
     def file_write(self, path: str, content: str) -> None:
-        """Write atomically, mode 0644; no symlink is followed. The directory must exist."""
+        """Write a file, a new one with mode 0644; no symlink is followed. One that is there keeps
+        its inode, which others may have bound elsewhere. The directory must exist."""
         ...
 
-    def file_delete(self, path: str) -> None: ...
+    def file_delete(self, path: str) -> bool: ...
 
     def directory_create(self, path: str) -> None:
         """Make the directory (0755) and its parents where they are missing."""
         ...
 
-    def directory_delete(self, path: str) -> None:
+    def directory_delete(self, path: str) -> bool:
         """Remove the directory if it is empty."""
         ...
 
@@ -159,7 +161,7 @@ class Kernel(Protocol):
         """Make a symbolic link; the same one being there already is fine, anything else is not."""
         ...
 
-    def symlink_delete(self, path: str, target: str) -> None:
+    def symlink_delete(self, path: str, target: str) -> bool:
         """Remove ``path`` if it is a symbolic link to ``target``; leave anything else alone."""
         ...
 

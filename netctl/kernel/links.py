@@ -24,7 +24,7 @@ from netctl.kernel.netlink import (
     attribute,
     first_refusal,
 )
-from netctl.kernel.refusal import ABSENT, refused
+from netctl.kernel.refusal import refused
 from netctl.kernel.sockets import Sockets, absent
 
 _CREATE = netlink.NLM_F_CREATE | netlink.NLM_F_EXCL
@@ -109,19 +109,20 @@ class Links:
             refusal = first_refusal(sock.ask([netlink.link_alias(alias, name=name)]))
         _raise(f"mark interface {name} in {netns or 'the host'}", refusal)
 
-    def delete(self, netns: str, name: str, *, alias: str) -> None:
-        """``ip link delete NAME``, if it bears the alias."""
+    def delete(self, netns: str, name: str, *, alias: str) -> bool:
+        """``ip link delete NAME``, if it bears the alias. Returns whether it was there."""
         what = f"delete interface {name}" + (f" in {netns}" if netns else "")
         try:
             with self._sockets.at(netns) as sock:
                 found = sock.get(netlink.link_query(name=name))
                 if isinstance(found, Refusal):
-                    return _raise(what, found, tolerate=ABSENT)
-                index = _index_if_ours(found, what, alias)
-                return _raise(what, _remove(sock, index), tolerate=ABSENT)
+                    raise _error(what, found)
+                _raise(what, _remove(sock, _index_if_ours(found, what, alias)))
+                return True
         except KernelError as error:
             if not absent(error):
                 raise
+            return False
 
     def set_up(self, netns: str, name: str, *, up: bool) -> None:
         """``ip link set NAME up|down``; that a link is gone is no error for ``down``."""
@@ -244,8 +245,8 @@ def _counters(stats: bytes) -> dict[str, int]:
     return {f"{way}_{name}": next(values) for name in _COUNTERS for way in ("rx", "tx")}
 
 
-def _raise(what: str, refusal: Refusal | None, *, tolerate: frozenset[int] = frozenset()) -> None:
-    if refusal and refusal.errno not in tolerate:
+def _raise(what: str, refusal: Refusal | None) -> None:
+    if refusal:
         raise _error(what, refusal)
 
 

@@ -62,7 +62,7 @@ class LinuxKernel:
 
         namespaces.pin(source, path)
 
-    def netns_delete(self, path: str, *, identity: str) -> None:
+    def netns_delete(self, path: str, *, identity: str) -> bool:
         from netctl.kernel import namespaces
 
         found = self._sockets.identity(path)
@@ -70,7 +70,7 @@ class LinuxKernel:
             raise namespaces.foreign(path, found)
         # An open socket would keep the namespace alive.
         self._sockets.forget(path)
-        namespaces.delete(path)
+        return namespaces.delete(path)
 
     def netns_identity(self, path: str) -> str | None:
         return self._sockets.identity(path)
@@ -103,8 +103,8 @@ class LinuxKernel:
             peer_mac=peer_mac,
         )
 
-    def link_delete(self, netns: str, name: str, *, alias: str) -> None:
-        self._links.delete(netns, name, alias=alias)
+    def link_delete(self, netns: str, name: str, *, alias: str) -> bool:
+        return self._links.delete(netns, name, alias=alias)
 
     def link_set_up(self, netns: str, name: str, *, up: bool) -> None:
         self._links.set_up(netns, name, up=up)
@@ -115,8 +115,8 @@ class LinuxKernel:
     def address_add(self, netns: str, link: str, address: str) -> None:
         self._routes.address_add(netns, link, address)
 
-    def address_delete(self, netns: str, link: str, address: str) -> None:
-        self._routes.address_delete(netns, link, address)
+    def address_delete(self, netns: str, link: str, address: str) -> bool:
+        return self._routes.address_delete(netns, link, address)
 
     def addresses(self, netns: str) -> list[Address]:
         return self._routes.addresses(netns)
@@ -124,8 +124,8 @@ class LinuxKernel:
     def route_add(self, netns: str, route: Route) -> None:
         self._routes.route_add(netns, route)
 
-    def route_delete(self, netns: str, route: Route) -> None:
-        self._routes.route_delete(netns, route)
+    def route_delete(self, netns: str, route: Route) -> bool:
+        return self._routes.route_delete(netns, route)
 
     def routes(self, netns: str) -> list[Route]:
         return self._routes.routes(netns)
@@ -152,20 +152,20 @@ class LinuxKernel:
     def file_write(self, path: str, content: str) -> None:
         files.write(path, content)
 
-    def file_delete(self, path: str) -> None:
-        files.delete(path)
+    def file_delete(self, path: str) -> bool:
+        return files.delete(path)
 
     def directory_create(self, path: str) -> None:
         files.directory_create(path)
 
-    def directory_delete(self, path: str) -> None:
-        files.directory_delete(path)
+    def directory_delete(self, path: str) -> bool:
+        return files.directory_delete(path)
 
     def symlink(self, path: str, target: str) -> None:
         files.symlink(path, target)
 
-    def symlink_delete(self, path: str, target: str) -> None:
-        files.symlink_delete(path, target)
+    def symlink_delete(self, path: str, target: str) -> bool:
+        return files.symlink_delete(path, target)
 
     def boot_id(self) -> str:
         if self._boot_id is None:

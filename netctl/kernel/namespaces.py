@@ -69,18 +69,18 @@ def pin(source: str, path: str) -> None:
         os.close(fd)
 
 
-def delete(path: str) -> None:
-    """Unmount a pin and remove its file; nothing else may stand at ``path``."""
+def delete(path: str) -> bool:
+    """Unmount a pin and remove its file; nothing else may stand at ``path``. Returns whether there
+    was one."""
     what = f"delete namespace {path}"
     try:
         for _ in range(_MOUNTS_LIMIT):
-            if not _is_pin_or_leftover(path, what):
-                return
+            _check_pin_or_leftover(path, what)
             if not _unmounted(path):
                 os.unlink(path)
-                return
+                return True
     except FileNotFoundError:
-        return
+        return False
     except OSError as error:
         raise _refused(what, error) from error
     raise KernelError(f"{what}: more than {_MOUNTS_LIMIT} mounts are on it", errno=errno.EBUSY)
@@ -221,13 +221,13 @@ def _share(directory: str) -> None:
         syscalls.mount("", directory, shared)
 
 
-def _is_pin_or_leftover(path: str, what: str) -> bool:
-    """Whether there is something to remove; ``KernelError`` if it is none of ours."""
+def _check_pin_or_leftover(path: str, what: str) -> None:
+    """Raise ``KernelError`` if what is to be removed is none of ours."""
     found = os.lstat(path)
     if found.st_dev == os.stat(OWN).st_dev:
-        return True
+        return
     if stat.S_ISREG(found.st_mode) and found.st_size == 0:
-        return True
+        return
     raise KernelError(
         f"{what}: neither a namespace nor the empty file of one stands there",
         hint="look at it, and remove it by hand",

@@ -46,14 +46,16 @@ class Routes:
         flags = netlink.NLM_F_CREATE | netlink.NLM_F_EXCL
         self._address(netns, link, address, what, netlink.RTM_NEWADDR, flags)
 
-    def address_delete(self, netns: str, link: str, address: str) -> None:
-        """``ip address delete ADDRESS dev LINK``."""
+    def address_delete(self, netns: str, link: str, address: str) -> bool:
+        """``ip address delete ADDRESS dev LINK``. Returns whether it was there."""
         what = f"delete address {address} from {_at(link, netns)}"
         try:
             self._address(netns, link, address, what, netlink.RTM_DELADDR, 0)
+            return True
         except KernelError as error:
             if not absent(error):
                 raise
+            return False
 
     def _address(
         self, netns: str, link: str, address: str, what: str, kind: int, flags: int
@@ -79,20 +81,23 @@ class Routes:
             body = _route_body(_link_index(sock, route.link, what), route)
             _raise(what, sock, Message(netlink.RTM_NEWROUTE, body, flags))
 
-    def route_delete(self, netns: str, route: Route) -> None:
-        """``ip route delete DESTINATION via GATEWAY dev LINK metric METRIC``."""
+    def route_delete(self, netns: str, route: Route) -> bool:
+        """``ip route delete DESTINATION via GATEWAY dev LINK metric METRIC``. Returns whether it
+        was there."""
         what = f"delete {_text(route, netns)}"
         try:
             # To the kernel an IPv4 metric of 0 means any: it would take somebody else's.
             vague = not route.metric and _family(route.destination) == socket.AF_INET
             if vague and route not in self.routes(netns):
-                return
+                return False
             with self._sockets.at(netns) as sock:
                 body = _route_body(_link_index(sock, route.link, what), route)
                 _raise(what, sock, Message(netlink.RTM_DELROUTE, body))
+            return True
         except KernelError as error:
             if not absent(error):
                 raise
+            return False
 
     def routes(self, netns: str) -> list[Route]:
         """``ip route`` and ``ip -6 route``, unicast ones."""

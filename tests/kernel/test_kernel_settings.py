@@ -115,6 +115,17 @@ def test_files_are_written_whole_and_readable(tmp_path: Path) -> None:
     assert kernel.file_read(str(path)) is None
 
 
+def test_a_file_that_is_bound_elsewhere_changes_there_too(tmp_path: Path) -> None:
+    path = tmp_path / "hosts"
+    path.write_text("a longer text than the next one\n")
+    path.chmod(0o600)
+    os.link(path, tmp_path / "bound")
+    for text in ("short\n", "a text that is longer than the one before it\n", ""):
+        LinuxKernel().file_write(str(path), text)
+        assert (tmp_path / "bound").read_text() == text
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_symbolic_link_is_replaced_not_followed(tmp_path: Path) -> None:
     kernel, victim, path = LinuxKernel(), tmp_path / "victim", tmp_path / "link"
     victim.write_text("precious")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from functools import partial
 from typing import Any
 
@@ -284,3 +285,22 @@ def test_files_that_are_there_are_not_overwritten(host: Host) -> None:
     assert "localhost" in host.sh("ip netns exec c1 cat /etc/hosts; cat /run/new")
     host.call(act, clear)
     assert host.sh("cat /run/hosts; ls /run/new 2>/dev/null; true") == "mine\n"
+
+
+def test_a_running_command_sees_names_change(host: Host) -> None:
+    host.call(act, two)
+    seen = "ip netns exec c1 sh -c 'cat /etc/hosts; touch /run/ready; for i in $(seq 100); do [ -e /run/go ] && break; sleep .05; done; cat /etc/hosts'"
+    running = host.start("sh", "-c", seen, stdout=subprocess.PIPE)
+    host.sh("for i in $(seq 100); do [ -e /run/ready ] && exit; sleep .05; done; exit 1")
+    host.call(act, lambda c: c.networks.create("db"))
+    host.call(act, partial(connect, network="db", sandbox="c1"))
+    host.sh("touch /run/go")
+    shown, _ = running.communicate(timeout=20)
+    assert shown.count("\tc1\n") == 2 + 3
+
+
+def test_a_host_that_has_etc_netns_mounted_keeps_it(host: Host) -> None:
+    host.call(act, two)
+    host.sh("mount -t tmpfs none /etc/netns/c1")
+    host.call(act, clear)
+    assert host.sh("ls /etc/netns") == "c1\n"

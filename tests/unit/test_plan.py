@@ -1,0 +1,90 @@
+"""Plans: applied, reverted, finished and taken back, whatever each step does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from netctl.errors import KernelError
+from netctl.kernel import Kernel
+from netctl.plan import Assembly, Undo, execute, inverse, settle
+from netctl.steps import AddressAdd, DirectoryCreate, FileWrite, LinkUp, NetnsCreate, Symlink
+from tests.fake_kernel import FakeKernel
+
+C1 = "/run/netns/c1"
+
+
+@dataclass
+class Note:
+    """A step that writes down what becomes of it, and fails where it is told to."""
+
+    name: str
+    log: list[str]
+    fails: tuple[type[Exception], ...] = field(default=())
+    durable: bool = False
+    repeatable: bool = True
+
+    def apply(self, kernel: Kernel) -> None:
+        self.log.append(f"+{self.name}")
+
+    def revert(self, kernel: Kernel) -> bool:
+        self.log.append(f"-{self.name}")
+        for kind in self.fails:
+            raise kind(f"{self.name} stays")
+        return True
+
+    def describe(self) -> str:
+        return self.name
+
+    describe_revert = describe
+
+
+class Broken(Note):
+    def apply(self, kernel: Kernel) -> None:
+        raise KernelError("refused by the test")
+
+
+def test_a_revert_that_fails_with_anything_stops_no_other() -> None:
+    log: list[str] = []
+    plan = (
+        Note("a", log),
+        Note("b", log, (ZeroDivisionError,)),
+        Note("c", log, (KernelError,)),
+        Broken("d", log),
+    )
+    with pytest.raises(KernelError, match="refused") as caught:
+        execute(plan, FakeKernel())
+    assert log == ["+a", "+b", "+c", "-c", "-b", "-a"]
+    assert caught.value.__notes__ == [
+        "could not be undone: c stays",
+        "could not be undone: b stays",
+    ]
+
+
+def test_what_was_not_there_is_not_made_by_going_back() -> None:
+    kernel = FakeKernel()
+    kernel.netns_create("/run/netns/c2", alias="netctl:sandbox:2")
+    missing = (
+        NetnsCreate(path=C1, alias="netctl:sandbox:1"),
+        AddressAdd(netns="", link="uplink", address="10.0.0.1/24"),
+        DirectoryCreate(path="/etc/netns/c1"),
+        FileWrite(path="/run/hosts", content="x"),
+        Symlink(path="/etc/netns/c1/hosts", target="/run/hosts"),
+        Assembly(steps=(NetnsCreate(path=C1, alias="netctl:sandbox:1"),)),
+    )
+    before = kernel.state()
+    with pytest.raises(KernelError, match="refused"):
+        execute((*inverse(missing), Broken("d", [])), kernel)
+    assert kernel.state() == before
+    there = Undo(step=NetnsCreate(path="/run/netns/c2", alias="netctl:sandbox:2"))
+    with pytest.raises(KernelError, match="refused"):
+        execute((there, Broken("d", [])), kernel)
+    assert kernel.state() == before
+
+
+def test_settling_reports_every_problem_and_goes_on() -> None:
+    log: list[str] = []
+    plan = (Note("a", log), Note("b", log, (ZeroDivisionError,)), LinkUp(netns="", name="uplink"))
+    problems = settle(plan, FakeKernel(), forward=False, rebooted=False)
+    assert (problems, log) == (["b stays"], ["-b", "-a"])
