@@ -8,7 +8,7 @@ built something takes it down, even by a newer netctl.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from netctl.kernel import Kernel
 from netctl.models import Attachment, Endpoint, HostState, Network
@@ -41,6 +41,7 @@ class NetworkPlan:
     host: HostState
 
 
+@runtime_checkable
 class Driver(Protocol):
     """One kind of network."""
 

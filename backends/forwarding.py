@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from netctl.backends.driver import Site
 from netctl.errors import KernelError
+from netctl.kernel import Link
 from netctl.models import HostState, Network
 from netctl.names import MARK
 from netctl.plan import Plan
@@ -21,7 +22,8 @@ from netctl.record import record
 from netctl.steps import Sysctl
 
 SYSCTLS = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
-_PLAIN = re.compile(r'[^"*\\\x00-\x20]+')
+_PLAIN = re.compile(r"[!#-)+-\[\]-~]+")
+"""What nft takes between quotes: printable ASCII without the quote, the star and the backslash."""
 
 
 @record
@@ -90,17 +92,16 @@ def _uplinks(network: Network, site: Site) -> tuple[str, ...]:
     return site.host.uplinks or tuple(
         link.name
         for link in site.kernel.links("")
-        if link.name != "lo"
-        and link.name not in bridges
-        and not link.alias.startswith(MARK)
-        and _PLAIN.fullmatch(link.name)
+        if link.name != "lo" and link.name not in bridges and _foreign(link)
     )
 
 
 def _newcomers(network: Network, site: Site) -> Iterable[str]:
     known = {"lo", network.facts.get("bridge"), *site.host.uplinks}
-    return [
-        link.name
-        for link in site.kernel.links("")
-        if link.name not in known and not link.alias.startswith(MARK)
-    ]
+    links = site.kernel.links("")
+    return [link.name for link in links if link.name not in known and _foreign(link)]
+
+
+def _foreign(link: Link) -> bool:
+    """Whether an interface is somebody else's, with a name that can be written down."""
+    return not link.alias.startswith(MARK) and _PLAIN.fullmatch(link.name) is not None

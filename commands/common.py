@@ -136,16 +136,8 @@ def _json_wanted() -> bool:
 
 def created(state: State, object_id: str) -> None:
     """Print the id of what was made, and nothing in a dry run."""
-    notices(state)
     if not state.dry_run:
         click.echo(object_id)
-
-
-def notices(state: State) -> None:
-    """Tell on stderr what was settled of another process's unfinished work."""
-    for notice in state.controller.notices:
-        click.echo(f"netctl: {notice}", err=True)
-    state.controller.notices.clear()
 
 
 def exists(find: Callable[[], object]) -> int:

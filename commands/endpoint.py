@@ -53,7 +53,6 @@ def create(state: State, /, network: str, name: str, **given: Any) -> None:
 def join(state: State, name: str, sandbox: str, priority: int) -> None:
     """Join an endpoint to a sandbox."""
     state.controller.endpoints.join(name, sandbox, priority=priority)
-    common.notices(state)
 
 
 @endpoint.command(epilog="Example: netctl endpoint leave web/web1")
@@ -64,7 +63,6 @@ def join(state: State, name: str, sandbox: str, priority: int) -> None:
 def leave(state: State, name: str, sandbox: str | None) -> None:
     """Take an endpoint out of its sandbox; it keeps its addresses."""
     state.controller.endpoints.leave(name, sandbox)
-    common.notices(state)
 
 
 @endpoint.command(epilog="Example: netctl endpoint rm web/web1")
@@ -76,11 +74,9 @@ def leave(state: State, name: str, sandbox: str | None) -> None:
 def rm(state: State, endpoints: tuple[str, ...], force: bool, ignore_missing: bool) -> int:
     """Remove endpoints."""
     manager = state.controller.endpoints
-    status = common.each(
+    return common.each(
         endpoints, lambda name: manager.remove(name, force=force), ignore_missing=ignore_missing
     )
-    common.notices(state)
-    return status
 
 
 @endpoint.command(

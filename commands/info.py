@@ -37,4 +37,5 @@ def version(style: str) -> None:
     """Show the version of netctl and of what it stands on."""
     from netctl import render, survey
 
-    render.described({"name": "netctl", **survey.versions()}, style)
+    versions = survey.versions()
+    render.described(versions if style == "table" else {"name": "netctl", **versions}, style)

@@ -88,11 +88,9 @@ def create(state: State, /, name: str, **given: Any) -> None:
 def rm(state: State, networks: tuple[str, ...], force: bool, ignore_missing: bool) -> int:
     """Remove networks."""
     manager = state.controller.networks
-    status = common.each(
+    return common.each(
         networks, lambda name: manager.remove(name, force=force), ignore_missing=ignore_missing
     )
-    common.notices(state)
-    return status
 
 
 @network.command(epilog="Examples: netctl network ls; netctl network ls -q --filter driver=bridge")
@@ -167,7 +165,6 @@ def prune(state: State, filters: tuple[str, ...], force: bool) -> None:
     if not (force or state.dry_run):
         _ask()
     removed = state.controller.networks.prune(lambda doc: passes(views.network_row(doc)))
-    common.notices(state)
     if not state.dry_run:
         for name in removed:
             click.echo(name)
@@ -219,4 +216,3 @@ def connect(state: State, /, name: str, sandbox: str, **given: Any) -> None:
 def disconnect(state: State, name: str, sandbox: str) -> None:
     """Take a sandbox out of a network."""
     state.controller.endpoints.disconnect(name, sandbox)
-    common.notices(state)

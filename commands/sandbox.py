@@ -88,11 +88,9 @@ def create(state: State, /, name: str, **given: Any) -> None:
 def rm(state: State, sandboxes: tuple[str, ...], force: bool, ignore_missing: bool) -> int:
     """Remove sandboxes."""
     manager = state.controller.sandboxes
-    status = common.each(
+    return common.each(
         sandboxes, lambda name: manager.remove(name, force=force), ignore_missing=ignore_missing
     )
-    common.notices(state)
-    return status
 
 
 @sandbox.command(epilog="Examples: netctl sandbox ls; netctl sandbox ls --filter state=gone -q")
@@ -162,7 +160,6 @@ def exec_(state: State, name: str, command: tuple[str, ...]) -> None:
 def set_key(state: State, name: str, path: str) -> None:
     """Move a sandbox, with its endpoints, into the namespace at PATH."""
     state.controller.sandboxes.set_key(name, path)
-    common.notices(state)
 
 
 @sandbox.command(epilog="Example: netctl sandbox rename c1 front")
@@ -173,7 +170,6 @@ def set_key(state: State, name: str, path: str) -> None:
 def rename(state: State, name: str, new: str) -> None:
     """Give a sandbox and its namespace another name."""
     state.controller.sandboxes.rename(name, new)
-    common.notices(state)
 
 
 @sandbox.command(epilog="Example: netctl sandbox refresh c1")
@@ -183,7 +179,6 @@ def rename(state: State, name: str, new: str) -> None:
 def refresh(state: State, name: str) -> None:
     """Make a sandbox's interfaces, files and, where it is gone, its namespace anew."""
     state.controller.sandboxes.refresh(name)
-    common.notices(state)
 
 
 @sandbox.command(epilog="Example: netctl sandbox stats c1 --format json")

@@ -88,12 +88,19 @@ class State:
 
     def _observer(self) -> Any:
         if self.dry_run:
-            return lambda step: click.echo(step.describe())
+            return lambda step: click.echo(printable(step.describe()))
         return _print_step if self.verbose else None
+
+    def tell(self) -> None:
+        """Tell on stderr what was found and settled beside what was asked for."""
+        for controller in self.made:
+            for notice in controller.notices:
+                click.echo(f"netctl: {printable(notice)}", err=True)
+            controller.notices.clear()
 
 
 def _print_step(step: Step) -> None:
-    click.echo(f"+ {step.describe()}", err=True)
+    click.echo(f"+ {printable(step.describe())}", err=True)
 
 
 @click.group(cls=LazyGroup, context_settings=SETTINGS)
@@ -120,7 +127,8 @@ def cli(ctx: click.Context, /, config: str | None, verbose: int, **options: str 
     NAME where that is unique.
     """
     overrides = {key: value for key, value in options.items() if value is not None}
-    ctx.obj = State(config_path=config, overrides=overrides, verbose=verbose)
+    state = ctx.ensure_object(State)
+    state.config_path, state.overrides, state.verbose = config, overrides, verbose
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -146,8 +154,12 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _guarded(given: list[str]) -> int:
+    state = State()
     try:
-        status = cli.main(given, prog_name="netctl", standalone_mode=False)
+        try:
+            status = cli.main(given, prog_name="netctl", standalone_mode=False, obj=state)
+        finally:
+            state.tell()
         return status if isinstance(status, int) else 0
     except NetctlError as error:
         report(error, as_json=_wants_json(given))
@@ -191,7 +203,9 @@ def report(error: NetctlError, *, as_json: bool) -> None:
 
 def printable(text: str) -> str:
     """Return text without the control characters that could steer a terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
 
 
 def _usage(error: click.UsageError) -> InvalidInput:

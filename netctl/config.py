@@ -236,12 +236,21 @@ def load(path: str | None, overrides: Mapping[str, str], environ: Mapping[str, s
 
 def _take_user_defaults(values: dict[str, Any], environ: Mapping[str, str]) -> None:
     """Without root the files are in the user's own directories (XDG base directories)."""
-    if os.geteuid() == 0:
+    if os.geteuid() == 0 and _initial_user_namespace():
         return
     home = environ.get("HOME", "/")
     data = environ.get("XDG_DATA_HOME") or f"{home}/.local/share"
     run = environ.get("XDG_RUNTIME_DIR") or f"{home}/.cache"
     values.update(state_dir=f"{data}/netctl", run_dir=f"{run}/netctl")
+
+
+def _initial_user_namespace() -> bool:
+    """Whether root here is root of the host: only there all ids are mapped onto themselves."""
+    try:
+        with open("/proc/self/uid_map", encoding="ascii") as mapping:
+            return mapping.read().split() == ["0", "0", "4294967295"]
+    except OSError:
+        return True  # Without /proc, or a kernel without user namespaces.
 
 
 def _take_text(

@@ -125,7 +125,8 @@ class Controller:
             return [show_pending(pending, self.kernel, self._observe)] if pending else []
         with self.operation("repair"):
             pass
-        return self.notices
+        settled, self.notices = self.notices, []
+        return settled
 
     def close(self) -> None:
         """Close the sockets to the kernel."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from netctl.kernel import Kernel, Link
+from netctl.kernel import Kernel, Link, Route
 from netctl.models import Document
-from netctl.plan import Observer, Plan, Step
-from netctl.steps import NetnsCreate, NetnsPin
+from netctl.plan import Assembly, Observer, Plan, Step
+from netctl.steps import NetnsCreate, NetnsPin, VethAdd
 
 if TYPE_CHECKING:
     from netctl.store import Reader
 
 _T = TypeVar("_T", bound=Document)
+_L = TypeVar("_L")
 
 
 class DryReader:
@@ -77,21 +79,51 @@ class DryKernel:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._made: dict[str, str] = {}
+        self._sources: dict[str, str] = {}
+        self._peers: dict[str, list[Link]] = {}
 
     def pretend(self, step: Step) -> None:
-        if isinstance(step, NetnsCreate):
+        if isinstance(step, Assembly):
+            self.pretend(step.steps[0])
+        elif isinstance(step, VethAdd):
+            self._peers.setdefault(step.netns, []).append(_peer(step))
+        elif isinstance(step, NetnsCreate):
             self._made[step.path] = step.alias
         elif isinstance(step, NetnsPin):
             self._made[step.path] = step.identity
+            self._sources[step.path] = step.source
 
     def netns_identity(self, path: str) -> str | None:
         return self._made.get(path) or self._kernel.netns_identity(path)
 
     def links(self, netns: str) -> list[Link]:
-        return [] if netns in self._made else self._kernel.links(netns)
+        return [*self._there(netns, self._kernel.links), *self._peers.get(netns, ())]
+
+    def routes(self, netns: str) -> list[Route]:
+        return self._there(netns, self._kernel.routes)
+
+    def _there(self, netns: str, look: Callable[[str], list[_L]]) -> list[_L]:
+        if netns not in self._made:
+            return look(netns)
+        source = self._sources.get(netns)
+        return look(source) if source else []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._kernel, name)
+
+
+def _peer(step: VethAdd) -> Link:
+    return Link(
+        index=0,
+        name=step.peer,
+        type="veth",
+        mac=step.peer_mac,
+        mtu=step.mtu,
+        up=True,
+        alias=step.alias,
+        master=0,
+        counters={},
+    )
 
 
 class DryOperation:

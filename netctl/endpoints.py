@@ -239,7 +239,9 @@ class Endpoints:
         if references.endpoint_of(reader, network.id, wanted.name):
             raise Conflict(
                 f"network {network.name} has an endpoint {wanted.name} already",
-                hint="--if-not-exists accepts one of the same definition",
+                hint="--name gives the endpoint another name"
+                if transient
+                else "--if-not-exists accepts one of the same definition",
             )
         endpoint_id = new_id()
         driver = registry.load(network.driver)

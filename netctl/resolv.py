@@ -15,7 +15,7 @@ def resolv_text(sandbox: Sandbox, host: str) -> str:
     """
     lines = [line.split() for line in host.splitlines() if line.strip()]
     servers = sandbox.dns or tuple(
-        words[1] for words in lines if words[0] == "nameserver" and words[1:] and _remote(words[1])
+        words[1] for words in lines if _is_server(words) and _remote(words[1])
     )
     search = sandbox.dns_search or _last(lines, "search") or _last(lines, "domain")
     options = sandbox.dns_options or _last(lines, "options")
@@ -29,8 +29,12 @@ def resolv_text(sandbox: Sandbox, host: str) -> str:
 def host_resolv_conf(kernel: Kernel) -> str:
     """Return the host's resolv.conf, the full one where systemd-resolved keeps a stub in /etc."""
     stub, full = (kernel.file_read(path) or "" for path in _RESOLV_CONF)
-    servers = [line.split()[1] for line in stub.splitlines() if line.startswith("nameserver ")]
+    servers = [words[1] for words in map(str.split, stub.splitlines()) if _is_server(words)]
     return full if full and servers and not any(map(_remote, servers)) else stub
+
+
+def _is_server(words: list[str]) -> bool:
+    return len(words) > 1 and words[0] == "nameserver"
 
 
 def _remote(server: str) -> bool:

@@ -14,9 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from netctl.errors import InvalidInput, NotFound
+from netctl.errors import InvalidInput, NetctlError, NotFound
 from netctl.files import ETC_NETNS
 from netctl.kernel import process
+from netctl.kernel.refusal import file_refused
 from netctl.models import Sandbox
 from netctl.names import is_id, new_id, short
 
@@ -96,18 +97,25 @@ def reap(controller: Controller) -> None:
     """Remove the sandboxes whose ``run`` was killed."""
     directory = _directory(controller)
     for name in filter(is_id, os.listdir(directory)):
-        with suppress(FileNotFoundError):
+        try:
             _reap_one(controller, name, f"{directory}/{name}")
+        except (NetctlError, OSError) as error:
+            # What the caller wants is something else: it is told, and goes on.
+            line = f"sandbox {short(name)}, whose run was killed, cannot be removed: {error}"
+            controller.notices.append(line)
 
 
 def _reap_one(controller: Controller, sandbox_id: str, path: str) -> None:
-    descriptor = os.open(path, _MARK_FLAGS)
+    try:
+        descriptor = os.open(path, _MARK_FLAGS)
+    except FileNotFoundError:
+        return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _vanish(controller, sandbox_id):
             line = f"removed sandbox {short(sandbox_id)}, whose run was killed"
             controller.notices.append(line)
-        os.unlink(path)
+        _unmark(path)
     except BlockingIOError:
         return
     finally:
@@ -128,14 +136,23 @@ def _owned(controller: Controller, sandbox_id: str) -> Iterator[None]:
     if controller.dry_run:
         yield
         return
-    os.makedirs(_directory(controller), mode=0o700, exist_ok=True)
     path = f"{_directory(controller)}/{sandbox_id}"
-    descriptor = _marked(path)
+    try:
+        os.makedirs(_directory(controller), mode=0o700, exist_ok=True)
+        descriptor = _marked(path)
+    except OSError as error:
+        raise file_refused(f"mark the run at {path}", error) from error
     try:
         yield
     finally:
-        os.unlink(path)
+        _unmark(path)
         os.close(descriptor)
+
+
+def _unmark(path: str) -> None:
+    # One that stays is taken for that of a dead run, whose sandbox is gone already.
+    with suppress(OSError):
+        os.unlink(path)
 
 
 def _marked(path: str) -> int:

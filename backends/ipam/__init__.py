@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
+from netctl.backends import loading
 from netctl.backends.ipam.base import AUTO, AddressPool, IpamDriver, PoolRequest
 from netctl.backends.ipam.surroundings import Occupied, Surroundings, surroundings
-from netctl.errors import InvalidInput
 
 BUILT_IN = {
     "default": "netctl.backends.ipam.default:DefaultIpam",
@@ -17,20 +15,10 @@ ENTRY_POINTS = "netctl.ipam"
 
 
 def load(name: str) -> IpamDriver:
-    """Return the IPAM driver of that name; raise ``InvalidInput`` where there is none."""
-    target = BUILT_IN.get(name) or _installed(name)
-    if target is None:
-        known = ", ".join(sorted(BUILT_IN))
-        raise InvalidInput(f"unknown IPAM driver {name!r}", hint=f"known IPAM drivers: {known}")
-    module, _, attribute = target.partition(":")
-    driver: IpamDriver = getattr(import_module(module), attribute)()
-    return driver
-
-
-def _installed(name: str) -> str | None:
-    from importlib.metadata import entry_points
-
-    return next((point.value for point in entry_points(group=ENTRY_POINTS, name=name)), None)
+    """Return the IPAM driver of that name. Raises ``InvalidInput`` or ``Unsupported``."""
+    # A protocol is abstract to mypy, and what isinstance needs.
+    kind: type[IpamDriver] = IpamDriver  # type: ignore[type-abstract]
+    return loading.load("IPAM driver", name, BUILT_IN, ENTRY_POINTS, kind)
 
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from netctl.models import Network, Pool
 from netctl.record import record
@@ -44,6 +44,7 @@ class PoolRequest:
     """Empty for libnetwork's defaults."""
 
 
+@runtime_checkable
 class IpamDriver(Protocol):
     name: str
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from types import FrameType
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
 from netctl.kernel import namespaces, syscalls
@@ -22,6 +22,9 @@ _FORWARDED = (
     signal.SIGWINCH,
     signal.SIGCONT,
 )
+_WAITED = frozenset({*_FORWARDED, signal.SIGCHLD})
+_SI_KERNEL = 0x80
+"""Where a signal comes from (asm-generic/siginfo.h): here, from the terminal."""
 
 
 def enter(netns: str, binds: Sequence[tuple[str, str]]) -> None:
@@ -77,26 +80,39 @@ def supervise(netns: str, binds: Sequence[tuple[str, str]], argv: Sequence[str])
     The command is killed when this process dies, however that happens.
     """
     parent = os.getpid()
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
-    child = os.fork()
-    if child == 0:
-        _child(netns, binds, argv, parent, blocked)
-    previous = {number: signal.signal(number, _forwarder(child)) for number in _FORWARDED}
-    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    try:
-        _, status = os.waitpid(child, 0)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-    code = os.waitstatus_to_exitcode(status)
+    with _signals_waited_for() as before:
+        child = os.fork()
+        if child == 0:
+            _child(netns, binds, argv, parent, before)
+        code = _watched(child)
     return code if code >= 0 else 128 - code
 
 
-def _forwarder(child: int) -> Callable[[int, FrameType | None], None]:
-    def forward(number: int, frame: FrameType | None) -> None:
-        os.kill(child, number)
+@contextmanager
+def _signals_waited_for() -> Iterator[set[int | signal.Signals]]:
+    """Block the signals that ``_watched`` takes one by one; what comes too late is dropped."""
+    # Ignored, it would not come, and the child's status would be lost.
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _WAITED)
+    try:
+        yield before
+    finally:
+        while signal.sigtimedwait(_WAITED, 0):
+            continue
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGCHLD, handler)
 
-    return forward
+
+def _watched(child: int) -> int:
+    """Pass signals on until the child has ended; return its status, negative for a signal."""
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        caught = signal.sigwaitinfo(_WAITED)
+        # The terminal has sent its signals to the child as well.
+        if caught.si_signo != signal.SIGCHLD and caught.si_code != _SI_KERNEL:
+            os.kill(child, caught.si_signo)
 
 
 def _child(

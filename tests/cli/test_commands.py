@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from netctl.names import is_id
+from netctl.store import Changes, Intent, Store
 from tests.cli.conftest import Netctl
 from tests.fake_kernel import FakeKernel
 
@@ -336,3 +337,81 @@ def test_bad_input_changes_nothing(
     assert done.err.startswith("netctl: ")
     assert "Traceback" not in done.err and "\x1b" not in done.err
     assert kernel.state() == before
+
+
+def test_two_networks_in_a_dry_run_are_two_interfaces(netctl: Netctl) -> None:
+    netctl("network", "create", "web")
+    netctl("network", "create", "db")
+    shown = netctl("run", "--dry-run", "--network", "web", "--network", "db", "--", "true").out
+    assert "peer name eth0 " in shown and "peer name eth1 " in shown
+
+
+def test_control_characters_do_not_reach_the_terminal(netctl: Netctl, kernel: FakeKernel) -> None:
+    kernel.files["/etc/resolv.conf"] = "nameserver 192.0.2.53\nsearch a\x1b[2Jb\n"
+    for arguments in (("sandbox", "create", "--dry-run", "c1"), ("-v", "sandbox", "create", "c1")):
+        done = netctl(*arguments)
+        assert "search a\N{REPLACEMENT CHARACTER}[2Jb" in done.out + done.err
+        assert "127.0.0.1\tlocalhost" in done.out + done.err
+        assert "\x1b" not in done.out + done.err
+
+
+def test_connect_names_a_remedy_that_it_has(netctl: Netctl) -> None:
+    netctl("network", "create", "web")
+    netctl("endpoint", "create", "web", "c1")
+    netctl("sandbox", "create", "c1")
+    done = netctl("network", "connect", "web", "c1")
+    assert (done.status, "--if-not-exists" in done.err, "--name" in done.err) == (4, False, True)
+    assert netctl("network", "connect", "web", "c1", "--name", "other").status == 0
+
+
+def test_a_command_that_fails_tells_what_was_settled(
+    netctl: Netctl, kernel: FakeKernel, tmp_path: Path
+) -> None:
+    left = Intent(
+        operation="sandbox create c1",
+        pid=1,
+        boot_id=kernel.boot_id(),
+        forward=False,
+        plan=(),
+        changes=Changes(),
+    )
+    with Store(f"{tmp_path}/state", f"{tmp_path}/run").locked("sandbox create c1") as writer:
+        writer.begin(left)
+    done = netctl("network", "rm", "none")
+    assert done.status == 3
+    assert "undid 'sandbox create c1', left by process 1" in done.err and "'none'" in done.err
+
+
+def test_version_is_a_table_of_versions(netctl: Netctl) -> None:
+    assert "name " not in netctl("version").out
+    assert netctl("version", "--format", "name").out == "netctl\n"
+
+
+@pytest.mark.parametrize("what", [("network", "-d"), ("ipam", "--ipam-driver")])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("raise ZeroDivisionError('broken')", "cannot be loaded (ZeroDivisionError: broken)"),
+        ("Thing = object", "is not a"),
+        ("", "cannot be loaded (AttributeError"),
+    ],
+)
+def test_a_broken_plugin_is_an_error_that_names_it(
+    netctl: Netctl,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    what: tuple[str, str],
+    content: str,
+    words: str,
+) -> None:
+    module = f"plugin{abs(hash((what, content)))}"
+    (tmp_path / f"{module}.py").write_text(content)
+    about = tmp_path / f"{module}-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+    group = "netctl.drivers" if what[0] == "network" else "netctl.ipam"
+    (about / "entry_points.txt").write_text(f"[{group}]\nodd = {module}:Thing\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    done = netctl("network", "create", "web", what[1], "odd")
+    assert done.status == 6, done.err
+    assert "'odd'" in done.err and module in done.err and words in done.err

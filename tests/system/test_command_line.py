@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import time
@@ -176,3 +177,62 @@ def test_closed_streams_are_no_bug(host: Host) -> None:
     host.netctl("network", "create", "web")
     assert host.sh(f"{netctl()} network ls >&-; echo $?") == "0\n"
     assert host.sh(f"{netctl()} network inspect none 2>&-; echo $?") == "3\n"
+
+
+def test_a_run_that_cannot_be_cleared_up_stops_nobody(host: Host) -> None:
+    mark = "5" * 64
+    host.sh(f"mkdir -p /run/netctl/run/{mark}")
+    done = host.netctl("network", "create", "web")
+    assert done.returncode == 0
+    assert "sandbox 555555555555, whose run was killed, cannot be removed" in done.stderr
+
+
+def test_ctrl_c_reaches_the_command_once(host: Host) -> None:
+    host.netctl("network", "create", "web")
+    script = "trap 'echo caught' INT; echo up; for i in $(seq 100); do sleep .05; done & wait; wait"
+    command = [
+        *netctl().split(),
+        "run",
+        "--name",
+        "r",
+        "--network",
+        "web",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ]
+    primary, secondary = pty.openpty()
+    process = host.start(
+        *("setsid", "--ctty", "--wait", *command), stdin=secondary, stdout=secondary
+    )
+    os.close(secondary)
+    shown = read_until(primary, "up")
+    os.write(primary, b"\x03")
+    shown = read_until(primary, None)
+    process.wait(20)
+    os.close(primary)
+    assert shown.count("caught") == 1
+    assert host.netctl("sandbox", "ls", "-q").stdout == ""
+
+
+def read_until(terminal: int, word: str | None) -> str:
+    """Read until a word has come; None reads to the end."""
+    seen = ""
+    for _ in range(10_000):
+        try:
+            seen += os.read(terminal, 1000).decode()
+        except OSError:
+            break  # EIO: nobody has it open any more.
+        if word and word in seen:
+            break
+    return seen
+
+
+def test_signals_at_the_end_of_a_command_do_no_harm(host: Host) -> None:
+    host.netctl("network", "create", "web")
+    process = host.start(
+        "sh", "-c", f"exec {netctl()} run --network web -- sh -c 'kill -TERM $PPID; exit 3'"
+    )
+    assert process.wait(20) in (3, 143)
+    assert host.netctl("sandbox", "ls", "-q").stdout == ""

@@ -82,6 +82,16 @@ def test_forwarding_stays_for_newcomers_and_keeps_its_drop(host: Host) -> None:
     assert host.sh("nft list ruleset") == ""
 
 
+def test_interfaces_with_odd_names_are_no_hindrance(host: Host) -> None:
+    odd = [r"a\377b", r"a\302\233b", 'q\\"x', "s*"]
+    for name in odd:
+        host.sh(f"""ip link add "$(printf '{name}')" type bridge""")
+    host.call(act, web)
+    assert host.sh("cat /proc/sys/net/ipv4/ip_forward") == "1\n"
+    host.call(act, clear)
+    assert host.sh("nft list ruleset") == ""
+
+
 def test_forwarding_that_was_on_stays_on_and_drops_nothing(host: Host) -> None:
     host.sh(
         "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding"

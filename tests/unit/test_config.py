@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -131,3 +133,19 @@ def test_not_a_text_file(file: Path, tmp_path: Path) -> None:
         load(str(file), {}, {})
     with pytest.raises(BadConfig):
         load(str(tmp_path), {}, {})
+
+
+def test_root_of_a_user_namespace_has_directories_of_its_own() -> None:
+    program = (
+        "import os; from netctl.config import load;"
+        "c = load(None, {}, {'HOME': '/home/u'}); print(os.geteuid(), c.state_dir, c.run_dir)"
+    )
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode and "unshare" in done.stderr:
+        pytest.skip("user namespaces")
+    assert done.stdout == "0 /home/u/.local/share/netctl /home/u/.cache/netctl\n", done.stderr

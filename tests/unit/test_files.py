@@ -9,7 +9,8 @@ import pytest
 from netctl.files import hosts_text
 from netctl.gateway import Member
 from netctl.models import Attachment, Endpoint, Network, Sandbox
-from netctl.resolv import resolv_text
+from netctl.resolv import host_resolv_conf, resolv_text
+from tests.fake_kernel import FakeKernel
 
 SANDBOX = Sandbox(id="a" * 64, name="c1", created="", netns="/run/netns/c1")
 
@@ -72,3 +73,12 @@ def test_a_dot_means_no_search_list() -> None:
 
 def test_broken_lines_of_the_host_do_no_harm() -> None:
     assert resolv_text(SANDBOX, "nameserver\n\n;x\nsearch\n") == ""
+
+
+def test_a_name_server_without_an_address_does_no_harm() -> None:
+    kernel = FakeKernel()
+    kernel.files["/etc/resolv.conf"] = "nameserver \nnameserver 127.0.0.53\n"
+    kernel.files["/run/systemd/resolve/resolv.conf"] = "nameserver 192.0.2.53\n"
+    assert host_resolv_conf(kernel) == "nameserver 192.0.2.53\n"
+    kernel.files["/etc/resolv.conf"] = "nameserver \n"
+    assert resolv_text(SANDBOX, host_resolv_conf(kernel)) == ""
