@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from netctl import joining, references
-from netctl.backends import ipam, registry
+from netctl.allocation import allocate, check_mac_free
+from netctl.backends import registry
 from netctl.definitions import EndpointDefinition
 from netctl.errors import Conflict, InvalidInput, NotFound
-from netctl.models import Cursor, Document, Endpoint, Network, Sandbox, address_claim
+from netctl.models import Document, Endpoint, Network, Sandbox
 from netctl.names import mac_of, new_id, short
 from netctl.networks import NetworkHandle, now
 from netctl.operation import Operation
@@ -251,7 +251,7 @@ class Endpoints:
                 hint="leave out --ip, --ip6, --mac and --ifname",
             )
         mac = wanted.mac or (mac_of(endpoint_id) if driver.has_pools else "")
-        _check_mac_free(reader, network, mac)
+        check_mac_free(reader, network, mac)
         addresses, cursor = allocate(reader, network, {4: wanted.ip, 6: wanted.ip6})
         endpoint = Endpoint(
             id=endpoint_id,
@@ -310,57 +310,3 @@ def _check_joined(endpoint: Endpoint, expected: Sandbox | None) -> None:
             f"endpoint {endpoint.name} is in sandbox {short(endpoint.attachment.sandbox_id)},"
             f" not in {expected.name}"
         )
-
-
-def _check_mac_free(reader: Reader, network: Network, mac: str) -> None:
-    if mac and (holder := reader.owner(f"mac/{network.id}/{mac}")):
-        other = reader.get(Endpoint, holder, network.id)
-        raise Conflict(
-            f"MAC address {mac} of network {network.name} is held by endpoint"
-            f" {other.name if other else short(holder)}",
-            hint="leave out --mac to get a free one",
-        )
-
-
-def allocate(
-    reader: Reader, network: Network, preferred: Mapping[int, str]
-) -> tuple[dict[int, str], tuple[Document, ...]]:
-    """Return an address with prefix length for each family, and the cursor's document.
-
-    Raises ``InvalidInput`` for a preferred address outside the subnets, ``Conflict`` for one that
-    is taken, ``Exhausted``.
-    """
-    allocator = ipam.load(network.ipam_driver)
-    cursor = reader.get(Cursor, network.id) or Cursor(id=network.id)
-    last = dict(cursor.last)
-    addresses: dict[int, str] = {}
-    for version, wanted in preferred.items():
-        pool = network.pool(version)
-        if pool is None:
-            _refuse_address(network, version, wanted)
-            continue
-        taken = _taken(reader, network, wanted)
-        address = allocator.address(network, pool, last.get(pool.subnet, ""), taken, wanted or None)
-        addresses[version] = pool.with_prefix(address)
-        if not wanted:
-            last[pool.subnet] = address
-    return addresses, (replace(cursor, last=last),) if last != cursor.last else ()
-
-
-def _refuse_address(network: Network, version: int, wanted: str) -> None:
-    if wanted:
-        raise InvalidInput(
-            f"address {wanted}: network {network.name} has no IPv{version} subnet",
-            hint="make the network with --ipv6" if version == 6 else None,
-        )
-
-
-def _taken(reader: Reader, network: Network, wanted: str) -> Callable[[str], str | None]:
-    def holder(address: str) -> str | None:
-        found = reader.owner(address_claim(network.id, address))
-        if not found or address != wanted:
-            return found
-        endpoint = reader.get(Endpoint, found, network.id)
-        return f"endpoint {endpoint.name}" if endpoint else f"network {network.name} itself"
-
-    return holder

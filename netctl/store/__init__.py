@@ -4,6 +4,7 @@
 """
 
 from netctl.store.documents import Changes, Intent, Reader
-from netctl.store.store import Store, Writer
+from netctl.store.store import Store
+from netctl.store.writer import Writer
 
 __all__ = ["Changes", "Intent", "Reader", "Store", "Writer"]

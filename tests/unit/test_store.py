@@ -20,7 +20,7 @@ from netctl.errors import Conflict, KernelError, LockTimeout, NetctlError, Store
 from netctl.models import Cursor, Endpoint, Network, Sandbox
 from netctl.names import new_id
 from netctl.store import Changes, Intent, Store, storage
-from netctl.store.store import View
+from netctl.store.view import View
 
 FORK = multiprocessing.get_context("fork")
 
