@@ -27,7 +27,7 @@ def load(what: str, name: str, built_in: Mapping[str, str], group: str, kind: ty
     point = _installed(name, group)
     if point is None:
         known = ", ".join(sorted(built_in))
-        raise InvalidInput(f"unknown {what} {name!r}", hint=f"known {what}s: {known}")
+        raise InvalidInput(f"unknown {what} {name[:60]!r}", hint=f"known {what}s: {known}")
     return _made(what, point, kind)
 
 

@@ -22,7 +22,9 @@ def pairs(text: Iterable[str], option: str) -> dict[str, str]:
     for item in text:
         key, equals, value = item.partition("=")
         if not equals or not key:
-            raise InvalidInput(f"{option} {item[:60]!r} is not KEY=VALUE")
+            raise InvalidInput(
+                f"{option} {item[:60]!r} is not KEY=VALUE", hint=f"for instance {option} key=value"
+            )
         result[key] = value
     return result
 
@@ -43,7 +45,9 @@ def add_hosts(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
     for text in texts:
         name, colon, address = text.partition(":")
         if not colon or not address:
-            raise InvalidInput(f"--add-host {text[:60]!r} is not NAME:IP")
+            raise InvalidInput(
+                f"--add-host {text[:60]!r} is not NAME:IP", hint="for instance db:192.0.2.7"
+            )
         result.append((name, address.removeprefix("[").removesuffix("]")))
     return tuple(result)
 

@@ -37,6 +37,8 @@ COMMANDS = {
 
 ALIASES = {"remove": "rm", "list": "ls"}
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_LONGEST = 400
+"""Characters of a usage error, which quotes what was given."""
 OVERRIDES = ("state_dir", "run_dir", "lock_timeout", "color")
 
 
@@ -211,6 +213,8 @@ def printable(text: str) -> str:
 def _usage(error: click.UsageError) -> InvalidInput:
     path = error.ctx.command_path if error.ctx else "netctl"
     message = error.format_message().rstrip(".")
+    if len(message) > _LONGEST:
+        message = f"{message[:_LONGEST]}..."
     return InvalidInput(message[:1].lower() + message[1:], hint=f"{path} --help shows the usage")
 
 

@@ -145,8 +145,8 @@ class EndpointDefinition:
             )
         return replace(
             self,
-            ip=_address("--ip", self.ip, 4),
-            ip6=_address("--ip6", self.ip6, 6),
+            ip=_address("--ip", self.ip, 4) if self.ip else "",
+            ip6=_address("--ip6", self.ip6, 6) if self.ip6 else "",
             mac=check_mac(self.mac) if self.mac else "",
         )
 
@@ -189,8 +189,11 @@ class SandboxDefinition:
             if domain != ".":
                 check_hostname("search domain", domain)
         for option in self.dns_options:
-            if not option or any(c.isspace() for c in option):
-                raise InvalidInput(f"--dns-opt {option[:80]!r} is not an option of resolv.conf")
+            if not option.isascii() or not option.isprintable() or option.split() != [option]:
+                raise InvalidInput(
+                    f"--dns-opt {option[:80]!r} is not an option of resolv.conf",
+                    hint="one word each, for instance ndots:2",
+                )
         for what, path in (("hosts", self.hosts_path), ("resolv.conf", self.resolv_conf_path)):
             if path:
                 check_path(f"{what} path", path)
@@ -226,13 +229,14 @@ def check_mac(text: str) -> str:
 def check_path(what: str, path: str) -> str:
     """Return an absolute path of printable text, or raise ``InvalidInput``."""
     if not path.startswith("/") or not path.isprintable() or len(path) > TEXT_LIMIT:
-        raise InvalidInput(f"{what} {path[:80]!r} is not an absolute path")
+        raise InvalidInput(
+            f"{what} {path[:80]!r} is not an absolute path",
+            hint=f"begin with /; printable, at most {TEXT_LIMIT} characters",
+        )
     return path
 
 
 def _address(what: str, text: str, version: int | None = None) -> str:
-    if not text:
-        return ""
     try:
         if "/" in text:
             raise InvalidInput(
@@ -240,9 +244,14 @@ def _address(what: str, text: str, version: int | None = None) -> str:
             )
         value = ip_address(text)
     except ValueError:
-        raise InvalidInput(f"{what} {text[:60]!r} is not an IP address") from None
+        raise InvalidInput(
+            f"{what} {text[:60]!r} is not an IP address", hint="for instance 192.0.2.7 or fd00::7"
+        ) from None
     if (version and value.version != version) or "%" in text:
-        raise InvalidInput(f"{what} {text[:60]!r} is not an IPv{version or 4} address")
+        raise InvalidInput(
+            f"{what} {text[:60]!r} is not an IPv{version or 4} address",
+            hint="an address of that family, without a zone",
+        )
     return str(value)
 
 

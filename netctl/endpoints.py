@@ -278,6 +278,10 @@ def _definition(
     options: Mapping[str, str] | None,
     labels: Mapping[str, str] | None,
 ) -> EndpointDefinition:
+    given = {"--ip": ip, "--ip6": ip6, "--mac": mac, "--ifname": ifname}
+    for option in (option for option, value in given.items() if value == ""):
+        # As from a script's unset variable, whose writer meant something else than "any".
+        raise InvalidInput(f"{option} is empty", hint="leave it out, and one is chosen")
     return EndpointDefinition(
         name=name,
         ip=ip or "",

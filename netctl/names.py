@@ -65,15 +65,15 @@ def check_ifname(what: str, name: str) -> str:
     The kernel forbids ``/``, white space, ``.`` and ``..`` (net/core/dev.c, dev_valid_name);
     netctl allows only what needs no quoting in a shell, in nft and in sysctl paths.
     """
-    if len(name.encode()) > IFNAME_LIMIT:
-        raise InvalidInput(
-            f"{what} {name[:40]!r} has {len(name.encode())} bytes",
-            hint=f"the kernel takes interface names of at most {IFNAME_LIMIT} bytes",
-        )
     if not _IFNAME.fullmatch(name) or name in ("lo", "all", "default"):
         raise InvalidInput(
-            f"{what} {name!r} is not allowed as an interface name",
+            f"{what} {name[:40]!r} is not allowed as an interface name",
             hint="letters, digits, '_', '.' and '-'; not lo, all or default",
+        )
+    if len(name) > IFNAME_LIMIT:
+        raise InvalidInput(
+            f"{what} {name[:40]!r} has {len(name)} bytes",
+            hint=f"the kernel takes interface names of at most {IFNAME_LIMIT} bytes",
         )
     return name
 

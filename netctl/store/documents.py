@@ -114,5 +114,6 @@ def shard_of(object_id: str) -> str:
 
 def claim_shard(claim: str) -> str:
     """Return the file of a claim: by its last part, so that a name is found without its network."""
-    name = claim.rpartition("/")[2]
-    return f"claims/{zlib.crc32(name.encode()) & 0xFF:02x}.json"
+    # What is looked up may be any argument, and need not be UTF-8.
+    name = claim.rpartition("/")[2].encode(errors="surrogateescape")
+    return f"claims/{zlib.crc32(name) & 0xFF:02x}.json"

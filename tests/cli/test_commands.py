@@ -415,3 +415,13 @@ def test_a_broken_plugin_is_an_error_that_names_it(
     done = netctl("network", "create", "web", what[1], "odd")
     assert done.status == 6, done.err
     assert "'odd'" in done.err and module in done.err and words in done.err
+
+
+@pytest.mark.parametrize(
+    "command", [("network", "rm"), ("sandbox", "rm"), ("endpoint", "leave"), ("network", "inspect")]
+)
+def test_a_reference_that_is_not_utf8_is_not_found(
+    netctl: Netctl, command: tuple[str, ...]
+) -> None:
+    done = netctl(*command, "\udcff")
+    assert (done.status, "no " in done.err) == (3, True), done.err
