@@ -67,7 +67,7 @@ def leave(state: State, name: str, sandbox: str | None) -> None:
 
 @endpoint.command(epilog="Example: netctl endpoint rm web/web1")
 @click.argument("endpoints", nargs=-1, required=True, shell_complete=complete.endpoints)
-@click.option("--force", is_flag=True, help="Take it out of its sandbox first.")
+@click.option("-f", "--force", is_flag=True, help="Take it out of its sandbox first.")
 @common.ignore_missing
 @dry_run
 @pass_state

@@ -81,7 +81,7 @@ def create(state: State, /, name: str, **given: Any) -> None:
 
 @network.command(epilog="Example: netctl network rm web db")
 @click.argument("networks", nargs=-1, required=True, shell_complete=complete.networks)
-@click.option("--force", is_flag=True, help="Remove its endpoints too, joined or not.")
+@click.option("-f", "--force", is_flag=True, help="Remove its endpoints too, joined or not.")
 @common.ignore_missing
 @dry_run
 @pass_state
@@ -153,7 +153,7 @@ def exists(state: State, name: str) -> int:
 
 @network.command(epilog="Example: netctl network prune --force --filter until=24h")
 @click.option("--filter", "filters", multiple=True, metavar="K=V", help="Only those with: see ls.")
-@click.option("--force", is_flag=True, help="Do not ask.")
+@click.option("-f", "--force", is_flag=True, help="Do not ask.")
 @dry_run
 @pass_state
 def prune(state: State, filters: tuple[str, ...], force: bool) -> None:

@@ -81,7 +81,7 @@ def create(state: State, /, name: str, **given: Any) -> None:
 
 @sandbox.command(epilog="Example: netctl sandbox rm c1 c2 --force")
 @click.argument("sandboxes", nargs=-1, required=True, shell_complete=complete.sandboxes)
-@click.option("--force", is_flag=True, help="Take its endpoints out first.")
+@click.option("-f", "--force", is_flag=True, help="Take its endpoints out first.")
 @common.ignore_missing
 @dry_run
 @pass_state

@@ -169,7 +169,7 @@ def check_fits(room: Room, network: Network, endpoint: Endpoint) -> None:
             hint="the host's stack takes endpoints of driver host, and only it does",
         )
     if not room.alive:
-        raise gone(sandbox)
+        raise absent(room)
     if sandbox.type is SandboxKind.EXTERNAL:
         check_routes(room, network)
 
@@ -190,8 +190,11 @@ def check_routes(room: Room, network: Network) -> None:
                 )
 
 
-def gone(sandbox: Sandbox) -> Conflict:
-    """Return the error for a sandbox whose namespace is not there any more."""
+def absent(room: Room) -> Conflict:
+    """Return the error for a sandbox whose namespace is gone, or not its own any more."""
+    sandbox = room.sandbox
+    if room.intruded:
+        return intruder(sandbox)
     return Conflict(
         f"the namespace of sandbox {sandbox.name} ({sandbox.netns}) is gone",
         hint=f"netctl sandbox refresh {sandbox.name} makes it anew, netctl sandbox rm removes it",

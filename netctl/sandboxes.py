@@ -307,7 +307,7 @@ class Sandboxes:
             sandbox=sandbox, members=(), kernel=self._kernel, state_dir=self._state_dir
         )
         if not room.alive:
-            raise joining.gone(sandbox)
+            raise joining.absent(room)
 
     def _room(self, op: Operation, sandbox: Sandbox) -> joining.Room:
         return joining.enter(op.reader, sandbox, self._kernel, self._state_dir)

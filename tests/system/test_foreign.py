@@ -56,8 +56,9 @@ def test_a_namespace_in_the_place_of_ours_survives(
     host.sh("ip netns delete c1; ip netns add c1; " + OWN_DEFAULT.format("c1"))
     look = "stat -Lc %i /run/netns/c1; ip -n c1 -o link; ip -n c1 route"
     before = host.sh(look)
-    with pytest.raises(Conflict, match="is not that of sandbox c1"):
-        host.call(act, refresh)
+    for attempt in (refresh, partial(connect, network="web", sandbox="c1", name="again")):
+        with pytest.raises(Conflict, match="is not that of sandbox c1"):
+            host.call(act, attempt)
     host.call(act, by)
     assert host.sh(look) == before
     host.call(act, clear)
