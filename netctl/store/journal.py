@@ -1,7 +1,8 @@
 """The write-ahead journal: what is intended and what is done, durable line by line.
 
 A line is ``CRC32 JSON``. A commit line is the moment in which an operation has happened; the shards
-follow when the lock is released. The last line may be torn by a crash: it was never acknowledged.
+follow when the lock is released. A last line without its end was torn by a crash, and was never
+acknowledged; one that has its end and not its checksum is damage.
 """
 
 from __future__ import annotations
@@ -58,8 +59,6 @@ def read(path: str) -> Recorded | None:
     for number, line in enumerate(whole, 1):
         record = _record(line)
         if record is None:
-            if number == len(whole) and not torn:
-                break
             raise _damaged(path, number)
         try:
             _apply(record, recorded)

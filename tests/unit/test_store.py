@@ -288,13 +288,15 @@ def test_a_torn_last_line_of_the_journal_is_ignored(store: Store, tmp_path: Path
     assert [doc.name for doc in store.all(Network)] == ["one", "two"]
 
 
-def test_a_damaged_line_before_the_last_is_damage(store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", [1, 2])
+def test_a_damaged_line_is_damage(store: Store, tmp_path: Path, line: int) -> None:
     journal = journal_of_a_dead_process(store, tmp_path)
     whole = journal.read_bytes()
-    damage(journal, whole[:20] + b"X" + whole[21:])
-    with pytest.raises(StoreDamaged, match="line 1"):
+    place = 20 + (whole.index(b"\n") if line == 2 else 0)
+    damage(journal, whole[:place] + b"X" + whole[place + 1 :])
+    with pytest.raises(StoreDamaged, match=f"line {line}"):
         store.all(Network)
-    with pytest.raises(StoreDamaged, match="line 1"):
+    with pytest.raises(StoreDamaged, match=f"line {line}"):
         put(store, network("x"))
 
 
