@@ -13,6 +13,8 @@ from netctl.codec import CodecError, decode
 from netctl.store.documents import D, Delta, claim_shard, folder, shard_of
 from netctl.store.storage import ShardStorage, damaged, unreadable
 
+CLAIMS_ROW = 1
+
 
 class View:
     """The shards with the journal's committed changes on top."""
@@ -42,13 +44,10 @@ class View:
     def owner(self, claim: str) -> str | None:
         if claim in self.done.claims:
             return self.done.claims[claim]
-        row = self.table(claim_shard(claim)).get(where("key") == claim)
-        return row["owner"] if isinstance(row, Row) else None
+        return self.held(claim_shard(claim)).get(claim)
 
     def owners(self, name: str, prefix: str) -> dict[str, str]:
-        rows = self.table(claim_shard(name)).all()
-        claims: dict[str, str | None] = {row["key"]: row["owner"] for row in rows}
-        claims.update(self.done.claims)
+        claims: dict[str, str | None] = {**self.held(claim_shard(name)), **self.done.claims}
         return {
             claim: holder
             for claim, holder in claims.items()
@@ -70,6 +69,12 @@ class View:
         if path not in self._shards:
             self._shards[path] = TinyDB(f"{self.state_dir}/{path}", storage=ShardStorage)
         return self._shards[path].table("rows")
+
+    def held(self, path: str) -> dict[str, str]:
+        """Return the claims of a shard and their holders. They are one row: a query for each of
+        them would go through all."""
+        row = self.table(path).get(doc_id=CLAIMS_ROW)
+        return row["claims"] if isinstance(row, Row) else {}
 
     def row(self, directory: str, object_id: str) -> dict[str, Any] | None:
         found = self.table(f"{directory}/{shard_of(object_id)}").get(where("id") == object_id)

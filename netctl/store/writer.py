@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from tinydb import where
+from tinydb.table import Document as Row
 from tinydb.table import Table
 
 from netctl.codec import encode
@@ -16,7 +17,7 @@ from netctl.models import Document
 from netctl.store import journal
 from netctl.store.documents import KIND_OF, Changes, Delta, Intent, claim_shard
 from netctl.store.storage import sync_directory
-from netctl.store.view import View, place
+from netctl.store.view import CLAIMS_ROW, View, place
 
 _CHECKPOINT = 2000
 """Documents after which a long batch writes its shards."""
@@ -118,10 +119,19 @@ class Writer(View):
 
     def _apply(self, delta: Delta) -> None:
         for (kind, parent, object_id), row in delta.documents.items():
-            _replace(self.table(place(kind, parent, object_id)), "id", object_id, row)
+            _replace(self.table(place(kind, parent, object_id)), object_id, row)
+        shards: dict[str, dict[str, str | None]] = {}
         for claim, holder in delta.claims.items():
-            row = {"key": claim, "owner": holder} if holder else None
-            _replace(self.table(claim_shard(claim)), "key", claim, row)
+            shards.setdefault(claim_shard(claim), {})[claim] = holder
+        for path, changes in shards.items():
+            self._apply_claims(path, changes)
+
+    def _apply_claims(self, path: str, changes: dict[str, str | None]) -> None:
+        after = {**self.held(path), **changes}
+        kept = {claim: holder for claim, holder in after.items() if holder}
+        self.table(path).truncate()
+        if kept:
+            self.table(path).insert(Row({"claims": kept}, doc_id=CLAIMS_ROW))
 
     def _recover(self) -> None:
         recorded = journal.read(self._path)
@@ -137,8 +147,8 @@ def _touched(delta: Delta) -> Iterator[str]:
     yield from map(claim_shard, delta.claims)
 
 
-def _replace(table: Table, key: str, value: str, row: dict[str, Any] | None) -> None:
+def _replace(table: Table, object_id: str, row: dict[str, Any] | None) -> None:
     # Not upsert: that would keep the keys that the new row no longer has.
-    table.remove(where(key) == value)
+    table.remove(where("id") == object_id)
     if row is not None:
         table.insert(row)
