@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from netctl.kernel import Kernel, Link, Route
@@ -46,13 +46,13 @@ class DryReader:
         mine = (d.id for d in self._documents.values() if d and claim in d.claims())
         return next(mine, None) or self._still(self._store.owner(claim))
 
-    def owners(self, name: str, prefix: str) -> dict[str, str]:
-        stored = self._store.owners(name, prefix)
+    def owners(self, names: Collection[str], prefix: str) -> dict[str, str]:
+        stored = self._store.owners(names, prefix)
         mine = {
             claim: document.id
             for document in filter(None, self._documents.values())
             for claim in document.claims()
-            if claim.startswith(f"{prefix}/") and claim.rpartition("/")[2] == name
+            if claim.startswith(f"{prefix}/") and claim.rpartition("/")[2] in names
         }
         return {claim: holder for claim, holder in stored.items() if self._still(holder)} | mine
 

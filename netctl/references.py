@@ -59,7 +59,7 @@ def endpoint_of(store: Reader, network_id: str, name: str) -> Endpoint | None:
 
 
 def _by_name(store: Reader, name: str) -> Endpoint | None:
-    owners = store.owners(name, "endpoint")
+    owners = store.owners([name], "endpoint")
     if len(owners) > 1:
         networks = [store.get(Network, key.split("/")[1]) for key in owners]
         choices = sorted(f"{net.name}/{name}" for net in networks if net)

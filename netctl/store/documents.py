@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -56,8 +56,8 @@ class Reader(Protocol):
         """Return the id of the document that holds a claim."""
         ...
 
-    def owners(self, name: str, prefix: str) -> dict[str, str]:
-        """Return the claims ``PREFIX/.../NAME`` and the ids of their holders."""
+    def owners(self, names: Collection[str], prefix: str) -> dict[str, str]:
+        """Return the claims ``PREFIX/.../NAME`` of any of the names, and their holders' ids."""
         ...
 
     def is_empty(self, kind: type[D], parent: str = "") -> bool:
@@ -113,7 +113,13 @@ def shard_of(object_id: str) -> str:
 
 
 def claim_shard(claim: str) -> str:
-    """Return the file of a claim: by its last part, so that a name is found without its network."""
+    """Return the file of a claim: by its last part, so that a name is found without its network.
+
+    Ports that follow each other are together: a range of a thousand is in five files.
+    """
     # What is looked up may be any argument, and need not be UTF-8.
-    name = claim.rpartition("/")[2].encode(errors="surrogateescape")
-    return f"claims/{zlib.crc32(name) & 0xFF:02x}.json"
+    kind, _, rest = claim.partition("/")
+    name = rest.rpartition("/")[2]
+    if kind == "port":
+        return f"claims/port-{int(name) >> 8:02x}.json"
+    return f"claims/{zlib.crc32(name.encode(errors='surrogateescape')) & 0xFF:02x}.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -45,8 +45,8 @@ class Store:
     def owner(self, claim: str) -> str | None:
         return self._read(lambda view: view.owner(claim))
 
-    def owners(self, name: str, prefix: str) -> dict[str, str]:
-        return self._read(lambda view: view.owners(name, prefix))
+    def owners(self, names: Collection[str], prefix: str) -> dict[str, str]:
+        return self._read(lambda view: view.owners(names, prefix))
 
     def is_empty(self, kind: type[D], parent: str = "") -> bool:
         return self._read(lambda view: view.is_empty(kind, parent))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from typing import Any
 
 from tinydb import TinyDB, where
@@ -46,12 +47,15 @@ class View:
             return self.done.claims[claim]
         return self.held(claim_shard(claim)).get(claim)
 
-    def owners(self, name: str, prefix: str) -> dict[str, str]:
-        claims: dict[str, str | None] = {**self.held(claim_shard(name)), **self.done.claims}
+    def owners(self, names: Collection[str], prefix: str) -> dict[str, str]:
+        claims: dict[str, str | None] = {}
+        for path in {claim_shard(f"{prefix}/{name}") for name in names}:
+            claims.update(self.held(path))
+        claims.update(self.done.claims)
         return {
             claim: holder
             for claim, holder in claims.items()
-            if holder and claim.startswith(f"{prefix}/") and claim.rpartition("/")[2] == name
+            if holder and claim.startswith(f"{prefix}/") and claim.rpartition("/")[2] in names
         }
 
     def is_empty(self, kind: type[D], parent: str = "") -> bool:

@@ -66,7 +66,7 @@ def test_what_is_put_is_there_and_what_is_deleted_is_gone(store: Store, tmp_path
     assert store.get(Endpoint, ends[3].id) == ends[3]
     assert store.owner("network/web") == web.id
     assert store.owner(f"address/{web.id}/10.0.0.3") == ends[3].id
-    assert store.owners("e3", "endpoint") == {f"endpoint/{web.id}/e3": ends[3].id}
+    assert store.owners(["e3"], "endpoint") == {f"endpoint/{web.id}/e3": ends[3].id}
     assert store.by_prefix(Endpoint, ends[2].id[:10]) == [ends[2]]
     assert not store.is_empty(Endpoint, web.id)
     with store.locked("test") as writer:
