@@ -126,6 +126,37 @@ class Attachment:
 
 
 @record
+class Port:
+    """A published port of an endpoint, or a range of them."""
+
+    protocol: str
+    """tcp, udp or sctp."""
+    first: int
+    last: int
+    """In the sandbox; a single port is both."""
+    host_ip: str = ""
+    """The host's address it is published on; ``0.0.0.0`` or ``::`` for all of a family, empty for
+    all of both."""
+    host_first: int = 0
+    """The host's port for ``first``; those of a range follow. 0 is none chosen yet."""
+    host_last: int = 0
+    """Of a port not chosen yet: the last that it may be."""
+
+    @property
+    def size(self) -> int:
+        return self.last - self.first + 1
+
+    @property
+    def host_ports(self) -> range:
+        """The host's ports, empty where none is chosen yet."""
+        return range(self.host_first, self.host_first + self.size) if self.host_first else range(0)
+
+    def on(self, version: int) -> bool:
+        """Whether it is published in a family (4, 6)."""
+        return not self.host_ip or (":" in self.host_ip) == (version == 6)
+
+
+@record
 class Endpoint:
     """A network's attachment point. It keeps its addresses while it is not joined."""
 
@@ -145,6 +176,8 @@ class Endpoint:
     """The name asked for inside a sandbox; empty lets netctl choose."""
     transient: bool = False
     """Made by connect: it goes with disconnect, or with its sandbox."""
+    ports: tuple[Port, ...] = ()
+    """What is published, while it is the way out of its sandbox."""
     attachment: Attachment | None = None
 
     @property
@@ -160,6 +193,8 @@ class Endpoint:
         keys.update(address_claim(self.network_id, a.partition("/")[0]) for a in self.addresses)
         if self.mac:
             keys.add(f"mac/{self.network_id}/{self.mac}")
+        for port in self.ports:
+            keys.update(port_claim(port.protocol, port.host_ip, n) for n in port.host_ports)
         return frozenset(keys)
 
 
@@ -227,14 +262,14 @@ class Sandbox:
 
 @record
 class Cursor:
-    """Where the next search for a free address of a network begins (next-fit)."""
+    """Where the next search for a free address or port begins (next-fit)."""
 
     kind: ClassVar[str] = "cursor"
 
     id: str
-    """The network's id."""
+    """The network's id, or ``PORTS_CURSOR``."""
     last: dict[str, str] = field(default_factory=dict)
-    """Pool's subnet to the address handed out last."""
+    """Pool's subnet to the address handed out last, or protocol to the port."""
 
     @property
     def parent(self) -> str:
@@ -242,6 +277,10 @@ class Cursor:
 
     def claims(self) -> frozenset[str]:
         return frozenset()
+
+
+PORTS_CURSOR = "e" * 64
+"""Id of the cursor in which the last ephemeral port of each protocol is kept."""
 
 
 @record
@@ -277,3 +316,8 @@ KINDS = (Network, Endpoint, Sandbox, Cursor, HostState)
 def address_claim(network_id: str, address: str) -> str:
     """Return the key under which a network's address is claimed."""
     return f"address/{network_id}/{address}"
+
+
+def port_claim(protocol: str, host_ip: str, port: int) -> str:
+    """Return the key under which a port of the host is claimed."""
+    return f"port/{protocol}/{host_ip}/{port}"

@@ -1,0 +1,102 @@
+"""Published ports as text, docker's: ``[HOSTIP:][HOSTPORT[-END]:]PORT[-END][/tcp|udp|sctp]``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from ipaddress import ip_address
+
+from netctl.errors import InvalidInput
+from netctl.models import Port
+
+PROTOCOLS = ("tcp", "udp", "sctp")
+_SPEC = re.compile(
+    r"(?:(?P<host>\[[^\]]*\]|[^:\[\]]*):(?=[^:]*:))?"
+    r"(?:(?P<outer>[0-9]*(?:-[0-9]+)?):)?"
+    r"(?P<inner>[0-9]+(?:-[0-9]+)?)"
+    r"(?:/(?P<protocol>[A-Za-z]+))?",
+    re.ASCII,
+)
+_FORM = "[HOSTIP:][HOSTPORT[-END]:]PORT[-END][/tcp|udp|sctp]"
+
+
+def parse(text: str) -> Port:
+    """Return the port that ``text`` says; raise ``InvalidInput``.
+
+    A range of the host for one port means any free one of it; without a host port any of the
+    kernel's ephemeral ones is taken.
+    """
+    match = _SPEC.fullmatch(text)
+    if match is None:
+        raise InvalidInput(
+            f"port {text[:60]!r} has not the form {_FORM}", hint="for instance 8080:80"
+        )
+    protocol = (match["protocol"] or "tcp").lower()
+    if protocol not in PROTOCOLS:
+        raise InvalidInput(
+            f"port {text[:60]!r}: no protocol {protocol[:20]!r}", hint="tcp, udp, sctp"
+        )
+    first, last = _range(text, match["inner"])
+    outer, outer_end = _range(text, match["outer"]) if match["outer"] else (0, 0)
+    if outer and first != last and outer_end - outer != last - first:
+        raise InvalidInput(
+            f"port {text[:60]!r}: the ranges differ in length",
+            hint=f"{last - first + 1} ports of the host, or one to begin with left out",
+        )
+    return Port(
+        protocol=protocol,
+        first=first,
+        last=last,
+        host_ip=_address(text, match["host"] or ""),
+        host_first=outer,
+        host_last=outer_end,
+    )
+
+
+def parse_all(texts: Iterable[str]) -> tuple[Port, ...]:
+    """Return the ports that several texts say, each once."""
+    return tuple(dict.fromkeys(parse(text) for text in texts))
+
+
+def means(wanted: Port, port: Port) -> bool:
+    """Whether ``wanted``, which may say less, is the publication ``port``."""
+    same = (wanted.protocol, wanted.first, wanted.last) == (port.protocol, port.first, port.last)
+    address = not wanted.host_ip or wanted.host_ip == port.host_ip
+    outer = not wanted.host_first or wanted.host_first <= port.host_first <= wanted.host_last
+    return same and address and outer
+
+
+def shown(port: Port) -> str:
+    """Return a published port as docker shows it, ``0.0.0.0:8080->80/tcp``."""
+    host = f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip or "*"
+    outer = _text(port.host_first, port.host_first + port.size - 1)
+    return f"{host}:{outer}->{_text(port.first, port.last)}/{port.protocol}"
+
+
+def _text(first: int, last: int) -> str:
+    return f"{first}" if first == last else f"{first}-{last}"
+
+
+def _range(text: str, part: str) -> tuple[int, int]:
+    first, _, last = part.partition("-")
+    numbers = int(first or 0), int(last or first or 0)
+    if not 1 <= numbers[0] <= numbers[1] <= 65535:
+        raise InvalidInput(
+            f"port {text[:60]!r}: {part[:20]} is no port or range",
+            hint="numbers from 1 to 65535, the smaller first",
+        )
+    return numbers
+
+
+def _address(text: str, host: str) -> str:
+    if not host:
+        return ""
+    try:
+        if "%" in host:
+            raise ValueError
+        return str(ip_address(host.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        raise InvalidInput(
+            f"port {text[:60]!r}: {host[:40]} is no address of a host",
+            hint="an IPv4 address, or an IPv6 address in brackets: [::1]:8080:80",
+        ) from None
