@@ -203,6 +203,25 @@ class VethAdd(_Once):
 
 
 @record
+class Hairpin(_Setting):
+    """A bridge port that sends packets back to where they came from."""
+
+    name: str
+
+    def apply(self, kernel: Kernel) -> None:
+        kernel.port_hairpin(self.name, on=True)
+
+    def revert(self, kernel: Kernel) -> bool:
+        return kernel.port_hairpin(self.name, on=False)
+
+    def describe(self) -> str:
+        return f"bridge link set dev {self.name} hairpin on"
+
+    def describe_revert(self) -> str:
+        return f"bridge link set dev {self.name} hairpin off"
+
+
+@record
 class LinkUp(_Setting):
     """An interface, up."""
 
@@ -342,6 +361,37 @@ def _nft(commands: str) -> str:
 
 
 @record
+class FlowsForgotten(_Setting):
+    """Tracked connections of addresses and ports, forgotten when something ``coming`` is there, or
+    else when something has gone: a flow in between would be kept as it was."""
+
+    addresses: tuple[str, ...] = ()
+    ports: tuple[tuple[str, int], ...] = ()
+    coming: bool
+
+    def apply(self, kernel: Kernel) -> bool:
+        if self.coming:
+            kernel.conntrack_forget(self.addresses, self.ports)
+        return self.coming
+
+    def revert(self, kernel: Kernel) -> bool:
+        if not self.coming:
+            kernel.conntrack_forget(self.addresses, self.ports)
+        return not self.coming
+
+    def describe(self) -> str:
+        return self._text() if self.coming else ": connections are forgotten at the end"
+
+    def describe_revert(self) -> str:
+        return ": connections were forgotten" if self.coming else self._text()
+
+    def _text(self) -> str:
+        lines = [f"conntrack -D -s {a}; conntrack -D -r {a}" for a in self.addresses]
+        lines += [f"conntrack -D -p {p} --orig-port-dst {n}" for p, n in self.ports]
+        return "\n".join(lines)
+
+
+@record
 class FileWrite(_OnDisk):
     """``previous`` is the content before, None where there was no file."""
 
@@ -412,11 +462,13 @@ STEPS = (
     NetnsRename,
     BridgeAdd,
     VethAdd,
+    Hairpin,
     LinkUp,
     AddressAdd,
     RouteAdd,
     Sysctl,
     Nft,
+    FlowsForgotten,
     FileWrite,
     DirectoryCreate,
     Symlink,

@@ -12,7 +12,7 @@ import errno
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -113,6 +113,7 @@ class FakeKernel:
         self._fail_in = self._kill_in = 0
         self._dead = False
         self._serial = 0
+        self.bound: dict[tuple[str, int], str] = {}
         self.files: dict[str, str] = {}
         self.links_to: dict[str, str] = {}
         self.directories: set[str] = set()
@@ -331,6 +332,15 @@ class FakeKernel:
             stack.drop_ipv6(name)
             stack.routes = [r for r in stack.routes if r.link != name]
 
+    @mutating
+    def port_hairpin(self, name: str, *, on: bool) -> bool:
+        if name not in self.host.ports:
+            if on:
+                raise _refused(errno.ENODEV, f"set hairpin of bridge port {name}")
+            return False
+        self.host.ports[name] = (self.host.ports[name][0], on)
+        return True
+
     def links(self, netns: str) -> list[Link]:
         return list(self._stack(netns).links.values())
 
@@ -424,6 +434,13 @@ class FakeKernel:
         stack.settings[key] = value
         if key.endswith("/disable_ipv6") and value == "1" and (link := _setting_of(key)):
             stack.drop_ipv6(link)
+
+    @mutating
+    def conntrack_forget(self, addresses: Sequence[str], ports: Sequence[tuple[str, int]]) -> None:
+        pass
+
+    def port_holder(self, protocol: str, address: str, port: int) -> str | None:
+        return self.bound.get((protocol, port))
 
     @mutating
     def nft(self, commands: str) -> None:

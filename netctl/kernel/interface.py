@@ -9,6 +9,7 @@ and the operation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from netctl.record import record
@@ -101,6 +102,11 @@ class Kernel(Protocol):
 
     def link_set_up(self, netns: str, name: str, *, up: bool) -> None: ...
 
+    def port_hairpin(self, name: str, *, on: bool) -> bool:
+        """Let a bridge port send packets back to where they came from, or not. Returns whether it
+        is there; its absence is an error for ``on`` alone."""
+        ...
+
     def links(self, netns: str) -> list[Link]: ...
 
     # addresses and routes
@@ -130,6 +136,15 @@ class Kernel(Protocol):
 
     def sysctl_set(self, netns: str, key: str, value: str) -> None:
         """Nothing is written where the value is that already."""
+        ...
+
+    def conntrack_forget(self, addresses: Sequence[str], ports: Sequence[tuple[str, int]]) -> None:
+        """Delete the tracked flows from and to addresses, and to ports (protocol, number)."""
+        ...
+
+    def port_holder(self, protocol: str, address: str, port: int) -> str | None:
+        """Return who holds a port of the host, None where it is free: it is bound for a moment.
+        An empty address is all of both families."""
         ...
 
     def nft(self, commands: str) -> None:

@@ -134,6 +134,19 @@ class Links:
             if up or not absent(error):
                 raise
 
+    def hairpin(self, name: str, *, on: bool) -> bool:
+        """``bridge link set dev NAME hairpin on|off``. Returns whether the port is there."""
+        what = f"set hairpin of bridge port {name} {'on' if on else 'off'}"
+        body = netlink.link_header() + netlink.named(name) + _port_modes(hairpin=on)
+        try:
+            with self._sockets.at("") as sock:
+                _raise(what, first_refusal(sock.ask([Message(netlink.RTM_NEWLINK, body)])))
+            return True
+        except KernelError as error:
+            if on or not absent(error):
+                raise
+            return False
+
     def everything(self, netns: str) -> list[Link]:
         """``ip -s link``."""
         with self._sockets.at(netns) as sock:
@@ -197,11 +210,11 @@ def _veth(peer: list[tuple[str, object]]) -> tuple[str, object]:
     return "IFLA_LINKINFO", nested(("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", data))
 
 
-def _port_modes(*, isolated: bool, hairpin: bool) -> bytes:
+def _port_modes(*, hairpin: bool, isolated: bool | None = None) -> bytes:
     """Return how a link is a bridge's port: ``bridge link set dev NAME hairpin on isolated on``."""
-    data = attribute(_BRPORT_MODE, bytes([hairpin])) + attribute(
-        _BRPORT_ISOLATED, bytes([isolated])
-    )
+    data = attribute(_BRPORT_MODE, bytes([hairpin]))
+    if isolated is not None:
+        data += attribute(_BRPORT_ISOLATED, bytes([isolated]))
     kind = attribute(_INFO_SLAVE_KIND, b"bridge\0")
     return attribute(_LINKINFO, kind + attribute(_INFO_SLAVE_DATA | NLA_F_NESTED, data))
 

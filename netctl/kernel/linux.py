@@ -6,6 +6,7 @@ ctypes nor netlink. One object serves one host's namespace; ``close`` gives ever
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +110,9 @@ class LinuxKernel:
     def link_set_up(self, netns: str, name: str, *, up: bool) -> None:
         self._links.set_up(netns, name, up=up)
 
+    def port_hairpin(self, name: str, *, on: bool) -> bool:
+        return self._links.hairpin(name, on=on)
+
     def links(self, netns: str) -> list[Link]:
         return self._links.everything(netns)
 
@@ -139,6 +143,16 @@ class LinuxKernel:
         from netctl.kernel import sysctl
 
         sysctl.set(netns, key, value)
+
+    def conntrack_forget(self, addresses: Sequence[str], ports: Sequence[tuple[str, int]]) -> None:
+        from netctl.kernel import conntrack
+
+        conntrack.forget(addresses, ports)
+
+    def port_holder(self, protocol: str, address: str, port: int) -> str | None:
+        from netctl.kernel import ports
+
+        return ports.holder(protocol, address, port)
 
     def nft(self, commands: str) -> None:
         self._nftables.run(commands)

@@ -70,10 +70,12 @@ class _Part(NamedTuple):
 
 
 class NetlinkSocket:
-    """A rtnetlink socket of the namespace that the calling thread is in when it is made."""
+    """A netlink socket of the namespace that the calling thread is in when it is made."""
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+    def __init__(self, protocol: int = 0) -> None:
+        """``protocol`` is rtnetlink's if not given (NETLINK_ROUTE)."""
+        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+        self._socket = socket.socket(socket.AF_NETLINK, kind, protocol)
         self._sequence = 0
         limit = struct.pack("@ll", _TIMEOUT_SECONDS, 0)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)

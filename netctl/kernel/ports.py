@@ -1,0 +1,93 @@
+"""Ports of the host: whether one is free is found out by binding it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+
+from netctl.errors import Conflict
+from netctl.kernel.refusal import refused
+
+_KINDS = {
+    "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP),
+    "udp": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
+    "sctp": (socket.SOCK_STREAM, 132),
+}
+_ALL = {4: "0.0.0.0", 6: "::"}
+_LISTEN = "0A"
+
+
+def holder(protocol: str, address: str, port: int) -> str | None:
+    """Return who holds a port of the host, None where it is free.
+
+    An empty address is all of both families. Raises ``Conflict`` for an address that is not the
+    host's, and ``Unsupported`` for a protocol that the kernel lacks.
+    """
+    for version in (4, 6):
+        if address and (":" in address) != (version == 6):
+            continue
+        if _busy(protocol, version, address or _ALL[version], port, everywhere=not address):
+            return _process(protocol, port) or "another process"
+    return None
+
+
+def _busy(protocol: str, version: int, address: str, port: int, *, everywhere: bool) -> bool:
+    try:
+        _bind(protocol, socket.AF_INET6 if version == 6 else socket.AF_INET, address, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return True
+        if error.errno == errno.EADDRNOTAVAIL and not everywhere:
+            raise Conflict(
+                f"{address} is no address of this host",
+                hint="'ip address' lists those that are; leave it out for all of them",
+            ) from error
+        if everywhere and version == 6:
+            return False  # A host without IPv6.
+        what = f"bind {protocol} port {port} of {address}"
+        raise refused(what, error.errno or 0, capability="CAP_NET_BIND_SERVICE") from error
+    return False
+
+
+def _bind(protocol: str, family: int, address: str, port: int) -> None:
+    kind, number = _KINDS[protocol]
+    with socket.socket(family, kind | socket.SOCK_CLOEXEC, number) as sock:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if kind == socket.SOCK_STREAM:
+            # Connections that linger after their server do not hold the port; a listener does.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((address, port))
+        if kind == socket.SOCK_STREAM:
+            sock.listen(1)
+
+
+def _process(protocol: str, port: int) -> str | None:
+    """Return the process that has a socket at the port, of those whose files can be read."""
+    links = {f"socket:[{inode}]" for inode in _inodes(protocol, port)}
+    for pid in (name for name in os.listdir("/proc") if name.isdigit()) if links else ():
+        with suppress(OSError):
+            for name in os.listdir(f"/proc/{pid}/fd"):
+                if os.readlink(f"/proc/{pid}/fd/{name}") in links:
+                    return f"process {pid} ({_command(pid)})"
+    return None
+
+
+def _command(pid: str) -> str:
+    with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+        return file.read().strip()
+
+
+def _inodes(protocol: str, port: int) -> Iterator[str]:
+    """Yield the inodes of the sockets at a port, from proc(5)'s tables (net/ipv4/tcp_ipv4.c)."""
+    wanted = f"{port:04X}"
+    for table in (protocol, f"{protocol}6"):
+        with suppress(OSError), open(f"/proc/thread-self/net/{table}", encoding="ascii") as file:
+            for line in list(file)[1:]:
+                words = line.split()
+                listens = protocol != "tcp" or words[3] == _LISTEN
+                if words[1].rpartition(":")[2] == wanted and listens:
+                    yield words[9]
