@@ -6,18 +6,26 @@ Labels and defaults are libnetwork's (com.docker.network.bridge.*); isolation an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from netctl.backends import firewall, forwarding
+from netctl.backends import firewall, forwarding, publication
 from netctl.backends.driver import NetworkPlan, Site
 from netctl.backends.options import PREFIX, address, boolean, integer, normalise
 from netctl.errors import Conflict, InvalidInput
 from netctl.kernel import Kernel
-from netctl.models import Attachment, Endpoint, Network, Pool
+from netctl.models import Attachment, Endpoint, Network, Pool, Port
 from netctl.names import alias_of, bridge_ifname, check_ifname, mac_of
 from netctl.plan import Assembly, Plan, Step
-from netctl.steps import AddressAdd, BridgeAdd, LinkUp, Sysctl, VethAdd
+from netctl.steps import (
+    AddressAdd,
+    BridgeAdd,
+    FlowsForgotten,
+    Hairpin,
+    LinkUp,
+    Sysctl,
+    VethAdd,
+)
 
 NAME = PREFIX + "bridge.name"
 ICC = PREFIX + "bridge.enable_icc"
@@ -106,7 +114,29 @@ class BridgeDriver:
         steps: list[Step] = [pair, *_ipv6_switch(network, netns, ifname, endpoint.ipv6)]
         steps += (LinkUp(netns="", name=pair.name), LinkUp(netns=netns, name=ifname))
         steps += (AddressAdd(netns=netns, link=ifname, address=a) for a in endpoint.addresses)
-        return (Assembly(steps=tuple(steps)),)
+        bare = tuple(address.partition("/")[0] for address in endpoint.addresses)
+        return (FlowsForgotten(addresses=bare, coming=False), Assembly(steps=tuple(steps)))
+
+    def plan_publish(
+        self,
+        endpoint: Endpoint,
+        versions: Sequence[int],
+        kernel: Kernel,
+        rest: Sequence[Port] = (),
+    ) -> Plan:
+        found = {4: endpoint.ipv4, 6: endpoint.ipv6}
+        addresses = {v: found[v].partition("/")[0] for v in versions if found[v]}
+        if not any(port.on(version) for version in addresses for port in endpoint.ports):
+            return ()
+        place = endpoint.attachment
+        alone = not any(port.on(version) for version in addresses for port in rest)
+        ports = tuple((p.protocol, number) for p in endpoint.ports for number in p.host_ports)
+        return (
+            FlowsForgotten(ports=ports, coming=False),
+            *((Hairpin(name=place.host_ifname),) if place and alone else ()),
+            publication.publish(addresses, endpoint.ports, kernel, alone=alone),
+            FlowsForgotten(ports=ports, coming=True),
+        )
 
     def ifname_prefix(self, network: Network) -> str:
         return network.facts["prefix"]
@@ -119,7 +149,7 @@ class BridgeDriver:
 def _bridge_steps(network: Network) -> Plan:
     facts, bridge = network.facts, network.facts["bridge"]
     if facts["made"] != "true":
-        return tuple(_bridge_settings(network))
+        return (*_loopback_source(network), *_bridge_settings(network))
     made = BridgeAdd(
         name=bridge,
         alias=alias_of("network", network.id),
@@ -128,8 +158,24 @@ def _bridge_steps(network: Network) -> Plan:
     )
     switch = _ipv6_switch(network, "", bridge, network.pool(6))
     return (
-        Assembly(steps=(made, *_no_advertisements(network), *switch, *_bridge_settings(network))),
+        Assembly(
+            steps=(
+                made,
+                *_no_advertisements(network),
+                *_loopback_source(network),
+                *switch,
+                *_bridge_settings(network),
+            )
+        ),
     )
+
+
+def _loopback_source(network: Network) -> Iterable[Step]:
+    # What the host sends to a port published on 127.0.0.1 leaves by the bridge with that source;
+    # the firewall keeps the network from using it the other way.
+    if network.pool(4):
+        key = f"net/ipv4/conf/{network.facts['bridge']}/route_localnet"
+        yield Sysctl(netns="", key=key, value="1", previous="0")
 
 
 def _no_advertisements(network: Network) -> Iterable[Step]:
@@ -156,6 +202,10 @@ def _ipv6_switch(
     if network.facts["ipv6_stack"] == "true":
         value = "0" if wanted else "1"
         yield Sysctl(netns=netns, key=f"net/ipv6/conf/{link}/disable_ipv6", value=value)
+        # All addresses are ours to give. Detecting duplicates keeps the link-local one, which the
+        # kernel asks its neighbours from, unusable for two seconds.
+        if wanted:
+            yield Sysctl(netns=netns, key=f"net/ipv6/conf/{link}/accept_dad", value="0")
 
 
 def _bridge_addresses(network: Network) -> list[str]:

@@ -7,11 +7,11 @@ built something takes it down, even by a newer netctl.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from netctl.kernel import Kernel
-from netctl.models import Attachment, Endpoint, HostState, Network
+from netctl.models import Attachment, Endpoint, HostState, Network, Port
 from netctl.plan import Plan
 from netctl.record import record
 
@@ -73,6 +73,17 @@ class Driver(Protocol):
 
     def plan_join(self, network: Network, endpoint: Endpoint, attachment: Attachment) -> Plan:
         """Return how the endpoint's interface comes into its sandbox, all but the default route."""
+        ...
+
+    def plan_publish(
+        self,
+        endpoint: Endpoint,
+        versions: Sequence[int],
+        kernel: Kernel,
+        rest: Sequence[Port] = (),
+    ) -> Plan:
+        """Return how the endpoint's ports are published in those families, as its sandbox's way
+        out; ``rest`` are others of its ports, which are and stay published."""
         ...
 
     def ifname_prefix(self, network: Network) -> str:

@@ -6,14 +6,14 @@ enough (libnetwork: "only one instance of host network is allowed").
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from netctl.backends.driver import NetworkPlan, Site
 from netctl.backends.options import normalise
 from netctl.errors import InvalidInput
 from netctl.kernel import Kernel
-from netctl.models import Attachment, Endpoint, Network
+from netctl.models import Attachment, Endpoint, Network, Port
 from netctl.plan import Plan
 
 
@@ -40,6 +40,15 @@ class _Bare:
         return NetworkPlan(plan=(), host=site.host)
 
     def plan_join(self, network: Network, endpoint: Endpoint, attachment: Attachment) -> Plan:
+        return ()
+
+    def plan_publish(
+        self,
+        endpoint: Endpoint,
+        versions: Sequence[int],
+        kernel: Kernel,
+        rest: Sequence[Port] = (),
+    ) -> Plan:
         return ()
 
     def ifname_prefix(self, network: Network) -> str:

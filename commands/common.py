@@ -73,6 +73,16 @@ ignore_missing = click.option(
 )
 
 
+publish = click.option(
+    "-p",
+    "--publish",
+    "ports",
+    multiple=True,
+    metavar="SPEC",
+    help="Publish [HOSTIP:][HOSTPORT[-END]:]PORT[-END][/tcp|udp|sctp].",
+)
+
+
 def _style(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
     from netctl.render import check_style
 

@@ -24,6 +24,7 @@ def endpoint() -> None:
 @click.option("--mac", metavar="MAC", help="MAC address.")
 @click.option("--ifname", metavar="NAME", help="Interface name in the sandbox, at most 15 bytes.")
 @click.option("-o", "--opt", "opts", multiple=True, metavar="K=V[,K=V]", help="Driver options.")
+@common.publish
 @label
 @if_not_exists
 @dry_run
@@ -39,6 +40,7 @@ def create(state: State, /, network: str, name: str, **given: Any) -> None:
         ifname=given["ifname"],
         options=common.options(given["opts"]),
         labels=common.labels(given["labels"]),
+        ports=given["ports"],
         if_not_exists=given["if_not_exists"],
     )
     common.created(state, made.id)
@@ -53,6 +55,30 @@ def create(state: State, /, network: str, name: str, **given: Any) -> None:
 def join(state: State, name: str, sandbox: str, priority: int) -> None:
     """Join an endpoint to a sandbox."""
     state.controller.endpoints.join(name, sandbox, priority=priority)
+
+
+@endpoint.command(epilog="Example: netctl endpoint publish web/web1 8080:80 53:53/udp")
+@click.argument("name", metavar="ENDPOINT", shell_complete=complete.endpoints)
+@click.argument("ports", nargs=-1, required=True, metavar="SPEC...")
+@dry_run
+@pass_state
+def publish(state: State, name: str, ports: tuple[str, ...]) -> None:
+    """Publish ports of an endpoint on the host.
+
+    SPEC is [HOSTIP:][HOSTPORT[-END]:]PORT[-END][/tcp|udp|sctp]. They are reachable while the
+    endpoint is the way out of its sandbox.
+    """
+    state.controller.endpoints.publish(name, ports)
+
+
+@endpoint.command(epilog="Example: netctl endpoint unpublish web/web1 80")
+@click.argument("name", metavar="ENDPOINT", shell_complete=complete.endpoints)
+@click.argument("ports", nargs=-1, required=True, metavar="SPEC...")
+@dry_run
+@pass_state
+def unpublish(state: State, name: str, ports: tuple[str, ...]) -> None:
+    """Publish ports no more; SPEC may say less than it did: 80 is every publication of port 80."""
+    state.controller.endpoints.unpublish(name, ports)
 
 
 @endpoint.command(epilog="Example: netctl endpoint leave web/web1")
@@ -108,6 +134,7 @@ def ls(
         render.Column("SANDBOX", "sandbox"),
         render.Column("IPV4", "ipv4"),
         render.Column("IPV6", "ipv6"),
+        render.Column("PORTS", "ports"),
     ]
     render.listed(filter(passes, rows), columns, style, quiet=quiet, trunc=not no_trunc)
 

@@ -188,6 +188,7 @@ def _ask() -> None:
 @click.option("--ifname", metavar="NAME", help="Interface name in the sandbox, at most 15 bytes.")
 @click.option("--priority", type=int, default=0, help="Highest gives the default route.")
 @click.option("-o", "--opt", "opts", multiple=True, metavar="K=V[,K=V]", help="Driver options.")
+@common.publish
 @label
 @dry_run
 @pass_state
@@ -203,6 +204,7 @@ def connect(state: State, /, name: str, sandbox: str, **given: Any) -> None:
         ifname=given["ifname"],
         options=common.options(given["opts"]),
         labels=common.labels(given["labels"]),
+        ports=given["ports"],
         priority=given["priority"],
     )
     common.created(state, made.id)

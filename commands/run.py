@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from netctl.cli import State
-from netctl.commands import complete
+from netctl.commands import common, complete
 from netctl.commands.common import dry_run, pass_state
 from netctl.commands.sandbox import definition, sandbox_options
 
@@ -24,6 +24,7 @@ from netctl.commands.sandbox import definition, sandbox_options
     shell_complete=complete.networks,
     help="Network to join  [the default one]",
 )
+@common.publish
 @sandbox_options
 @dry_run
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
@@ -33,6 +34,7 @@ def run(
     /,
     name: str | None,
     networks: tuple[str, ...],
+    ports: tuple[str, ...],
     command: tuple[str, ...],
     **given: Any,
 ) -> int:
@@ -42,5 +44,5 @@ def run(
     killed when this netctl dies.
     """
     return state.controller.sandboxes.run(
-        command, name=name, networks=networks, **definition(given)
+        command, name=name, networks=networks, ports=ports, **definition(given)
     )

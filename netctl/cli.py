@@ -28,6 +28,7 @@ COMMANDS = {
     "endpoint": ("netctl.commands.endpoint:endpoint", "Endpoints: a network's attachment points."),
     "info": ("netctl.commands.info:info", "Show the configuration, the kernel and the versions."),
     "network": ("netctl.commands.network:network", "Networks: groups of endpoints that can talk."),
+    "reload": ("netctl.commands.reload:reload", "Put the firewall's rules back in order."),
     "repair": ("netctl.commands.repair:repair", "Settle what a killed netctl left half done."),
     "run": ("netctl.commands.run:run", "Run one command in a sandbox of its own."),
     "sandbox": ("netctl.commands.sandbox:sandbox", "Sandboxes: network stacks, with their files."),

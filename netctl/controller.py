@@ -128,6 +128,14 @@ class Controller:
         settled, self.notices = self.notices, []
         return settled
 
+    def reload(self) -> None:
+        """Put the firewall's rules back in order, as after ``nft flush ruleset``."""
+        from netctl import reloading
+
+        with self.operation("reload") as op:
+            plan = reloading.plan(op.reader, self.kernel, self.config.state_dir)
+            op.commit(plan, forward=True)
+
     def close(self) -> None:
         """Close the sockets to the kernel."""
         self.kernel.close()

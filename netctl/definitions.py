@@ -12,8 +12,9 @@ from netctl.backends.driver import Driver
 from netctl.backends.options import PREFIX, boolean, full_label
 from netctl.errors import Conflict, InvalidInput
 from netctl.machine import machine_id
-from netctl.models import Endpoint, Network, Sandbox, SandboxKind
+from netctl.models import Endpoint, Network, Port, Sandbox, SandboxKind
 from netctl.names import check_hostname, check_id, check_ifname, check_name
+from netctl.ports import means
 from netctl.record import field_names, record
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ class EndpointDefinition:
     ifname: str = ""
     options: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+    ports: tuple[Port, ...] = ()
 
     def checked(self) -> EndpointDefinition:
         check_name("endpoint", self.name)
@@ -160,6 +162,7 @@ class EndpointDefinition:
         }
         differing = [name for name, (new, old) in pairs.items() if new and new != old]
         differing += ["labels"] if self.labels != existing.labels else []
+        differing += ["ports"] if not _same_ports(self.ports, existing.ports) else []
         _refuse("endpoint", self.name, differing)
 
 
@@ -210,6 +213,10 @@ class SandboxDefinition:
         _refuse(
             "sandbox", self.name, [n for n in names if getattr(self, n) != getattr(existing, n)]
         )
+
+
+def _same_ports(wanted: tuple[Port, ...], existing: tuple[Port, ...]) -> bool:
+    return len(wanted) == len(existing) and all(map(means, wanted, existing))
 
 
 def check_mac(text: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netctl import joining, references
@@ -10,11 +11,14 @@ from netctl.allocation import allocate, check_mac_free
 from netctl.backends import registry
 from netctl.definitions import EndpointDefinition
 from netctl.errors import Conflict, InvalidInput, NotFound
-from netctl.models import Document, Endpoint, Network, Sandbox
+from netctl.gateway import ways_out
+from netctl.models import Document, Endpoint, Network, Port, Sandbox
 from netctl.names import mac_of, new_id, short
 from netctl.networks import NetworkHandle, now
 from netctl.operation import Operation
-from netctl.plan import Plan, Step
+from netctl.plan import Plan, Step, inverse
+from netctl.ports import parse_all
+from netctl.publishing import Chosen, choose, published_as
 from netctl.record import record
 from netctl.store import Reader
 
@@ -98,14 +102,16 @@ class Endpoints:
         ifname: str | None = None,
         options: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
+        ports: Iterable[str] = (),
         if_not_exists: bool = False,
     ) -> EndpointHandle:
         """Create an endpoint with addresses of its own, in no sandbox yet.
 
-        ``ip`` and ``ip6`` lie in the network's subnets. Raises ``InvalidInput``, ``NotFound``,
-        ``Conflict`` (a name, address or MAC that is taken) or ``Exhausted``.
+        ``ip`` and ``ip6`` lie in the network's subnets; ``ports`` are published as docker writes
+        them, ``8080:80``, while the endpoint is its sandbox's way out. Raises ``InvalidInput``,
+        ``NotFound``, ``Conflict`` (a name, address or MAC that is taken) or ``Exhausted``.
         """
-        wanted = _definition(name, ip, ip6, mac, ifname, options, labels)
+        wanted = _definition(name, ip, ip6, mac, ifname, options, labels, ports)
         with (
             self._controller.operation(f"endpoint create {network} {name}") as op,
             self._controller.networks.needed(op, network) as parent,
@@ -168,16 +174,65 @@ class Endpoints:
         ifname: str | None = None,
         options: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
+        ports: Iterable[str] = (),
         name: str | None = None,
         priority: int = 0,
     ) -> EndpointHandle:
         """Create an endpoint named like the sandbox, and join it, in one operation."""
         with self._controller.operation(f"network connect {network} {sandbox}") as op:
             room = self._room(op, references.sandbox(op.reader, sandbox))
-            wanted = _definition(name or room.sandbox.name, ip, ip6, mac, ifname, options, labels)
+            called = name or room.sandbox.name
+            wanted = _definition(called, ip, ip6, mac, ifname, options, labels, ports)
             with self._controller.networks.needed(op, network) as parent:
                 endpoint, extra = self._draft(op.reader, parent, wanted, transient=True)
                 return self._handle(_join(op, room, parent, endpoint, priority, extra))
+
+    def publish(self, reference: str, ports: Iterable[str]) -> EndpointHandle:
+        """Publish ports of an endpoint, at once where it is its sandbox's way out.
+
+        Raises ``InvalidInput``, ``NotFound``, or ``Exhausted`` for a port that is held.
+        """
+        wanted = parse_all(ports)
+        with self._controller.operation(f"endpoint publish {reference}") as op:
+            endpoint = references.endpoint(op.reader, reference)
+            network = self._controller.networks.need(op, endpoint.network_id)
+            chosen = self._chosen(op.reader, network, wanted)
+            after = replace(endpoint, ports=(*endpoint.ports, *chosen.ports))
+            plan = self._published(op, network, endpoint, chosen.ports, endpoint.ports)
+            op.commit(plan, put=(after, *chosen.cursor))
+            return self._handle(after)
+
+    def unpublish(self, reference: str, ports: Iterable[str]) -> EndpointHandle:
+        """Publish ports no more. A port is named as it was given, or by less: ``80`` is every
+        publication of port 80. Raises ``NotFound`` for one that is not published."""
+        wanted = parse_all(ports)
+        with self._controller.operation(f"endpoint unpublish {reference}") as op:
+            endpoint = references.endpoint(op.reader, reference)
+            network = references.network(op.reader, endpoint.network_id)
+            gone = published_as(endpoint, wanted)
+            after = replace(endpoint, ports=tuple(p for p in endpoint.ports if p not in gone))
+            plan = self._published(op, network, endpoint, gone, after.ports)
+            op.commit(inverse(plan), put=(after,), forward=True)
+            return self._handle(after)
+
+    def _published(
+        self,
+        op: Operation,
+        network: Network,
+        endpoint: Endpoint,
+        ports: tuple[Port, ...],
+        rest: tuple[Port, ...],
+    ) -> Plan:
+        """Return how some of an endpoint's ports are published beside the rest, where it is the way
+        out of its sandbox."""
+        place = endpoint.attachment
+        sandbox = op.reader.get(Sandbox, place.sandbox_id) if place else None
+        if not place or not sandbox or place.boot_id != self._controller.kernel.boot_id():
+            return ()
+        versions = ways_out(self._room(op, sandbox).members).get(endpoint.id, ())
+        changing = replace(endpoint, ports=ports)
+        driver, kernel = registry.load(network.driver), self._controller.kernel
+        return driver.plan_publish(changing, versions, kernel, rest)
 
     def disconnect(self, network: str, sandbox: str) -> None:
         """Take the endpoints of a network out of a sandbox; those that connect made are removed."""
@@ -253,6 +308,7 @@ class Endpoints:
         mac = wanted.mac or (mac_of(endpoint_id) if driver.has_pools else "")
         check_mac_free(reader, network, mac)
         addresses, cursor = allocate(reader, network, {4: wanted.ip, 6: wanted.ip6})
+        chosen = self._chosen(reader, network, wanted.ports)
         endpoint = Endpoint(
             id=endpoint_id,
             name=wanted.name,
@@ -265,8 +321,17 @@ class Endpoints:
             ipv6=addresses.get(6, ""),
             ifname=wanted.ifname,
             transient=transient,
+            ports=chosen.ports,
         )
-        return endpoint, cursor
+        return endpoint, (*cursor, *chosen.cursor)
+
+    def _chosen(self, reader: Reader, network: Network, ports: Sequence[Port]) -> Chosen:
+        if ports and not registry.load(network.driver).has_pools:
+            raise InvalidInput(
+                f"endpoints of network {network.name} (driver {network.driver}) publish no ports",
+                hint="what listens in the host's stack is reachable without",
+            )
+        return choose(reader, self._controller.kernel, ports)
 
 
 def _definition(
@@ -277,6 +342,7 @@ def _definition(
     ifname: str | None,
     options: Mapping[str, str] | None,
     labels: Mapping[str, str] | None,
+    ports: Iterable[str],
 ) -> EndpointDefinition:
     given = {"--ip": ip, "--ip6": ip6, "--mac": mac, "--ifname": ifname}
     for option in (option for option, value in given.items() if value == ""):
@@ -290,6 +356,7 @@ def _definition(
         ifname=ifname or "",
         options=dict(options or {}),
         labels=dict(labels or {}),
+        ports=parse_all(ports),
     ).checked()
 
 

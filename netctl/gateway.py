@@ -51,6 +51,15 @@ def elect(members: Sequence[Member], version: int) -> Member | None:
     return min(able, key=Member.rank, default=None)
 
 
+def ways_out(members: Sequence[Member]) -> dict[str, tuple[int, ...]]:
+    """Return the endpoints that are the way out, by id, each with the families it is that for."""
+    found: dict[str, tuple[int, ...]] = {}
+    for version in FAMILIES:
+        if chosen := elect(members, version):
+            found[chosen.endpoint.id] = (*found.get(chosen.endpoint.id, ()), version)
+    return found
+
+
 def withdraw(
     before: Sequence[Member], after: Sequence[Member], families: Sequence[int]
 ) -> tuple[Step, ...]:

@@ -9,11 +9,11 @@ from ipaddress import ip_network
 from netctl.backends import registry
 from netctl.errors import Conflict
 from netctl.files import plan_hosts
-from netctl.gateway import DEFAULT, Member, announce, withdraw
+from netctl.gateway import DEFAULT, Member, announce, ways_out, withdraw
 from netctl.kernel import Kernel
 from netctl.models import Attachment, Endpoint, EndpointRef, Network, Sandbox, SandboxKind
 from netctl.names import mac_of, short, veth_ifname
-from netctl.plan import Plan, inverse
+from netctl.plan import Plan, Step, inverse
 from netctl.record import record
 from netctl.store import Reader
 
@@ -98,9 +98,11 @@ def join(room: Room, network: Network, endpoint: Endpoint, priority: int) -> Cha
     after = (*room.members, new)
     families = room.families
     plan = (
+        *inverse(published(room, room.members, after)),
         *withdraw(room.members, after, families),
         *wiring(new),
         *announce(room.members, after, families),
+        *published(room, after, room.members),
         *plan_hosts(room.sandbox, room.members, sandbox, after, room.state_dir, room.kernel),
     )
     return Change(plan=plan, endpoints=(new.endpoint,), sandbox=sandbox)
@@ -115,9 +117,11 @@ def leave(room: Room, endpoints: Sequence[Endpoint]) -> Change:
     sandbox = replace(room.sandbox, endpoints=kept)
     routes_away, routes_new = _routes(room, after)
     plan = (
+        *inverse(published(room, room.members, after)),
         *routes_away,
         *(step for item in reversed(gone) for step in inverse(wiring(item))),
         *routes_new,
+        *published(room, after, room.members),
         *plan_hosts(room.sandbox, room.members, sandbox, after, room.state_dir, room.kernel),
     )
     alone = tuple(replace(endpoint, attachment=None) for endpoint in endpoints)
@@ -128,6 +132,21 @@ def wiring(item: Member) -> Plan:
     """Return how one member's interface is made."""
     driver = registry.load(item.network.driver)
     return driver.plan_join(item.network, item.endpoint, item.attachment)
+
+
+def published(room: Room, members: Sequence[Member], others: Sequence[Member] = ()) -> Plan:
+    """Return how the ports of those members are published that are the way out, and were not
+    among ``others``. What was published in another boot is gone."""
+    before = ways_out(others)
+    steps: list[Step] = []
+    for item in members:
+        versions = ways_out(members).get(item.endpoint.id, ())
+        new = [v for v in versions if v not in before.get(item.endpoint.id, ())]
+        if new and item.attachment.boot_id == room.kernel.boot_id():
+            steps += registry.load(item.network.driver).plan_publish(
+                item.endpoint, new, room.kernel
+            )
+    return tuple(steps)
 
 
 def _routes(room: Room, after: Sequence[Member]) -> tuple[Plan, Plan]:
@@ -142,7 +161,7 @@ def _routes(room: Room, after: Sequence[Member]) -> tuple[Plan, Plan]:
 def everything(room: Room, families: Sequence[int]) -> Plan:
     """Return how all that is in a sandbox is made, in the order of the joins."""
     wires = tuple(step for item in room.members for step in wiring(item))
-    return (*wires, *announce((), room.members, families))
+    return (*wires, *announce((), room.members, families), *published(room, room.members))
 
 
 def takedown(room: Room) -> Plan:

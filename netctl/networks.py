@@ -13,7 +13,7 @@ from netctl.backends import ipam, registry
 from netctl.backends.driver import NetworkPlan, Site
 from netctl.definitions import NetworkDefinition
 from netctl.errors import Conflict, NetctlError
-from netctl.models import Cursor, Endpoint, HostState, Network
+from netctl.models import PORTS_CURSOR, Cursor, Document, Endpoint, HostState, Network
 from netctl.names import new_id
 from netctl.operation import Operation
 from netctl.plan import inverse
@@ -274,14 +274,21 @@ def _remove(
         )
     leaving = controller.endpoints.leaving(op, endpoints)
     made = _standing(network, site(op, network, controller, removing=True))
-    cursor = op.reader.get(Cursor, network.id)
-    gone = tuple(doc for doc in (network, cursor, *_host_delete(op, made.host)) if doc)
+    cursors = _cursors(op.reader, network)
+    gone: tuple[Document, ...] = (network, *cursors, *_host_delete(op, made.host))
     op.commit(
         (*leaving.plan, *inverse(made.plan)),
         put=(*leaving.sandboxes, *_host_put(op, made.host)),
         delete=(*endpoints, *gone),
         forward=True,
     )
+
+
+def _cursors(reader: Reader, network: Network) -> list[Cursor]:
+    """Return the cursors that go with a network: its own, and with the last that of ports."""
+    last = len(reader.all(Network)) == 1
+    ids = (network.id, PORTS_CURSOR) if last else (network.id,)
+    return [cursor for cursor_id in ids if (cursor := reader.get(Cursor, cursor_id))]
 
 
 def _standing(network: Network, site: Site) -> NetworkPlan:

@@ -48,9 +48,11 @@ def run(
     argv: Sequence[str],
     name: str | None,
     networks: Sequence[str],
+    ports: Sequence[str],
     options: Mapping[str, Any],
 ) -> int:
-    """Run ``argv`` in a new sandbox joined to ``networks`` (the default one where none is given).
+    """Run ``argv`` in a new sandbox joined to ``networks`` (the default one where none is given),
+    with ``ports`` published on its way out.
 
     Returns the command's exit status, 128 and the number of the signal that ended it.
     """
@@ -60,7 +62,7 @@ def run(
     sandbox_name = name or f"run-{short(sandbox_id)}"
     with _owned(controller, sandbox_id):
         try:
-            sandbox = _furnished(controller, sandbox_name, sandbox_id, chosen, options)
+            sandbox = _furnished(controller, sandbox_name, sandbox_id, chosen, ports, options)
             if controller.dry_run:
                 return 0
             return process.supervise(sandbox.netns, _binds(sandbox), command)
@@ -73,12 +75,15 @@ def _furnished(
     name: str,
     sandbox_id: str,
     networks: Sequence[str],
+    ports: Sequence[str],
     options: Mapping[str, Any],
 ) -> Sandbox:
     with controller.batch(f"run {name}"):
         sandbox = controller.sandboxes.create(name, id=sandbox_id, **options)
         for network in networks:
             controller.endpoints.connect(network, sandbox_id)
+        if ports:
+            controller.endpoints.publish(controller.sandboxes.way_out(sandbox_id), ports)
     return sandbox.doc
 
 

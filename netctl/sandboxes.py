@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from netctl import files, joining, moving, references, resolv, running
 from netctl.definitions import SandboxDefinition, check_path
 from netctl.errors import Conflict, InvalidInput, NotFound
+from netctl.gateway import ways_out
 from netctl.kernel import Link
 from netctl.models import Document, Endpoint, Sandbox, SandboxKind
 from netctl.names import alias_of, check_id, check_name, new_id, short
@@ -173,10 +174,23 @@ class Sandboxes:
         *,
         name: str | None = None,
         networks: Sequence[str] = (),
+        ports: Sequence[str] = (),
         **options: object,
     ) -> int:
         """Run a command in a sandbox that is gone when the command ends; return its exit status."""
-        return running.run(self._controller, argv, name, networks, options)
+        return running.run(self._controller, argv, name, networks, ports, options)
+
+    def way_out(self, reference: str) -> str:
+        """Return the id of the endpoint that is the sandbox's way out, IPv4 before IPv6; raise
+        ``Conflict`` where none is."""
+        sandbox = references.sandbox(self._store, reference)
+        room = joining.enter(self._store, sandbox, self._kernel, self._state_dir)
+        if not (found := ways_out(room.members)):
+            raise Conflict(
+                f"sandbox {sandbox.name} has no way out on which ports could be published",
+                hint="join it to a network that is not internal",
+            )
+        return next(iter(found))
 
     def _create(
         self,

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from netctl.models import Endpoint, Network, Sandbox, SandboxKind
+from netctl.ports import shown
 from netctl.store import Reader
 
 Row = dict[str, Any]
@@ -109,6 +110,7 @@ def endpoint_row(endpoint: Endpoint, names: Names) -> Row:
         "ipv4": endpoint.ipv4 or None,
         "ipv6": endpoint.ipv6 or None,
         "mac": endpoint.mac or None,
+        "ports": [shown(port) for port in endpoint.ports],
         "created": endpoint.created,
         "labels": endpoint.labels,
     }

@@ -63,7 +63,7 @@ def test_forms_of_output(netctl: Netctl) -> None:
 KEYS = {
     "network": "id name driver scope subnets internal ipv6 created labels ipv4 options ipam bridge"
     " mtu endpoints",
-    "endpoint": "id name network sandbox ipv4 ipv6 mac created labels network_id options ifname"
+    "endpoint": "id name network sandbox ipv4 ipv6 mac ports created labels network_id options ifname"
     " gateway gateway6 transient attachment",
     "sandbox": "id name type state key endpoint_count created labels hostname domainname dns"
     " dns_search dns_options extra_hosts endpoints",

@@ -52,6 +52,17 @@ def _connected(controller: Controller) -> None:
     controller.endpoints.connect("web", "c1")
 
 
+def _published(controller: Controller) -> None:
+    _joined(controller)
+    controller.endpoints.publish("web1", ["8080:80", "9000-9003:9000-9003"])
+
+
+def _published_beside(controller: Controller) -> None:
+    _published(controller)
+    controller.networks.create("db")
+    controller.endpoints.create("db", "db1", ports=["8082:80"])
+
+
 def _foreign(controller: Controller) -> None:
     """Namespaces to stand for somebody else's: their names begin with ``their``."""
     for name in ("theirs", "their-other"):
@@ -112,6 +123,22 @@ SCENARIOS = (
     Scenario("endpoint leave", _joined, lambda c: c.endpoints.leave("web1")),
     Scenario("leave that gives the gateway", _two_joined, lambda c: c.endpoints.leave("db1")),
     Scenario("endpoint rm force", _joined, lambda c: c.endpoints.remove("web1", force=True)),
+    Scenario(
+        "endpoint publish", _joined, lambda c: c.endpoints.publish("web1", ["8080:80", "81/udp"])
+    ),
+    Scenario("endpoint unpublish", _published, lambda c: c.endpoints.unpublish("web1", ["80"])),
+    Scenario("leave of a published one", _published, lambda c: c.endpoints.leave("web1")),
+    Scenario(
+        "join that takes the publications along",
+        _published_beside,
+        lambda c: c.endpoints.join("db1", "c1", priority=1),
+    ),
+    Scenario(
+        "connect and publish",
+        _endpoint,
+        lambda c: c.endpoints.connect("web", "c1", ports=["8080:80", "[::1]:8081:81"]),
+    ),
+    Scenario("reload", _published, lambda c: c.reload()),
     Scenario("network connect", _endpoint, lambda c: c.endpoints.connect("web", "c1")),
     Scenario("network disconnect", _connected, lambda c: c.endpoints.disconnect("web", "c1")),
 )

@@ -1,0 +1,53 @@
+"""Putting the firewall back in order, as after ``nft flush ruleset`` or a firewall's reload."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from netctl import joining
+from netctl.backends import publication
+from netctl.gateway import Member, ways_out
+from netctl.kernel import Kernel
+from netctl.models import HostState, Network, Port, Sandbox
+from netctl.plan import Plan
+from netctl.steps import Sysctl
+from netctl.store import Reader
+
+
+def plan(reader: Reader, kernel: Kernel, state_dir: str) -> Plan:
+    """Return how everything of this boot gets its rules again, in one transaction; nothing where
+    there is no network."""
+    boot_id = kernel.boot_id()
+    stored = reader.get(HostState, HostState.ID) or HostState()
+    host = stored.believed(boot_id)
+    networks = [
+        network
+        for network in reader.all(Network)
+        if "bridge" in network.facts and network.boot_id == boot_id
+    ]
+    if not networks:
+        return ()
+    rules = publication.reload(networks, host, _publications(reader, kernel, state_dir))
+    return (rules, *(Sysctl(netns="", key=key, value="1") for key in host.forwarding))
+
+
+def _publications(
+    reader: Reader, kernel: Kernel, state_dir: str
+) -> Iterator[tuple[Mapping[int, str], Sequence[Port]]]:
+    for sandbox in reader.all(Sandbox):
+        members = joining.enter(reader, sandbox, kernel, state_dir).members
+        yield from _published(
+            [item for item in members if item.attachment.boot_id == kernel.boot_id()]
+        )
+
+
+def _published(
+    members: Sequence[Member],
+) -> Iterable[tuple[Mapping[int, str], Sequence[Port]]]:
+    by_id = {item.endpoint.id: item.endpoint for item in members}
+    for endpoint_id, versions in ways_out(members).items():
+        endpoint = by_id[endpoint_id]
+        found = {4: endpoint.ipv4, 6: endpoint.ipv6}
+        addresses = {v: found[v].partition("/")[0] for v in versions if found[v]}
+        if any(port.on(version) for version in addresses for port in endpoint.ports):
+            yield addresses, endpoint.ports

@@ -1,0 +1,239 @@
+"""Published ports: who reaches them, with which source address, and who does not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from functools import partial
+
+import pytest
+
+from netctl.controller import Controller
+from netctl.errors import Exhausted, NotFound
+from tests.kernel.host import Host, Outside
+from tests.system.library import act, addresses, clear, controller, two_networks
+
+C1, C2, C3 = "/run/netns/c1", "/run/netns/c2", "/run/netns/c3"
+HOST4, HOST6 = "192.0.2.1", "2001:db8::1"
+FROM = {"host": "", "outside": "outside", "same": C2, "other": C3, "self": C1}
+
+
+def publish(c: Controller, *specs: str) -> None:
+    c.endpoints.publish("web/c1", specs)
+
+
+def seen(host: Host, address: str, port: int, protocol: str) -> dict[str, str | None]:
+    """Return the source address that the server sees from everywhere; None where it is not
+    reached."""
+    return {
+        name: host.ask(place, address, port, protocol, seconds=0.5) for name, place in FROM.items()
+    }
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize(
+    ("spec", "outer", "inner"),
+    [("8080:80", 8080, 80), ("80:80", 80, 80), ("9000-9003:9000-9003", 9002, 9002)],
+    ids=["other port", "same port", "range"],
+)
+def test_a_wildcard_is_reached_from_everywhere(
+    host: Host, protocol: str, version: int, spec: str, outer: int, inner: int
+) -> None:
+    before = host.snapshot()
+    host.call(act, two_networks, partial(lambda s, c: publish(c, s), f"{spec}/{protocol}"))
+    inside = host.call(addresses, "c1")[version == 6]
+    target = HOST6 if version == 6 else HOST4
+    with host.server(C1, inside, inner, protocol):
+        found = seen(host, target, outer, protocol)
+        assert all(found.values()), found
+        # The client's own address, wherever the answer does not have to come back this way.
+        assert found["host"] == target
+        assert found["outside"] == (Outside.IPV6 if version == 6 else Outside.IPV4)
+        assert found["other"] == host.call(addresses, "c3")[version == 6]
+        if version == 4:
+            assert host.ask("", "127.0.0.1", outer, protocol)
+        host.sh("nft flush ruleset")
+        assert host.ask("outside", target, outer, protocol, seconds=0.3) is None
+        host.call(act, lambda c: c.reload())
+        assert seen(host, target, outer, protocol) == found
+        # Nothing else of it is reachable, not even with a direct route.
+        assert host.ask("outside", target, outer + 100, protocol, seconds=0.3) is None
+    host.call(act, clear)
+    host.assert_unchanged(before)
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_a_direct_route_reaches_nothing(host: Host, protocol: str) -> None:
+    host.call(act, two_networks, lambda c: publish(c, f"8080:80/{protocol}"))
+    v4, v6 = host.call(addresses, "c1")
+    host.outside.sh(f"ip route add {v4} via {HOST4}; ip -6 route add {v6} via {HOST6}")
+    for address in (v4, v6):
+        with host.server(C1, address, 80, protocol):
+            assert host.ask("outside", address, 80, protocol, seconds=0.5) is None
+            assert host.ask(C3, address, 80, protocol, seconds=0.5) is None
+            assert host.ask(C2, address, 80, protocol)
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_one_address_is_reached_by_that_alone(host: Host, protocol: str) -> None:
+    host.sh("ip address add 192.0.2.77/24 dev uplink")
+    host.call(act, two_networks, lambda c: publish(c, f"192.0.2.77:8080:80/{protocol}"))
+    with host.server(C1, host.call(addresses, "c1")[0], 80, protocol):
+        assert all(seen(host, "192.0.2.77", 8080, protocol).values())
+        assert not any(seen(host, HOST4, 8080, protocol).values())
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_loopback_is_reached_from_the_host_alone(host: Host, protocol: str) -> None:
+    host.call(act, two_networks, lambda c: publish(c, f"127.0.0.1:8080:80/{protocol}"))
+    v4 = host.call(addresses, "c1")[0]
+    host.outside.sh(
+        f"ip route add 127.0.0.1 via {HOST4} table 5 2>/dev/null; ip route add {v4} via {HOST4}"
+    )
+    with host.server(C1, v4, 80, protocol):
+        assert host.ask("", "127.0.0.1", 8080, protocol)
+        assert not any(seen(host, HOST4, 8080, protocol).values())
+        assert host.ask("outside", v4, 80, protocol, seconds=0.3) is None
+
+
+def test_the_hosts_own_loopback_is_not_reached_through_the_bridge(host: Host) -> None:
+    host.call(act, two_networks)
+    host.sh(
+        "ip netns exec c1 sh -c 'echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet';"
+        "ip -n c1 address del 127.0.0.1/8 dev lo; ip -n c1 route add 127.0.0.9/32 via 172.17.0.1"
+    )
+    with host.server("", "127.0.0.9", 7777):
+        assert host.ask("", "127.0.0.9", 7777)
+        assert host.ask(C1, "127.0.0.9", 7777, seconds=0.5) is None
+
+
+def test_publications_follow_the_way_out(host: Host) -> None:
+    host.call(act, two_networks, lambda c: publish(c, "8080:80"))
+    v4 = host.call(addresses, "c1")[0]
+    with host.server(C1, "0.0.0.0", 80):
+        assert host.ask("outside", HOST4, 8080)
+        host.call(act, lambda c: c.endpoints.connect("db", "c1", priority=5))
+        assert host.ask("outside", HOST4, 8080, seconds=0.4) is None
+        host.call(act, lambda c: c.endpoints.disconnect("db", "c1"))
+        assert host.ask("outside", HOST4, 8080)
+    assert v4
+
+
+def test_unpublish_and_leave_end_it(host: Host) -> None:
+    before_all = host.snapshot()
+    host.call(act, two_networks)
+    host.call(act, lambda c: publish(c, "8080:80", "8081:81/udp", "9000-9099:9000-9099"))
+    v4 = host.call(addresses, "c1")[0]
+    with host.server(C1, v4, 80):
+        assert host.ask(C1, HOST4, 8080)
+        host.call(act, lambda c: c.endpoints.unpublish("web/c1", ["9000-9099", "81/udp"]))
+        assert host.ask(C1, HOST4, 8080) and host.ask("outside", HOST4, 8080)
+        host.call(act, lambda c: c.endpoints.unpublish("web/c1", ["80"]))
+        assert host.ask("outside", HOST4, 8080, seconds=0.3) is None
+    assert v4 not in host.sh("nft list ruleset")
+    assert "hairpin on" not in host.sh("bridge -d link")
+    with pytest.raises(NotFound, match="does not publish 80/tcp"):
+        host.call(act, lambda c: c.endpoints.unpublish("web/c1", ["80"]))
+    host.call(act, lambda c: publish(c, "8080:80"))
+    host.call(act, clear)
+    host.assert_unchanged(before_all)
+
+
+def test_a_port_is_given_once_and_its_holder_named(host: Host) -> None:
+    host.call(act, two_networks, lambda c: publish(c, "8080:80", "127.0.0.5:7000:70"))
+    for spec, holder in (
+        ("8080:90", "8080 is held by endpoint web/c1"),
+        ("127.0.0.1:8080:90", "8080 is held by endpoint web/c1"),
+        ("8000-8100:8000-8100", "8080 is held by endpoint web/c1"),
+        ("7000:80", "7000 is held by endpoint web/c1"),
+    ):
+        with pytest.raises(Exhausted, match=holder):
+            host.call(act, partial(lambda s, c: c.endpoints.publish("web/c2", [s]), spec))
+    host.call(act, lambda c: c.endpoints.publish("web/c2", ["8080:80/udp", "127.0.0.6:7000:70"]))
+    with host.server("", "0.0.0.0", 6000):
+        with pytest.raises(Exhausted, match=r"6000 is held by process \d+ \("):
+            host.call(act, lambda c: c.endpoints.publish("web/c2", ["6000:80"]))
+        with pytest.raises(Exhausted, match="6000 is held"):
+            host.call(act, lambda c: c.endpoints.publish("web/c2", ["127.0.0.1:6000:80"]))
+
+
+def test_ephemeral_ports_are_the_kernels_and_not_given_again_at_once(host: Host) -> None:
+    host.sh("echo 40000 40009 > /proc/sys/net/ipv4/ip_local_port_range")
+    host.sh("echo 40001-40003 > /proc/sys/net/ipv4/ip_local_reserved_ports")
+    host.call(act, two_networks)
+
+    def given() -> int:
+        with controller() as c:
+            publish(c, "80")
+            port = c.endpoints.get("web/c1").doc.ports[-1].host_first
+            c.endpoints.unpublish("web/c1", ["80"])
+            return port
+
+    assert [host.call(given) for _ in range(8)] == [
+        *(40000, 40004, 40005, 40006, 40007, 40008, 40009, 40000),
+    ]
+    with pytest.raises(Exhausted, match="no free tcp port"):
+        host.call(act, lambda c: publish(c, *(f"{number}" for number in range(1, 9))))
+
+
+def test_a_run_publishes(host: Host) -> None:
+    before = host.snapshot()
+    host.call(act, lambda c: c.networks.create("web"))
+    process = host.start(
+        *(sys.executable, "-m", "netctl", "run", "--network", "web", "-p", "8080:80", "--"),
+        *(
+            "python3",
+            "-c",
+            "import socket; s = socket.create_server(('', 80)); c, a = s.accept(); c.recv(9); c.send(a[0].encode())",
+        ),
+    )
+    for _ in range(100):
+        if host.ask("outside", HOST4, 8080, seconds=0.3):
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("nothing answers")
+    assert process.wait(10) == 0
+    host.call(act, clear)
+    host.assert_unchanged(before)
+
+
+def flow(host: Host, port: int) -> subprocess.Popen[str]:
+    """Start a client outside that asks from one port again and again."""
+    program = (
+        "import socket, time; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM);"
+        f"s.bind(('', 5555)); s.connect(('{HOST4}', {port})); s.settimeout(0.02)\n"
+        "for _ in range(400):\n"
+        "    time.sleep(0.02)\n"
+        "    try: s.send(b'?'); f = open('/run/answers', 'a'); f.write(s.recv(99).decode() + '\\n')\n"
+        "    except OSError: pass\n"
+    )
+    return host.start(sys.executable, "-c", program, stack="outside")
+
+
+def test_flows_of_udp_follow_the_publication(host: Host) -> None:
+    host.call(act, two_networks)
+    first, second = host.call(addresses, "c1")[0], host.call(addresses, "c2")[0]
+    client = flow(host, 8080)
+    tracked = "cat /proc/net/nf_conntrack | grep sport=5555; true"
+    host.sh(
+        "for i in $(seq 50); do grep -q sport=5555 /proc/net/nf_conntrack && exit; sleep .05; done"
+    )
+    with host.server(C1, first, 80, "udp"), host.server(C2, second, 80, "udp"):
+        assert f"src={HOST4}" in host.sh(tracked) and not host.sh(
+            "cat /run/answers 2>/dev/null; true"
+        )
+        host.call(act, lambda c: publish(c, "8080:80/udp"))
+        time.sleep(0.2)
+        assert "192.0.2.254" in host.sh("cat /run/answers")
+        host.call(act, lambda c: c.endpoints.unpublish("web/c1", ["80/udp"]))
+        assert f"src={first}" not in host.sh(tracked)
+        host.call(act, lambda c: c.endpoints.publish("web/c2", ["8080:80/udp"]))
+        time.sleep(0.2)
+        assert f"src={second}" in host.sh(tracked)
+        host.call(act, lambda c: c.endpoints.disconnect("web", "c2"))
+        assert second not in host.sh("cat /proc/net/nf_conntrack")
+    client.kill()
+    client.wait()
