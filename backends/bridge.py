@@ -114,8 +114,7 @@ class BridgeDriver:
         steps: list[Step] = [pair, *_ipv6_switch(network, netns, ifname, endpoint.ipv6)]
         steps += (LinkUp(netns="", name=pair.name), LinkUp(netns=netns, name=ifname))
         steps += (AddressAdd(netns=netns, link=ifname, address=a) for a in endpoint.addresses)
-        bare = tuple(address.partition("/")[0] for address in endpoint.addresses)
-        return (FlowsForgotten(addresses=bare, coming=False), Assembly(steps=tuple(steps)))
+        return (Assembly(steps=tuple(steps)),)
 
     def plan_publish(
         self,
@@ -131,8 +130,13 @@ class BridgeDriver:
         place = endpoint.attachment
         alone = not any(port.on(version) for version in addresses for port in rest)
         ports = tuple((p.protocol, number) for p in endpoint.ports for number in p.host_ports)
+        going = (
+            FlowsForgotten(addresses=tuple(addresses.values()), coming=False)
+            if alone
+            else FlowsForgotten(ports=ports, coming=False)
+        )
         return (
-            FlowsForgotten(ports=ports, coming=False),
+            going,
             *((Hairpin(name=place.host_ifname),) if place and alone else ()),
             publication.publish(addresses, endpoint.ports, kernel, alone=alone),
             FlowsForgotten(ports=ports, coming=True),

@@ -386,7 +386,7 @@ class FlowsForgotten(_Setting):
         return ": connections were forgotten" if self.coming else self._text()
 
     def _text(self) -> str:
-        lines = [f"conntrack -D -s {a}; conntrack -D -r {a}" for a in self.addresses]
+        lines = [f"conntrack -D -r {address}" for address in self.addresses]
         lines += [f"conntrack -D -p {p} --orig-port-dst {n}" for p, n in self.ports]
         return "\n".join(lines)
 

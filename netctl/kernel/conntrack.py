@@ -26,9 +26,10 @@ _NETFILTER = 12
 _GET, _DELETE = 1 << 8 | 1, 1 << 8 | 2
 _ORIGINAL, _REPLY, _ID, _ZONE = 1, 2, 12, 18
 _TUPLE_IP, _TUPLE_PROTO = 1, 2
-_SOURCES, _DESTINATIONS = (1, 3), (2, 4)
+_SOURCES = (1, 3)
+"""Of IPv4 and IPv6."""
 _PROTO_NUMBER, _DESTINATION_PORT = 1, 3
-_FILTER, _FILTER_FLAGS = 25, {_ORIGINAL: 1, _REPLY: 2}
+_FILTER, _FILTER_REPLY = 25, 2
 _BY_SOURCE = 1
 """CTA_FILTER_F_CTA_IP_SRC; before Linux 5.8 everything is listed, and looked through here."""
 _HEADER_BYTES = 4
@@ -38,7 +39,7 @@ _BATCH = 512
 
 
 def forget(addresses: Iterable[str], ports: Iterable[tuple[str, int]]) -> None:
-    """Delete the flows from and to addresses, and those to ports (protocol, number) of any.
+    """Delete the flows to addresses, translated or not, and those to ports (protocol, number).
 
     Raises ``KernelError``. A kernel without connection tracking has none.
     """
@@ -46,10 +47,9 @@ def forget(addresses: Iterable[str], ports: Iterable[tuple[str, int]]) -> None:
         found: dict[bytes, Message] = {}
         for address in addresses:
             packed = socket.inet_pton(_family(address), address)
-            for side in (_ORIGINAL, _REPLY):
-                for flow in _listed(sock, _family(address), _from(side, packed)):
-                    if packed in _ends(flow):
-                        found[flow] = _deletion(flow)
+            for flow in _listed(sock, _family(address), _answered_by(packed)):
+                if packed in _answering(flow):
+                    found[flow] = _deletion(flow)
         wanted = {(_NUMBERS[protocol], number) for protocol, number in ports}
         if wanted:
             for flow in _listed(sock, socket.AF_UNSPEC, b""):
@@ -69,20 +69,17 @@ def _listed(sock: NetlinkSocket, family: int, only: bytes) -> list[bytes]:
     return answer
 
 
-def _from(side: int, packed: bytes) -> bytes:
+def _answered_by(packed: bytes) -> bytes:
+    """Return the filter for flows whose answers come from an address."""
     source = _SOURCES[0] if len(packed) == 4 else _SOURCES[1]
     inner = attribute(_TUPLE_IP | NLA_F_NESTED, attribute(source, packed))
-    flags = attribute(_FILTER_FLAGS[side], struct.pack("=I", _BY_SOURCE))
-    return attribute(side | NLA_F_NESTED, inner) + attribute(_FILTER | NLA_F_NESTED, flags)
+    flags = attribute(_FILTER_REPLY, struct.pack("=I", _BY_SOURCE))
+    return attribute(_REPLY | NLA_F_NESTED, inner) + attribute(_FILTER | NLA_F_NESTED, flags)
 
 
-def _ends(flow: bytes) -> set[bytes]:
-    """Return the four addresses of a flow: both directions' source and destination."""
-    found: set[bytes] = set()
-    for side in (_ORIGINAL, _REPLY):
-        ip = _inner(flow, side, _TUPLE_IP)
-        found |= {ip[kind] for kind in (*_SOURCES, *_DESTINATIONS) if kind in ip}
-    return found
+def _answering(flow: bytes) -> set[bytes]:
+    ip = _inner(flow, _REPLY, _TUPLE_IP)
+    return {ip[kind] for kind in _SOURCES if kind in ip}
 
 
 def _target(flow: bytes) -> tuple[int, int]:

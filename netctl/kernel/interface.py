@@ -139,7 +139,7 @@ class Kernel(Protocol):
         ...
 
     def conntrack_forget(self, addresses: Sequence[str], ports: Sequence[tuple[str, int]]) -> None:
-        """Delete the tracked flows from and to addresses, and to ports (protocol, number)."""
+        """Delete the tracked flows to addresses, and to ports (protocol, number)."""
         ...
 
     def port_holder(self, protocol: str, address: str, port: int) -> str | None:
