@@ -84,7 +84,7 @@ class BridgeDriver:
                     hint="make a network for each, and join a sandbox to all of them",
                 )
         wanted = [a for a in _bridge_addresses(network) if a not in _present(network, kernel)]
-        up = any(link.up for link in kernel.links("") if link.name == network.facts["bridge"])
+        up = bool((link := kernel.link("", network.facts["bridge"])) and link.up)
         facts = {**network.facts, "addresses": " ".join(wanted), "up": _flag(not up)}
         return replace(network, facts=facts)
 
@@ -238,7 +238,7 @@ def _present(network: Network, kernel: Kernel) -> set[str]:
 
 
 def _adopted(bridge: str, kernel: Kernel) -> bool:
-    found = next((link for link in kernel.links("") if link.name == bridge), None)
+    found = kernel.link("", bridge)
     if found and found.type != "bridge":
         raise Conflict(
             f"interface {bridge} is not a bridge" + (f" but a {found.type}" if found.type else ""),
@@ -264,7 +264,8 @@ def _outside_mtu(kernel: Kernel) -> int:
     """Return the smallest MTU among the default routes' interfaces, bytes."""
     routes = (route for route in kernel.routes("") if route.destination in _DEFAULT_ROUTES)
     ways = {route.link for route in routes}
-    return min((link.mtu for link in kernel.links("") if link.name in ways), default=DEFAULT_MTU)
+    links = (kernel.link("", name) for name in ways)
+    return min((link.mtu for link in links if link), default=DEFAULT_MTU)
 
 
 def _source_nat(network: Network, options: Mapping[str, str]) -> dict[str, str]:

@@ -60,7 +60,6 @@ _GONE = (
     + "".join(f"delete map {TABLE} {name}\n" for name in _MAPS)
 )
 _FRAME = firewall.OBJECTS + _OBJECTS + firewall.RULES + _RULES
-_SET = re.compile(rf"add (set|map) {TABLE} (\S+)")
 
 
 def publish(
@@ -89,7 +88,8 @@ def reload(
     elements += firewall.uplinks_of(HostState(), host)
     for addresses, ports in publications:
         elements += (*_elements(addresses, ports), *_of_self(addresses))
-    flushed = "".join(f"flush {kind} {TABLE} {name}\n" for kind, name in _SET.findall(_FRAME))
+    found = re.findall(rf"add (set|map) {TABLE} (\S+)", _FRAME)
+    flushed = "".join(f"flush {kind} {TABLE} {name}\n" for kind, name in found)
     text = _FRAME + flushed + firewall.added_text(elements)
     return Nft(do=text, undo=text)
 

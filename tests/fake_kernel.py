@@ -341,6 +341,9 @@ class FakeKernel:
         self.host.ports[name] = (self.host.ports[name][0], on)
         return True
 
+    def link(self, netns: str, name: str) -> Link | None:
+        return self._stack(netns).links.get(name)
+
     def links(self, netns: str) -> list[Link]:
         return list(self._stack(netns).links.values())
 

@@ -147,6 +147,16 @@ class Links:
                 raise
             return False
 
+    def one(self, netns: str, name: str) -> Link | None:
+        """``ip link show NAME``, without counters."""
+        with self._sockets.at(netns) as sock:
+            found = sock.get(netlink.link_query(name=name))
+        if isinstance(found, Refusal):
+            if found.errno == errno.ENODEV:
+                return None
+            raise _error(f"look at interface {name} of {netns or 'the host'}", found)
+        return _link(found)
+
     def everything(self, netns: str) -> list[Link]:
         """``ip -s link``."""
         with self._sockets.at(netns) as sock:

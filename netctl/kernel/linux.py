@@ -113,6 +113,9 @@ class LinuxKernel:
     def port_hairpin(self, name: str, *, on: bool) -> bool:
         return self._links.hairpin(name, on=on)
 
+    def link(self, netns: str, name: str) -> Link | None:
+        return self._links.one(netns, name)
+
     def links(self, netns: str) -> list[Link]:
         return self._links.everything(netns)
 

@@ -239,3 +239,9 @@ def test_many_links_come_in_several_messages(host: Host) -> None:
     host.run("ip", "-batch", "-", input=batch, check=True)
     names = {link.name for link in with_kernel(host, lambda k: k.links(""))}
     assert names >= {f"{side}{n}" for side in "de" for n in range(150)}
+
+
+def test_one_link_is_found_by_its_name(host: Host) -> None:
+    found = with_kernel(host, lambda k: [k.link("", name) for name in ("uplink", "none", "lo")])
+    assert [link and link.name for link in found] == ["uplink", None, "lo"]
+    assert found[0] and (found[0].type, found[0].up, found[0].mtu) == ("veth", True, 1500)
