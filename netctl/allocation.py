@@ -57,11 +57,15 @@ def _refuse_address(network: Network, version: int, wanted: str) -> None:
 
 
 def _taken(reader: Reader, network: Network, wanted: str) -> Callable[[str], str | None]:
+    reserved = network.reserved
+
     def holder(address: str) -> str | None:
+        if address in reserved:
+            return f"network {network.name} itself"
         found = reader.owner(address_claim(network.id, address))
         if not found or address != wanted:
             return found
         endpoint = reader.get(Endpoint, found, network.id)
-        return f"endpoint {endpoint.name}" if endpoint else f"network {network.name} itself"
+        return f"endpoint {endpoint.name}" if endpoint else short(found)
 
     return holder

@@ -11,6 +11,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import ClassVar, Protocol, Self
 
+from netctl.names import bridge_ifname
 from netctl.record import record
 
 SCHEMA = 1
@@ -97,13 +98,16 @@ class Network:
         return next((pool for pool in self.pools if pool.version == version), None)
 
     def claims(self) -> frozenset[str]:
-        keys = {f"network/{self.name}"}
-        if bridge := self.facts.get("bridge"):
-            keys.add(f"link/{bridge}")
-        for pool in self.pools:
-            reserved = [*pool.aux.values(), *([pool.gateway] if pool.gateway else [])]
-            keys.update(address_claim(self.id, address) for address in reserved)
-        return frozenset(keys)
+        # Each claim is a file to be written; a name that comes from the id is nobody else's.
+        bridge = self.facts.get("bridge")
+        named = {f"link/{bridge}"} if bridge and bridge != bridge_ifname(self.id) else set()
+        return frozenset({f"network/{self.name}", *named})
+
+    @property
+    def reserved(self) -> frozenset[str]:
+        """The addresses of its pools that no endpoint gets: gateways and auxiliary ones."""
+        found = {address for pool in self.pools for address in pool.aux.values()}
+        return frozenset(found | {pool.gateway for pool in self.pools if pool.gateway})
 
 
 @record
