@@ -83,9 +83,15 @@ class BridgeDriver:
                     f"driver bridge takes one IPv{version} subnet for a network, not several",
                     hint="make a network for each, and join a sandbox to all of them",
                 )
-        wanted = [a for a in _bridge_addresses(network) if a not in _present(network, kernel)]
-        up = bool((link := kernel.link("", network.facts["bridge"])) and link.up)
-        facts = {**network.facts, "addresses": " ".join(wanted), "up": _flag(not up)}
+        made = network.facts["made"] == "true"
+        present = set() if made else _present(network, kernel)
+        wanted = [address for address in _bridge_addresses(network) if address not in present]
+        link = None if made else kernel.link("", network.facts["bridge"])
+        facts = {
+            **network.facts,
+            "addresses": " ".join(wanted),
+            "up": _flag(not (link and link.up)),
+        }
         return replace(network, facts=facts)
 
     def plan_network(self, network: Network, site: Site) -> NetworkPlan:
