@@ -87,10 +87,12 @@ class BridgeDriver:
         present = set() if made else _present(network, kernel)
         wanted = [address for address in _bridge_addresses(network) if address not in present]
         link = None if made else kernel.link("", network.facts["bridge"])
+        set_already = not made and kernel.sysctl_get("", _localnet_key(network)) == "1"
         facts = {
             **network.facts,
             "addresses": " ".join(wanted),
             "up": _flag(not (link and link.up)),
+            "localnet": _flag(bool(network.pool(4)) and not set_already),
         }
         return replace(network, facts=facts)
 
@@ -183,9 +185,12 @@ def _bridge_steps(network: Network) -> Plan:
 def _loopback_source(network: Network) -> Iterable[Step]:
     # What the host sends to a port published on 127.0.0.1 leaves by the bridge with that source;
     # the firewall keeps the network from using it the other way.
-    if network.pool(4):
-        key = f"net/ipv4/conf/{network.facts['bridge']}/route_localnet"
-        yield Sysctl(netns="", key=key, value="1", previous="0")
+    if network.facts["localnet"] == "true":
+        yield Sysctl(netns="", key=_localnet_key(network), value="1", previous="0")
+
+
+def _localnet_key(network: Network) -> str:
+    return f"net/ipv4/conf/{network.facts['bridge']}/route_localnet"
 
 
 def _no_advertisements(network: Network) -> Iterable[Step]:

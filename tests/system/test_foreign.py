@@ -243,3 +243,14 @@ def test_an_id_is_given_once(host: Host) -> None:
     host.call(act, partial(create, name="a", id=taken))
     with pytest.raises(Conflict, match="id 555555555555"):
         host.call(act, partial(create, name="b", id=taken))
+
+
+@pytest.mark.parametrize("value", ["0", "1"])
+def test_an_adopted_bridge_keeps_its_settings(host: Host, value: str) -> None:
+    key = "/proc/sys/net/ipv4/conf/theirs/route_localnet"
+    host.sh(f"ip link add theirs type bridge; ip link set theirs up; echo {value} > {key}")
+    options = {"com.docker.network.bridge.name": "theirs"}
+    host.call(act, lambda c: c.networks.create("web", options=options, ipv6=True))
+    assert host.sh(f"cat {key}") == "1\n"
+    host.call(act, clear)
+    assert host.sh(f"cat {key}") == f"{value}\n"
