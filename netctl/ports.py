@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from ipaddress import ip_address
 
-from netctl.errors import InvalidInput
+from netctl.errors import InvalidInput, Unsupported
 from netctl.models import Port
 
 PROTOCOLS = ("tcp", "udp", "sctp")
@@ -94,9 +94,15 @@ def _address(text: str, host: str) -> str:
     try:
         if "%" in host:
             raise ValueError
-        return str(ip_address(host.removeprefix("[").removesuffix("]")))
+        found = ip_address(host.removeprefix("[").removesuffix("]"))
     except ValueError:
         raise InvalidInput(
             f"port {text[:60]!r}: {host[:40]} is no address of a host",
-            hint="an IPv4 address, or an IPv6 address in brackets: [::1]:8080:80",
+            hint="an IPv4 address, or an IPv6 address in brackets: [fd00::1]:8080:80",
         ) from None
+    if found.version == 6 and found.is_loopback:
+        raise Unsupported(
+            f"port {text[:60]!r}: the kernel translates nothing that is sent to ::1",
+            hint="publish on 127.0.0.1, or on another address of the host",
+        )
+    return str(found)

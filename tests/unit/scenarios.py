@@ -136,7 +136,7 @@ SCENARIOS = (
     Scenario(
         "connect and publish",
         _endpoint,
-        lambda c: c.endpoints.connect("web", "c1", ports=["8080:80", "[::1]:8081:81"]),
+        lambda c: c.endpoints.connect("web", "c1", ports=["8080:80", "[2001:db8::1]:8081:81"]),
     ),
     Scenario("reload", _published, lambda c: c.reload()),
     Scenario("network connect", _endpoint, lambda c: c.endpoints.connect("web", "c1")),
