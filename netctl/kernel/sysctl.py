@@ -28,13 +28,14 @@ def get(netns: str, key: str) -> str | None:
 
 def set(netns: str, key: str, value: str) -> None:
     """Bring a setting to ``value``; nothing is written where it has it already."""
-    if get(netns, key) == value:
-        return
     try:
-        with _opened(netns, _path(key), os.O_WRONLY) as file:
-            file.write(value.encode())
+        with _opened(netns, _path(key), os.O_RDWR) as file:
+            if file.read().decode().strip() != value:
+                file.write(value.encode())
     except OSError as error:
-        raise _refused(f"set {_name(netns, key)} to {value}", error) from error
+        # Mounted read-only, as in a container, it may still be what is wanted.
+        if get(netns, key) != value:
+            raise _refused(f"set {_name(netns, key)} to {value}", error) from error
 
 
 def _opened(netns: str, path: str, flags: int) -> _File:
@@ -56,10 +57,10 @@ class _File:
         os.close(self._fd)
 
     def read(self) -> bytes:
-        return os.read(self._fd, 65536)
+        return os.pread(self._fd, 65536, 0)
 
     def write(self, value: bytes) -> None:
-        os.write(self._fd, value)
+        os.pwrite(self._fd, value, 0)
 
 
 def _path(key: str) -> str:

@@ -24,6 +24,8 @@ class View:
         self.state_dir = state_dir
         self.done = done
         self._shards: dict[str, TinyDB] = {}
+        self._opened: dict[str, set[str]] = {}
+        """Directory to what has been opened in it."""
 
     def get(self, kind: type[D], object_id: str, parent: str = "") -> D | None:
         for place in [parent] if parent else self._parents(kind):
@@ -72,7 +74,15 @@ class View:
         """Return the rows of a shard, given by its path below the state directory."""
         if path not in self._shards:
             self._shards[path] = TinyDB(f"{self.state_dir}/{path}", storage=ShardStorage)
+            self._note(path)
         return self._shards[path].table("rows")
+
+    def _note(self, path: str) -> None:
+        """Remember an open shard in its directory, and that in the one above."""
+        directory, _, name = path.rpartition("/")
+        while directory:
+            self._opened.setdefault(directory, set()).add(name)
+            directory, _, name = directory.rpartition("/")
 
     def held(self, path: str) -> dict[str, str]:
         """Return the claims of a shard and their holders. They are one row: a query for each of
@@ -120,10 +130,7 @@ class View:
 
     def _names(self, directory: str) -> list[str]:
         """Return what is in a directory, and what will be once the open shards are written."""
-        prefix = f"{directory}/"
-        opened = {
-            p.removeprefix(prefix).split("/")[0] for p in self._shards if p.startswith(prefix)
-        }
+        opened = self._opened.get(directory, set())
         try:
             return sorted({*os.listdir(f"{self.state_dir}/{directory}"), *opened})
         except (FileNotFoundError, NotADirectoryError):

