@@ -81,7 +81,9 @@ class LockedOperation:
                 forward=forward,
                 plan=tuple(encode_plan(plan)),
                 changes=changes,
-            )
+            ),
+            # What the kernel forgets with its power needs no intent that does not.
+            sync=any(step.durable for step in plan),
         )
         try:
             execute(plan, self._kernel, self._observe)

@@ -399,6 +399,11 @@ class FileWrite(_OnDisk):
     content: str
     previous: str | None = None
 
+    @property
+    def durable(self) -> bool:
+        """A file that was there is written anew with its namespace, after a reboot."""
+        return self.previous is None
+
     def apply(self, kernel: Kernel) -> None:
         kernel.file_write(self.path, self.content)
 

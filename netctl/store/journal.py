@@ -146,11 +146,12 @@ class Journal:
         self._descriptor = -1
         self._size = 0
 
-    def intent(self, intent: Intent) -> None:
-        self._append(_encode_intent(intent))
+    def intent(self, intent: Intent, *, sync: bool = True) -> None:
+        """Without ``sync`` the line outlives this process, but not yet a loss of power."""
+        self._append(_encode_intent(intent), sync=sync)
 
     def commit(self, delta: Delta, *, sync: bool = True) -> None:
-        """Without ``sync`` the line outlives this process, but not yet a loss of power."""
+        """See ``intent`` for ``sync``."""
         self._append({"type": "commit", "schema": SCHEMA, **encode_delta(delta)}, sync=sync)
 
     def abort(self) -> None:

@@ -40,10 +40,13 @@ class Writer(View):
         """Return the intent that a dead process left."""
         return self._pending
 
-    def begin(self, intent: Intent) -> None:
-        """Write down durably what is about to be done. Raises ``Conflict`` for a held claim."""
+    def begin(self, intent: Intent, *, sync: bool = True) -> None:
+        """Write down what is about to be done. Raises ``Conflict`` for a held claim.
+
+        ``sync`` is for what outlives a loss of power, which the intent has to outlive then.
+        """
         self.delta(intent.changes)
-        self._journal.intent(intent)
+        self._journal.intent(intent, sync=sync)
         self._pending = intent
 
     def commit(self, changes: Changes) -> None:
