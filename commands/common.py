@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from netctl.cli import State, report
 from netctl.commands import complete
 from netctl.errors import InvalidInput, NetctlError, NotFound
+
+if TYPE_CHECKING:
+    from netctl.definitions.endpoint import EndpointOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 pass_state = click.make_pass_decorator(State)
@@ -72,7 +75,6 @@ ignore_missing = click.option(
     "--ignore-missing", is_flag=True, help="What is not there is no error."
 )
 
-
 publish = click.option(
     "-p",
     "--publish",
@@ -81,6 +83,40 @@ publish = click.option(
     metavar="SPEC",
     help="Publish [HOSTIP:][HOSTPORT[-END]:]PORT[-END][/tcp|udp|sctp].",
 )
+
+
+def endpoint_options(function: F) -> F:
+    """Add the options that say what an endpoint is like: see ``endpoint_definition``."""
+    for option in reversed(
+        (
+            click.option("--ip", metavar="IP", help="IPv4 address, in the network's subnet."),
+            click.option("--ip6", metavar="IP", help="IPv6 address, in the network's subnet."),
+            click.option("--mac", metavar="MAC", help="MAC address."),
+            click.option(
+                "--ifname", metavar="NAME", help="Interface name in the sandbox, at most 15 bytes."
+            ),
+            click.option(
+                "-o", "--opt", "opts", multiple=True, metavar="K=V[,K=V]", help="Driver options."
+            ),
+            publish,
+            label,
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def endpoint_definition(given: dict[str, Any]) -> EndpointOptions:
+    """Return these options as the library takes them."""
+    return {
+        "ip": given["ip"],
+        "ip6": given["ip6"],
+        "mac": given["mac"],
+        "ifname": given["ifname"],
+        "options": options(given["opts"]),
+        "labels": labels(given["labels"]),
+        "ports": given["ports"],
+    }
 
 
 def _style(ctx: click.Context, parameter: click.Parameter, value: str) -> str:

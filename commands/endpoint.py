@@ -8,7 +8,7 @@ import click
 
 from netctl.cli import AliasGroup, State
 from netctl.commands import common, complete
-from netctl.commands.common import dry_run, format_option, if_not_exists, label, listing, pass_state
+from netctl.commands.common import dry_run, format_option, if_not_exists, listing, pass_state
 
 
 @click.group(cls=AliasGroup)
@@ -19,13 +19,7 @@ def endpoint() -> None:
 @endpoint.command(epilog="Example: netctl endpoint create web web1 --ip 172.17.0.10")
 @click.argument("network", shell_complete=complete.networks)
 @click.argument("name")
-@click.option("--ip", metavar="IP", help="IPv4 address, in the network's subnet.")
-@click.option("--ip6", metavar="IP", help="IPv6 address, in the network's subnet.")
-@click.option("--mac", metavar="MAC", help="MAC address.")
-@click.option("--ifname", metavar="NAME", help="Interface name in the sandbox, at most 15 bytes.")
-@click.option("-o", "--opt", "opts", multiple=True, metavar="K=V[,K=V]", help="Driver options.")
-@common.publish
-@label
+@common.endpoint_options
 @if_not_exists
 @dry_run
 @pass_state
@@ -34,14 +28,8 @@ def create(state: State, /, network: str, name: str, **given: Any) -> None:
     made = state.controller.endpoints.create(
         network,
         name,
-        ip=given["ip"],
-        ip6=given["ip6"],
-        mac=given["mac"],
-        ifname=given["ifname"],
-        options=common.options(given["opts"]),
-        labels=common.labels(given["labels"]),
-        ports=given["ports"],
         if_not_exists=given["if_not_exists"],
+        **common.endpoint_definition(given),
     )
     common.created(state, made.id)
 

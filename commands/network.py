@@ -182,14 +182,8 @@ def _ask() -> None:
 @click.argument("name", metavar="NETWORK", shell_complete=complete.networks)
 @click.argument("sandbox", shell_complete=complete.sandboxes)
 @click.option("--name", "endpoint_name", help="Name of the endpoint  [that of the sandbox]")
-@click.option("--ip", metavar="IP", help="IPv4 address.")
-@click.option("--ip6", metavar="IP", help="IPv6 address.")
-@click.option("--mac", metavar="MAC", help="MAC address.")
-@click.option("--ifname", metavar="NAME", help="Interface name in the sandbox, at most 15 bytes.")
 @click.option("--priority", type=int, default=0, help="Highest gives the default route.")
-@click.option("-o", "--opt", "opts", multiple=True, metavar="K=V[,K=V]", help="Driver options.")
-@common.publish
-@label
+@common.endpoint_options
 @dry_run
 @pass_state
 def connect(state: State, /, name: str, sandbox: str, **given: Any) -> None:
@@ -198,14 +192,8 @@ def connect(state: State, /, name: str, sandbox: str, **given: Any) -> None:
         name,
         sandbox,
         name=given["endpoint_name"],
-        ip=given["ip"],
-        ip6=given["ip6"],
-        mac=given["mac"],
-        ifname=given["ifname"],
-        options=common.options(given["opts"]),
-        labels=common.labels(given["labels"]),
-        ports=given["ports"],
         priority=given["priority"],
+        **common.endpoint_definition(given),
     )
     common.created(state, made.id)
 

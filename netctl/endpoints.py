@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from netctl import joining, references
 from netctl.allocation import allocate, check_mac_free
 from netctl.backends import registry
-from netctl.definitions import EndpointDefinition
+from netctl.definitions.endpoint import EndpointDefinition, EndpointOptions, asked
 from netctl.errors import Conflict, InvalidInput, NotFound
 from netctl.gateway import ways_out
 from netctl.models import Document, Endpoint, Network, Port, Sandbox
@@ -96,22 +96,15 @@ class Endpoints:
         network: str,
         name: str,
         *,
-        ip: str | None = None,
-        ip6: str | None = None,
-        mac: str | None = None,
-        ifname: str | None = None,
-        options: Mapping[str, str] | None = None,
-        labels: Mapping[str, str] | None = None,
-        ports: Iterable[str] = (),
         if_not_exists: bool = False,
+        **options: Unpack[EndpointOptions],
     ) -> EndpointHandle:
         """Create an endpoint with addresses of its own, in no sandbox yet.
 
-        ``ip`` and ``ip6`` lie in the network's subnets; ``ports`` are published as docker writes
-        them, ``8080:80``, while the endpoint is its sandbox's way out. Raises ``InvalidInput``,
-        ``NotFound``, ``Conflict`` (a name, address or MAC that is taken) or ``Exhausted``.
+        Raises ``InvalidInput``, ``NotFound``, ``Conflict`` (a name, address or MAC that is taken)
+        or ``Exhausted``.
         """
-        wanted = _definition(name, ip, ip6, mac, ifname, options, labels, ports)
+        wanted = asked(name, options)
         with (
             self._controller.operation(f"endpoint create {network} {name}") as op,
             self._controller.networks.needed(op, network) as parent,
@@ -168,21 +161,14 @@ class Endpoints:
         network: str,
         sandbox: str,
         *,
-        ip: str | None = None,
-        ip6: str | None = None,
-        mac: str | None = None,
-        ifname: str | None = None,
-        options: Mapping[str, str] | None = None,
-        labels: Mapping[str, str] | None = None,
-        ports: Iterable[str] = (),
         name: str | None = None,
         priority: int = 0,
+        **options: Unpack[EndpointOptions],
     ) -> EndpointHandle:
         """Create an endpoint named like the sandbox, and join it, in one operation."""
         with self._controller.operation(f"network connect {network} {sandbox}") as op:
             room = self._room(op, references.sandbox(op.reader, sandbox))
-            called = name or room.sandbox.name
-            wanted = _definition(called, ip, ip6, mac, ifname, options, labels, ports)
+            wanted = asked(name or room.sandbox.name, options)
             with self._controller.networks.needed(op, network) as parent:
                 endpoint, extra = self._draft(op.reader, parent, wanted, transient=True)
                 return self._handle(_join(op, room, parent, endpoint, priority, extra))
@@ -332,32 +318,6 @@ class Endpoints:
                 hint="what listens in the host's stack is reachable without",
             )
         return choose(reader, self._controller.kernel, ports)
-
-
-def _definition(
-    name: str,
-    ip: str | None,
-    ip6: str | None,
-    mac: str | None,
-    ifname: str | None,
-    options: Mapping[str, str] | None,
-    labels: Mapping[str, str] | None,
-    ports: Iterable[str],
-) -> EndpointDefinition:
-    given = {"--ip": ip, "--ip6": ip6, "--mac": mac, "--ifname": ifname}
-    for option in (option for option, value in given.items() if value == ""):
-        # As from a script's unset variable, whose writer meant something else than "any".
-        raise InvalidInput(f"{option} is empty", hint="leave it out, and one is chosen")
-    return EndpointDefinition(
-        name=name,
-        ip=ip or "",
-        ip6=ip6 or "",
-        mac=mac or "",
-        ifname=ifname or "",
-        options=dict(options or {}),
-        labels=dict(labels or {}),
-        ports=parse_all(ports),
-    ).checked()
 
 
 def _join(

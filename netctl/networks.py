@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from netctl import references
 from netctl.backends import ipam, registry
 from netctl.backends.driver import NetworkPlan, Site
-from netctl.definitions import NetworkDefinition
+from netctl.definitions.network import NetworkDefinition
 from netctl.errors import Conflict, NetctlError
 from netctl.models import PORTS_CURSOR, Cursor, Document, Endpoint, HostState, Network
 from netctl.names import new_id

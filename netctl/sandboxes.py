@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from netctl import files, joining, moving, references, resolv, running
-from netctl.definitions import SandboxDefinition, check_path
+from netctl.definitions.checks import check_path
+from netctl.definitions.sandbox import SandboxDefinition
 from netctl.errors import Conflict, InvalidInput, NotFound
 from netctl.gateway import ways_out
 from netctl.kernel import Link

@@ -1,0 +1,1 @@
+"""What a user asks for, checked before anything is touched, and compared by ``--if-not-exists``."""

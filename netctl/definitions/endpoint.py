@@ -1,0 +1,98 @@
+"""An endpoint as it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import field, replace
+from typing import TypedDict
+
+from netctl.definitions.checks import check_address, check_alike, check_mac, check_texts
+from netctl.errors import InvalidInput
+from netctl.models import Endpoint, Port
+from netctl.names import check_ifname, check_name
+from netctl.ports import means, parse_all
+from netctl.record import record
+
+
+class EndpointOptions(TypedDict, total=False):
+    """What may be asked for of an endpoint; None and what is left out are the default."""
+
+    ip: str | None
+    """IPv4 address in the network's subnet, else a free one."""
+    ip6: str | None
+    """IPv6 address likewise."""
+    mac: str | None
+    """Unicast MAC address, else one of the endpoint's own."""
+    ifname: str | None
+    """Interface name in the sandbox, at most 15 bytes."""
+    options: Mapping[str, str] | None
+    """The driver's options for endpoints."""
+    labels: Mapping[str, str] | None
+    ports: Iterable[str]
+    """Ports to publish while it is its sandbox's way out, as docker writes them: ``8080:80``."""
+
+
+@record
+class EndpointDefinition:
+    """An endpoint as it is asked for."""
+
+    name: str
+    ip: str = ""
+    ip6: str = ""
+    mac: str = ""
+    ifname: str = ""
+    options: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    ports: tuple[Port, ...] = ()
+
+    def checked(self) -> EndpointDefinition:
+        check_name("endpoint", self.name)
+        if self.ifname:
+            check_ifname("interface name", self.ifname)
+        check_texts(self.labels, self.options)
+        if self.options:
+            raise InvalidInput(
+                f"endpoints have no option {next(iter(self.options))!r}",
+                hint="no driver takes options for an endpoint",
+            )
+        return replace(
+            self,
+            ip=check_address("--ip", self.ip, 4) if self.ip else "",
+            ip6=check_address("--ip6", self.ip6, 6) if self.ip6 else "",
+            mac=check_mac(self.mac) if self.mac else "",
+        )
+
+    def check_same(self, existing: Endpoint) -> None:
+        """Raise ``Conflict`` where ``existing`` was defined in another way."""
+        pairs = {
+            "ip": (self.ip, existing.ipv4.partition("/")[0]),
+            "ip6": (self.ip6, existing.ipv6.partition("/")[0]),
+            "mac": (self.mac, existing.mac),
+            "ifname": (self.ifname, existing.ifname),
+        }
+        differing = [name for name, (new, old) in pairs.items() if new and new != old]
+        differing += ["labels"] if self.labels != existing.labels else []
+        differing += ["ports"] if not _same_ports(self.ports, existing.ports) else []
+        check_alike("endpoint", self.name, differing)
+
+
+def asked(name: str, given: EndpointOptions) -> EndpointDefinition:
+    """Return the checked definition of what was asked for. Raises ``InvalidInput``."""
+    for key in ("ip", "ip6", "mac", "ifname"):
+        if given.get(key) == "":
+            # As from a script's unset variable, whose writer meant something else than "any".
+            raise InvalidInput(f"--{key} is empty", hint="leave it out, and one is chosen")
+    return EndpointDefinition(
+        name=name,
+        ip=given.get("ip") or "",
+        ip6=given.get("ip6") or "",
+        mac=given.get("mac") or "",
+        ifname=given.get("ifname") or "",
+        options=dict(given.get("options") or {}),
+        labels=dict(given.get("labels") or {}),
+        ports=parse_all(given.get("ports") or ()),
+    ).checked()
+
+
+def _same_ports(wanted: tuple[Port, ...], existing: tuple[Port, ...]) -> bool:
+    return len(wanted) == len(existing) and all(map(means, wanted, existing))

@@ -1,0 +1,60 @@
+"""A sandbox as it is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import field, replace
+
+from netctl.definitions.checks import check_address, check_alike, check_path, check_texts
+from netctl.errors import InvalidInput
+from netctl.models import Sandbox, SandboxKind
+from netctl.names import check_hostname, check_name
+from netctl.record import field_names, record
+
+
+@record
+class SandboxDefinition:
+    """A sandbox as it is asked for."""
+
+    name: str
+    type: SandboxKind = SandboxKind.OWN
+    hostname: str = ""
+    domainname: str = ""
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    extra_hosts: tuple[tuple[str, str], ...] = ()
+    hosts_path: str = ""
+    resolv_conf_path: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+
+    def checked(self) -> SandboxDefinition:
+        check_name("sandbox", self.name)
+        check_texts(self.labels)
+        for what, name in (("host name", self.hostname), ("domain name", self.domainname)):
+            if name:
+                check_hostname(what, name)
+        for domain in self.dns_search:
+            if domain != ".":
+                check_hostname("search domain", domain)
+        for option in self.dns_options:
+            if not option.isascii() or not option.isprintable() or option.split() != [option]:
+                raise InvalidInput(
+                    f"--dns-opt {option[:80]!r} is not an option of resolv.conf",
+                    hint="one word each, for instance ndots:2",
+                )
+        for what, path in (("hosts", self.hosts_path), ("resolv.conf", self.resolv_conf_path)):
+            if path:
+                check_path(f"{what} path", path)
+        extra = tuple(
+            (check_hostname("--add-host", name), check_address("--add-host", address))
+            for name, address in self.extra_hosts
+        )
+        dns = tuple(check_address("--dns", server) for server in self.dns)
+        return replace(self, extra_hosts=extra, dns=dns)
+
+    def check_same(self, existing: Sandbox) -> None:
+        """Raise ``Conflict`` where ``existing`` was defined in another way."""
+        names = field_names(self)
+        check_alike(
+            "sandbox", self.name, [n for n in names if getattr(self, n) != getattr(existing, n)]
+        )

@@ -1,0 +1,51 @@
+"""The steps that plans are made of: one kernel operation each.
+
+``describe`` gives the equivalent ``ip``, ``sysctl`` or ``nft`` command; what a step needs beside
+its own fields does not exist, so a step that was written down can be taken back by anyone.
+"""
+
+from __future__ import annotations
+
+from netctl.steps.addresses import AddressAdd, RouteAdd
+from netctl.steps.files import DirectoryCreate, FileWrite, Symlink
+from netctl.steps.links import BridgeAdd, Hairpin, LinkUp, VethAdd
+from netctl.steps.namespaces import NetnsCreate, NetnsPin, NetnsRename
+from netctl.steps.settings import FlowsForgotten, Nft, Sysctl
+
+__all__ = [
+    "STEPS",
+    "AddressAdd",
+    "BridgeAdd",
+    "DirectoryCreate",
+    "FileWrite",
+    "FlowsForgotten",
+    "Hairpin",
+    "LinkUp",
+    "NetnsCreate",
+    "NetnsPin",
+    "NetnsRename",
+    "Nft",
+    "RouteAdd",
+    "Symlink",
+    "Sysctl",
+    "VethAdd",
+]
+
+STEPS = (
+    NetnsCreate,
+    NetnsPin,
+    NetnsRename,
+    BridgeAdd,
+    VethAdd,
+    Hairpin,
+    LinkUp,
+    AddressAdd,
+    RouteAdd,
+    Sysctl,
+    Nft,
+    FlowsForgotten,
+    FileWrite,
+    DirectoryCreate,
+    Symlink,
+)
+"""Every kind of step, for the codec of intents."""

@@ -1,0 +1,79 @@
+"""Steps on files."""
+
+from __future__ import annotations
+
+from shlex import quote
+
+from netctl.kernel.interface import Kernel
+from netctl.record import record
+from netctl.steps.base import OnDisk
+
+
+@record
+class FileWrite(OnDisk):
+    """``previous`` is the content before, None where there was no file."""
+
+    path: str
+    content: str
+    previous: str | None = None
+
+    @property
+    def durable(self) -> bool:
+        """A file that was there is written anew with its namespace, after a reboot."""
+        return self.previous is None
+
+    def apply(self, kernel: Kernel) -> None:
+        kernel.file_write(self.path, self.content)
+
+    def revert(self, kernel: Kernel) -> bool:
+        if self.previous is None:
+            return kernel.file_delete(self.path)
+        kernel.file_write(self.path, self.previous)
+        return True
+
+    def describe(self) -> str:
+        return f"cat > {quote(self.path)} <<'EOF'\n{self.content.rstrip()}\nEOF"
+
+    def describe_revert(self) -> str:
+        if self.previous is None:
+            return f"rm {quote(self.path)}"
+        return f"cat > {quote(self.path)} <<'EOF'\n{self.previous.rstrip()}\nEOF"
+
+
+@record
+class DirectoryCreate(OnDisk):
+    """A directory; it is removed where it is empty."""
+
+    path: str
+
+    def apply(self, kernel: Kernel) -> None:
+        kernel.directory_create(self.path)
+
+    def revert(self, kernel: Kernel) -> bool:
+        return kernel.directory_delete(self.path)
+
+    def describe(self) -> str:
+        return f"mkdir -p {quote(self.path)}"
+
+    def describe_revert(self) -> str:
+        return f"rmdir {quote(self.path)}"
+
+
+@record
+class Symlink(OnDisk):
+    """A symbolic link."""
+
+    path: str
+    target: str
+
+    def apply(self, kernel: Kernel) -> None:
+        kernel.symlink(self.path, self.target)
+
+    def revert(self, kernel: Kernel) -> bool:
+        return kernel.symlink_delete(self.path, self.target)
+
+    def describe(self) -> str:
+        return f"ln -s {quote(self.target)} {quote(self.path)}"
+
+    def describe_revert(self) -> str:
+        return f"rm {quote(self.path)}"

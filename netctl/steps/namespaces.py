@@ -1,0 +1,85 @@
+"""Steps on network namespaces and their pins."""
+
+from __future__ import annotations
+
+from shlex import quote
+
+from netctl.errors import NetctlError
+from netctl.kernel.interface import Kernel
+from netctl.record import record
+from netctl.steps.base import Once, Setting
+
+
+@record
+class NetnsCreate(Once):
+    """A new namespace, pinned at ``path``; its loopback bears ``alias``."""
+
+    path: str
+    alias: str
+
+    def apply(self, kernel: Kernel) -> None:
+        kernel.netns_create(self.path, alias=self.alias)
+
+    def revert(self, kernel: Kernel) -> bool:
+        return kernel.netns_delete(self.path, identity=self.alias)
+
+    def describe(self) -> str:
+        return f"ip netns add {self.path.rpartition('/')[2]}"
+
+    def describe_revert(self) -> str:
+        return f"ip netns delete {self.path.rpartition('/')[2]}"
+
+
+@record
+class NetnsPin(Once):
+    """A pin at ``path`` for the namespace at ``source``, which somebody else made."""
+
+    source: str
+    path: str
+    identity: str
+
+    def apply(self, kernel: Kernel) -> None:
+        kernel.netns_pin(self.source, self.path)
+
+    def revert(self, kernel: Kernel) -> bool:
+        return kernel.netns_delete(self.path, identity=self.identity)
+
+    def describe(self) -> str:
+        return f"mount --bind {quote(self.source)} {quote(self.path)}"
+
+    def describe_revert(self) -> str:
+        return f"umount {quote(self.path)}"
+
+
+@record
+class NetnsRename(Setting):
+    """The pin of a namespace under another name; there is never a moment without one."""
+
+    old: str
+    new: str
+    identity: str
+
+    def apply(self, kernel: Kernel) -> None:
+        _move_pin(kernel, self.old, self.new, self.identity)
+
+    def revert(self, kernel: Kernel) -> bool:
+        return _move_pin(kernel, self.new, self.old, self.identity)
+
+    def describe(self) -> str:
+        return f"mount --bind {quote(self.old)} {quote(self.new)} && umount {quote(self.old)}"
+
+    def describe_revert(self) -> str:
+        return f"mount --bind {quote(self.new)} {quote(self.old)} && umount {quote(self.new)}"
+
+
+def _move_pin(kernel: Kernel, source: str, target: str, identity: str) -> bool:
+    if kernel.netns_identity(source) != identity:
+        return False
+    if kernel.netns_identity(target) is None:
+        kernel.netns_pin(source, target)
+    try:
+        kernel.netns_delete(source, identity=identity)
+    except NetctlError:
+        kernel.netns_delete(target, identity=identity)
+        raise
+    return True

@@ -1,0 +1,100 @@
+"""Steps on sysctls, the firewall and connection tracking."""
+
+from __future__ import annotations
+
+from netctl.kernel.interface import Kernel
+from netctl.record import record
+from netctl.steps.base import Setting
+
+
+@record
+class Sysctl(Setting):
+    """``previous`` is put back by ``revert``; empty where the setting dies with its interface."""
+
+    netns: str
+    key: str
+    value: str
+    previous: str = ""
+
+    def apply(self, kernel: Kernel) -> None:
+        kernel.sysctl_set(self.netns, self.key, self.value)
+
+    def revert(self, kernel: Kernel) -> bool:
+        if self.previous:
+            kernel.sysctl_set(self.netns, self.key, self.previous)
+        return bool(self.previous)
+
+    def describe(self) -> str:
+        return f"{self._prefix()}sysctl -w {self.key}={self.value}"
+
+    def describe_revert(self) -> str:
+        value = self.previous
+        return f"{self._prefix()}sysctl -w {self.key}={value}" if value else f": keep {self.key}"
+
+    def _prefix(self) -> str:
+        return f"ip netns exec {self.netns.rpartition('/')[2]} " if self.netns else ""
+
+
+@record
+class Nft(Setting):
+    """Two transactions, each other's opposite. ``undo`` works with the table present or absent.
+
+    Where one of ``chains`` holds a rule, which is the operator's, ``undo_kept`` takes its place.
+    """
+
+    do: str
+    undo: str
+    undo_kept: str = ""
+    chains: tuple[str, ...] = ()
+
+    def apply(self, kernel: Kernel) -> None:
+        kernel.nft(self.do)
+
+    def revert(self, kernel: Kernel) -> bool:
+        kernel.nft(self.undo_kept if self._kept(kernel) else self.undo)
+        return True
+
+    def _kept(self, kernel: Kernel) -> bool:
+        listed = (kernel.nft_list(f"list chain {chain}") for chain in self.chains)
+        return any("rule" in item for objects in listed for item in objects)
+
+    def describe(self) -> str:
+        return _nft(self.do)
+
+    def describe_revert(self) -> str:
+        return _nft(self.undo)
+
+
+def _nft(commands: str) -> str:
+    return f"nft -f - <<'EOF'\n{commands.rstrip()}\nEOF"
+
+
+@record
+class FlowsForgotten(Setting):
+    """Tracked connections of addresses and ports, forgotten when something ``coming`` is there, or
+    else when something has gone: a flow in between would be kept as it was."""
+
+    addresses: tuple[str, ...] = ()
+    ports: tuple[tuple[str, int], ...] = ()
+    coming: bool
+
+    def apply(self, kernel: Kernel) -> bool:
+        if self.coming:
+            kernel.conntrack_forget(self.addresses, self.ports)
+        return self.coming
+
+    def revert(self, kernel: Kernel) -> bool:
+        if not self.coming:
+            kernel.conntrack_forget(self.addresses, self.ports)
+        return not self.coming
+
+    def describe(self) -> str:
+        return self._text() if self.coming else ": connections are forgotten at the end"
+
+    def describe_revert(self) -> str:
+        return ": connections were forgotten" if self.coming else self._text()
+
+    def _text(self) -> str:
+        lines = [f"conntrack -D -r {address}" for address in self.addresses]
+        lines += [f"conntrack -D -p {p} --orig-port-dst {n}" for p, n in self.ports]
+        return "\n".join(lines)
