@@ -122,7 +122,7 @@ def _new_context(library: Any) -> int:
     context = library.nft_ctx_new(0)
     if not context:
         raise KernelError("open nftables: libnftables refuses", errno=errno.EIO)
-    for fd in _descriptors() - before:
+    for fd in filter(_is_open, _descriptors() - before):
         # libnftables opens its socket without SOCK_CLOEXEC: a command run in a sandbox would
         # hold a socket to the host's firewall.
         os.set_inheritable(fd, False)
@@ -132,7 +132,7 @@ def _new_context(library: Any) -> int:
 
 
 def _descriptors() -> set[int]:
-    return {fd for fd in map(int, os.listdir("/proc/self/fd")) if _is_open(fd)}
+    return set(map(int, os.listdir("/proc/self/fd")))
 
 
 def _is_open(fd: int) -> bool:

@@ -1,0 +1,83 @@
+"""``python -m netctl.backends.dns --run-dir DIR``: the resolver's process.
+
+``netctl.kernel.resolver.start`` runs it detached, a unit of systemd with ``--foreground``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
+
+from netctl.backends.dns.log import Log
+from netctl.backends.dns.server import serve
+from netctl.errors import InvalidInput, NetctlError
+from netctl.kernel.detaching import Starter, detach
+
+LOADER = "netctl.naming:load"
+"""What gives the messages that a state directory adds up to."""
+_USAGE = """\
+usage: python -m netctl.backends.dns --run-dir DIR [--state-dir DIR] [--foreground]"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the resolver; return the exit status."""
+    # argparse would take 10 ms to import, a quarter of the start.
+    try:
+        options = _options(sys.argv[1:] if arguments is None else arguments)
+    except InvalidInput as error:
+        print(f"{error.message}\n{_USAGE}", file=sys.stderr)
+        return error.exit_code
+    return _foreground(options) if "foreground" in options else _detached(options)
+
+
+def _options(words: Sequence[str]) -> dict[str, str]:
+    options: dict[str, str] = {}
+    rest = iter(words)
+    for word in rest:
+        if word == "--foreground":
+            options["foreground"] = ""
+        elif word in ("--run-dir", "--state-dir", "--ready") and (value := next(rest, "")):
+            options[word.removeprefix("--")] = value
+        else:
+            raise InvalidInput(f"what is {word!r}?")
+    if "run-dir" not in options or ("ready" in options) == ("foreground" in options):
+        raise InvalidInput("--run-dir and --foreground are needed")
+    return options
+
+
+def _foreground(options: Mapping[str, str]) -> int:
+    try:
+        serve(options["run-dir"], lambda: _loaded(options), Log(None), lambda: None)
+    except NetctlError as error:
+        print(f"netctl resolver: {error.message}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _detached(options: Mapping[str, str]) -> int:
+    starter: Starter = detach(int(options["ready"]), "netctl-dns")
+    log = Log(f"{options['run-dir']}/resolver.log")
+    try:
+        serve(options["run-dir"], lambda: _loaded(options), log, starter.ready)
+    except BaseException as error:
+        # Before it was ready the starter waits for this; afterwards there is only the log.
+        starter.failed(error.message if isinstance(error, NetctlError) else repr(error))
+        log.report()
+        os._exit(1)
+    return 0
+
+
+def _loaded(options: Mapping[str, str]) -> Iterable[Mapping[str, object]]:
+    if "state-dir" not in options:
+        return ()
+    module, _, name = LOADER.partition(":")
+    found: Iterable[Mapping[str, object]] = getattr(import_module(module), name)(
+        options["state-dir"]
+    )
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

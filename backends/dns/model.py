@@ -1,0 +1,243 @@
+"""What the resolver is told: the messages of its socket, and the state they add up to.
+
+A message is a JSON object whose ``do`` says what it is; each puts one object in the place of what
+was there under its id, or takes one away:
+
+    {"do": "network", "id", "name", "forward": bool}                            network-gone: id
+    {"do": "endpoint", "id", "network", "names": [...], "addresses": [...]}     endpoint-gone: id
+    {"do": "sandbox", "id", "netns", "members": [{"endpoint", "network", "aliases": {...}}],
+     "servers": [{"address", "host": bool}], "ndots": int or null}              sandbox-gone: id
+    {"do": "all", "of": [...]}                                                  all or nothing
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from ipaddress import ip_address
+from typing import TypeVar
+
+from netctl.errors import InvalidInput
+from netctl.record import record
+
+T = TypeVar("T")
+Message = Mapping[str, object]
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_LONGEST_NAME = 255
+_MOST_SERVERS = 16
+
+
+@record
+class Network:
+    id: str
+    name: str
+    forward: bool
+    """Whether it leads outside: a sandbox without such a network reaches no server of the host."""
+
+
+@record
+class Endpoint:
+    id: str
+    network: str
+    names: tuple[str, ...]
+    """The first is what its addresses resolve to."""
+    addresses: tuple[str, ...]
+
+
+@record
+class Member:
+    """An endpoint in a sandbox."""
+
+    endpoint: str
+    network: str
+    aliases: tuple[tuple[str, str], ...]
+    """(alias, name): for this sandbox alone."""
+
+
+@record
+class Server:
+    address: str
+    host: bool
+    """Asked from the host's namespace, not from the sandbox's."""
+
+
+@record
+class Sandbox:
+    id: str
+    netns: str
+    members: tuple[Member, ...]
+    """In the order in which their networks are searched."""
+    servers: tuple[Server, ...]
+    ndots: int | None
+    """As the user set it in resolv.conf."""
+
+
+@record
+class Gone:
+    """What ``kind`` (network, endpoint or sandbox) has been removed."""
+
+    kind: str
+    id: str
+
+
+Change = Network | Endpoint | Sandbox | Gone
+
+
+def changes(message: object) -> list[Change]:
+    """Return what a message changes; raise ``InvalidInput`` that names the wrong part."""
+    return list(_changes(_object(message, "a message"), nested=False))
+
+
+def _changes(message: Message, *, nested: bool) -> Iterator[Change]:
+    word = _text(message, "do")
+    kind, gone, _ = word.partition("-gone")
+    if word == "all" and not nested:
+        for item in _array(message, "of"):
+            yield from _changes(_object(item, "a message"), nested=True)
+    elif gone and word == f"{kind}-gone" and kind in _READERS:
+        yield Gone(kind=kind, id=_id(message, "id"))
+    elif word in _READERS:
+        yield _READERS[word](message)
+    else:
+        raise InvalidInput(f"the resolver knows no message {word[:60]!r}")
+
+
+def _network(message: Message) -> Network:
+    return Network(
+        id=_id(message, "id"), name=_name(message, "name"), forward=_flag(message, "forward")
+    )
+
+
+def _endpoint(message: Message) -> Endpoint:
+    return Endpoint(
+        id=_id(message, "id"),
+        network=_id(message, "network"),
+        names=tuple(_checked_name(item, "names") for item in _array(message, "names")),
+        addresses=tuple(_checked_address(item) for item in _array(message, "addresses")),
+    )
+
+
+def _sandbox(message: Message) -> Sandbox:
+    servers = tuple(_server(_object(item, "a server")) for item in _array(message, "servers"))
+    if len(servers) > _MOST_SERVERS:
+        raise InvalidInput(f"more than {_MOST_SERVERS} servers")
+    return Sandbox(
+        id=_id(message, "id"),
+        netns=_text(message, "netns"),
+        members=tuple(_member(_object(item, "a member")) for item in _array(message, "members")),
+        servers=servers,
+        ndots=_number_or_null(message, "ndots"),
+    )
+
+
+def _member(message: Message) -> Member:
+    aliases = _object(message.get("aliases", {}), "aliases")
+    return Member(
+        endpoint=_id(message, "endpoint"),
+        network=_id(message, "network"),
+        aliases=tuple(
+            (_checked_name(alias, "aliases"), _checked_name(name, "aliases"))
+            for alias, name in aliases.items()
+        ),
+    )
+
+
+def _server(message: Message) -> Server:
+    return Server(address=_checked_address(message.get("address")), host=_flag(message, "host"))
+
+
+_READERS: Mapping[str, Callable[[Message], Network | Endpoint | Sandbox]] = {
+    "network": _network,
+    "endpoint": _endpoint,
+    "sandbox": _sandbox,
+}
+
+
+def message(item: Network | Endpoint | Sandbox) -> dict[str, object]:
+    """Return the message that puts an object."""
+    if isinstance(item, Network):
+        return {"do": "network", "id": item.id, "name": item.name, "forward": item.forward}
+    if isinstance(item, Endpoint):
+        return {
+            "do": "endpoint",
+            "id": item.id,
+            "network": item.network,
+            "names": list(item.names),
+            "addresses": list(item.addresses),
+        }
+    return {
+        "do": "sandbox",
+        "id": item.id,
+        "netns": item.netns,
+        "members": [
+            {"endpoint": m.endpoint, "network": m.network, "aliases": dict(m.aliases)}
+            for m in item.members
+        ],
+        "servers": [{"address": s.address, "host": s.host} for s in item.servers],
+        "ndots": item.ndots,
+    }
+
+
+def _wrong(key: str, wanted: str) -> InvalidInput:
+    return InvalidInput(f"{key!r} of a message to the resolver is not {wanted}")
+
+
+def _object(value: object, what: str) -> Message:
+    if not isinstance(value, dict):
+        raise _wrong(what, "an object")
+    return value
+
+
+def _array(message: Message, key: str) -> Sequence[object]:
+    value = message.get(key)
+    if not isinstance(value, list):
+        raise _wrong(key, "an array")
+    return value
+
+
+def _text(message: Message, key: str) -> str:
+    value = message.get(key)
+    if not isinstance(value, str):
+        raise _wrong(key, "a string")
+    return value
+
+
+def _flag(message: Message, key: str) -> bool:
+    value = message.get(key)
+    if not isinstance(value, bool):
+        raise _wrong(key, "true or false")
+    return value
+
+
+def _number_or_null(message: Message, key: str) -> int | None:
+    value = message.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise _wrong(key, "a number from 0, or null")
+    return value
+
+
+def _id(message: Message, key: str) -> str:
+    value = _text(message, key)
+    if not _ID.fullmatch(value):
+        raise _wrong(key, "an id")
+    return value
+
+
+def _name(message: Message, key: str) -> str:
+    return _checked_name(message.get(key), key)
+
+
+def _checked_name(value: object, key: str) -> str:
+    if not isinstance(value, str) or not value.isascii() or not 0 < len(value) <= _LONGEST_NAME:
+        raise _wrong(key, "a name")
+    return value
+
+
+def _checked_address(value: object) -> str:
+    try:
+        return str(ip_address(value if isinstance(value, str) else ""))
+    except ValueError:
+        raise _wrong("address", "an IPv4 or IPv6 address") from None

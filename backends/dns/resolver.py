@@ -1,0 +1,159 @@
+"""The resolver: what it was told, the names, and the sandboxes in which it answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+
+import netctl
+from netctl.backends.dns.forwarding import Forwarder
+from netctl.backends.dns.loop import Loop
+from netctl.backends.dns.model import Change, Endpoint, Gone, Network, Sandbox, changes, message
+from netctl.backends.dns.sites import Site
+from netctl.backends.dns.zones import Zones
+from netctl.errors import Conflict, InvalidInput, NetctlError
+from netctl.kernel import nameserver
+from netctl.kernel.nameserver import Place
+
+
+class Resolver:
+    """Answers in all sandboxes that it was told of."""
+
+    def __init__(self, loop: Loop, tell: Callable[[str], None], report: Callable[[], None]) -> None:
+        self._loop, self._report = loop, report
+        self._forwarder = Forwarder(loop, tell)
+        self._zones = Zones()
+        self._networks: dict[str, Network] = {}
+        self._endpoints: dict[str, Endpoint] = {}
+        self._sandboxes: dict[str, Sandbox] = {}
+        self._sites: dict[str, Site] = {}
+        self._home = nameserver.own_identity()
+
+    @property
+    def sandboxes(self) -> int:
+        return len(self._sites)
+
+    def state(self) -> dict[str, object]:
+        """Return counts, and all that it was told as the messages that tell it."""
+        items: tuple[Network | Endpoint | Sandbox, ...]
+        items = (*self._networks.values(), *self._endpoints.values(), *self._sandboxes.values())
+        return {
+            "pid": os.getpid(),
+            "version": netctl.__version__,
+            "networks": len(self._networks),
+            "endpoints": len(self._endpoints),
+            "sandboxes": len(self._sandboxes),
+            "asked": self._forwarder.asked,
+            "model": [message(item) for item in items],
+        }
+
+    def tell(self, told: object) -> None:
+        """Do what a message says, wholly or not at all.
+
+        Raises ``InvalidInput`` for one that cannot be understood, ``KernelError`` where a
+        sandbox's namespace is gone or refuses, ``Conflict`` where two sandboxes share one.
+        """
+        self._apply(_last_of_each(changes(told)))
+
+    def close(self) -> None:
+        """Leave all namespaces as they were found."""
+        for site in self._sites.values():
+            site.close()
+        self._sites.clear()
+
+    def _apply(self, todo: Sequence[Change]) -> None:
+        taken = self._take_places(todo)
+        before = set(self._sites.values())
+        for change in todo:
+            if isinstance(change, Gone):
+                self._remove(change)
+            else:
+                self._put(change, taken)
+        left = {site.place.identity for site in before.difference(self._sites.values())}
+        for site in self._sites.values() if left else ():
+            if site.place.identity in left:
+                # One sandbox has left the namespace that another has come into, and took its table.
+                nameserver.lead(site.place)
+
+    # the sandboxes' places: all that can fail, before anything is changed
+
+    def _take_places(self, todo: Iterable[Change]) -> dict[str, Place]:
+        """Open the sockets in the namespaces where there are none yet."""
+        wanted = [change for change in todo if isinstance(change, Sandbox)]
+        taken: dict[str, Place] = {}
+        try:
+            for sandbox in wanted:
+                found = self._checked_identity(sandbox, todo, taken)
+                site = self._sites.get(sandbox.id)
+                if site and site.place.identity == found:
+                    nameserver.lead(site.place)
+                else:
+                    mark = f"netctl:sandbox:{sandbox.id}"
+                    taken[sandbox.id] = nameserver.take(sandbox.netns, mark)
+        except NetctlError:
+            for place in taken.values():
+                nameserver.leave(place)
+            raise
+        return taken
+
+    def _checked_identity(
+        self, sandbox: Sandbox, todo: Iterable[Change], taken: dict[str, Place]
+    ) -> nameserver.Identity:
+        if not sandbox.netns:
+            raise InvalidInput(f"sandbox {sandbox.id} is the host's own stack: it has its resolver")
+        found = nameserver.identity(sandbox.netns)
+        if found == self._home:
+            raise InvalidInput(f"sandbox {sandbox.id} is the host's own stack: it has its resolver")
+        leaving = {change.id for change in todo if isinstance(change, Gone | Sandbox)}
+        others = {id: site.place for id, site in self._sites.items() if id not in leaving}
+        for id, place in {**others, **taken}.items():
+            if place.identity == found and id != sandbox.id:
+                raise Conflict(f"sandboxes {id} and {sandbox.id} are the same namespace")
+        return found
+
+    # one object; nothing of this fails
+
+    def _put(self, change: Network | Endpoint | Sandbox, taken: dict[str, Place]) -> None:
+        if isinstance(change, Network):
+            self._networks[change.id] = change
+            self._zones.put_network(change)
+        elif isinstance(change, Endpoint):
+            if self._endpoints.get(change.id) != change:
+                self._endpoints[change.id] = change
+                self._zones.put_endpoint(change)
+        else:
+            self._put_sandbox(change, taken.pop(change.id, None))
+
+    def _put_sandbox(self, sandbox: Sandbox, place: Place | None) -> None:
+        if place:
+            self._close(sandbox.id)
+            self._sites[sandbox.id] = Site(self._loop, self._forwarder, self._report, place)
+        self._sandboxes[sandbox.id] = sandbox
+        self._sites[sandbox.id].update(sandbox, self._zones.view(sandbox.members))
+
+    def _remove(self, change: Gone) -> None:
+        if change.kind == "network":
+            self._networks.pop(change.id, None)
+            for endpoint in [e for e in self._endpoints.values() if e.network == change.id]:
+                self._remove(Gone(kind="endpoint", id=endpoint.id))
+            self._zones.drop_network(change.id)
+        elif change.kind == "endpoint":
+            self._endpoints.pop(change.id, None)
+            self._zones.drop_endpoint(change.id)
+        else:
+            self._sandboxes.pop(change.id, None)
+            self._close(change.id)
+
+    def _close(self, id: str) -> None:
+        if site := self._sites.pop(id, None):
+            site.close()
+
+
+def _last_of_each(todo: Iterable[Change]) -> list[Change]:
+    """Return the changes without those that a later one of the same object makes void."""
+    last: dict[tuple[str, str], Change] = {}
+    for change in todo:
+        kind = change.kind if isinstance(change, Gone) else type(change).__name__.lower()
+        last.pop((kind, change.id), None)
+        last[kind, change.id] = change
+    return list(last.values())

@@ -1,0 +1,128 @@
+"""The resolver's process, from its start to its end."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+
+from netctl.backends.dns.control import Control
+from netctl.backends.dns.log import Log
+from netctl.backends.dns.loop import Loop
+from netctl.backends.dns.resolver import Resolver
+from netctl.errors import NetctlError
+from netctl.kernel import nameserver, resolver
+
+Load = Callable[[], Iterable[Mapping[str, object]]]
+
+_UNUSED = 30.0
+"""Seconds that it waits for its first sandbox."""
+_LAST_ANSWER = 2.0
+"""Seconds in which the last answer must be taken."""
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def serve(run_dir: str, load: Load, log: Log, ready: Callable[[], None]) -> None:
+    """Answer until the last sandbox has gone, or a signal comes.
+
+    ``load`` gives the messages to begin with, ``ready`` is called when all sockets are open.
+    Raises ``NetctlError`` where it cannot begin, ``Conflict`` where another is at work.
+    """
+    nameserver.raise_limits()
+    with resolver.owned(run_dir) as release:
+        server = Server(run_dir, log, release)
+        try:
+            server.load(load)
+            ready()
+            server.run()
+        finally:
+            server.close()
+
+
+class Server:
+    """The resolver, its control socket and its signals on one loop."""
+
+    def __init__(self, run_dir: str, log: Log, release: Callable[[], None]) -> None:
+        self._log, self._release = log, release
+        self._loop = Loop(log.report)
+        self._resolver = Resolver(self._loop, log.tell, log.report)
+        self._used = False
+        self._signals = _watched_signals(self._loop)
+        self._control = Control(self._loop, resolver.socket_path(run_dir), self._handle)
+
+    def load(self, load: Load) -> None:
+        """Take over what there is. A sandbox that has gone meanwhile is no reason to stop."""
+        for told in load():
+            try:
+                self._resolver.tell(told)
+            except NetctlError as error:
+                self._log.tell(f"left out: {error.message}")
+
+    def run(self) -> None:
+        # What is there now stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        self._used = self._resolver.sandboxes > 0
+        self._loop.after(_UNUSED, self._end_if_unused)
+        self._loop.run()
+
+    def close(self) -> None:
+        self._control.close()
+        self._resolver.close()
+        signal.set_wakeup_fd(-1)
+        for end in self._signals:
+            end.close()
+
+    def _handle(self, told: Mapping[str, object]) -> Mapping[str, object]:
+        if told.get("do") == "ping":
+            return {}
+        if told.get("do") == "state":
+            return self._resolver.state()
+        if told.get("do") == "stop":
+            self._end()
+            return {}
+        self._resolver.tell(told)
+        self._used = self._used or self._resolver.sandboxes > 0
+        if self._used:
+            self._end_if_unused()
+        return {}
+
+    def _end_if_unused(self) -> None:
+        if not self._resolver.sandboxes:
+            self._end()
+
+    def _end(self) -> None:
+        """End when the answer is taken. Whoever gets it can start another resolver at once."""
+        self._resolver.close()
+        self._control.close()
+        self._release()
+        self._loop.after(0, self._stop_when_answered)
+        self._loop.after(_LAST_ANSWER, self._loop.stop)
+
+    def _stop_when_answered(self) -> None:
+        if self._control.idle:
+            self._loop.stop()
+        else:
+            self._loop.after(0.01, self._stop_when_answered)
+
+
+def _watched_signals(loop: Loop) -> tuple[socket.socket, socket.socket]:
+    """Have the loop end at a signal. Nothing is raised anywhere."""
+    here, there = socket.socketpair()
+    here.setblocking(False)
+    there.setblocking(False)
+    signal.set_wakeup_fd(there.fileno(), warn_on_full_buffer=False)
+    for number in _ENDING:
+        signal.signal(number, _nothing)
+    loop.watch(here.fileno(), partial(_stop, loop))
+    return here, there
+
+
+def _nothing(number: int, frame: object) -> None:
+    return
+
+
+def _stop(loop: Loop, events: int) -> None:
+    loop.stop()

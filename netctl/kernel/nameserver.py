@@ -1,0 +1,209 @@
+"""A name server's place in a namespace: sockets on 127.0.0.11, and the table that leads to them.
+
+The sockets have ports of the kernel's choice, so that a server of the sandbox's own can have port
+53 on every address. A table of nftables in that namespace changes the ports on the way, without
+connection tracking: 53 to the socket's own, and back.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+
+from netctl.errors import NetctlError
+from netctl.kernel import namespaces, syscalls
+from netctl.kernel.nftables import Nftables
+from netctl.kernel.refusal import refused
+from netctl.record import record
+
+ADDRESS = "127.0.0.11"
+TABLE = "inet netctl-dns"
+_RULES = """\
+add table {table}
+delete table {table}
+table {table} {{
+    comment "{mark}"
+    chain output {{
+        type filter hook output priority -310; policy accept;
+        oif != "lo" accept
+        ip daddr {address} udp dport 53 notrack udp dport set {udp} accept
+        ip daddr {address} tcp dport 53 notrack tcp dport set {tcp} accept
+        ip saddr {address} udp sport {udp} notrack udp sport set 53 accept
+        ip saddr {address} tcp sport {tcp} notrack tcp sport set 53 accept
+    }}
+}}
+"""
+"""Before the priority of raw (-300): nothing of this is tracked."""
+_GONE = f"add table {TABLE}\ndelete table {TABLE}\n"
+
+_QUEUE = 1 << 20
+"""Bytes of queries that wait while the server does something else: about 1,300 of them."""
+_BACKLOG = 128
+_DESCRIPTORS = 1 << 18
+_SO_RCVBUFFORCE = 33
+"""asm-generic/socket.h; Python has no name for it."""
+_IP_FREEBIND = 15
+"""linux/in.h: the address may be bound before lo is up."""
+
+Identity = tuple[int, int]
+
+
+@record
+class Place:
+    """The server's place in one namespace. The namespace lives for as long as this is open."""
+
+    netns: int
+    """Descriptor of the namespace."""
+    identity: Identity
+    """Device and inode of the namespace."""
+    udp: socket.socket
+    tcp: socket.socket
+    mark: str
+
+
+def identity(netns: str) -> Identity:
+    """Return what tells the namespace at a path from every other; ``KernelError`` for none."""
+    with namespaces.opened(netns) as descriptor:
+        return _identity(descriptor)
+
+
+def own_identity() -> Identity:
+    """Return the identity of the namespace that this process is in."""
+    return identity(namespaces.OWN)
+
+
+def take(netns: str, mark: str) -> Place:
+    """Open the sockets in the namespace at ``netns`` and lead port 53 of 127.0.0.11 to them.
+
+    ``mark`` says in the table whose it is. Raises ``KernelError`` where the namespace is gone or
+    refuses; then nothing stays.
+    """
+    with namespaces.opened(netns) as descriptor:
+        kept = os.dup(descriptor)
+    udp = tcp = None
+    try:
+        with _in(kept):
+            udp, tcp = _bound(socket.SOCK_DGRAM), _bound(socket.SOCK_STREAM)
+        place = Place(netns=kept, identity=_identity(kept), udp=udp, tcp=tcp, mark=mark)
+        lead(place)
+    except BaseException as error:
+        for opened in (udp, tcp):
+            if opened:
+                opened.close()
+        os.close(kept)
+        if isinstance(error, OSError):
+            raise refused(f"open a name server in {netns}", error.errno or 0) from error
+        raise
+    return place
+
+
+def lead(place: Place) -> None:
+    """Put the table there, or there again: somebody may have flushed the namespace's rules."""
+    udp, tcp = place.udp.getsockname()[1], place.tcp.getsockname()[1]
+    rules = _RULES.format(table=TABLE, mark=place.mark, address=ADDRESS, udp=udp, tcp=tcp)
+    _nft(place, rules)
+
+
+def leave(place: Place) -> None:
+    """Close the sockets and take the table away: the namespace is as it was found."""
+    try:
+        with suppress(NetctlError):
+            _nft(place, _GONE)
+    finally:
+        place.udp.close()
+        place.tcp.close()
+        os.close(place.netns)
+
+
+def outgoing(place: Place | None, address: str, kind: socket.SocketKind) -> socket.socket:
+    """Return a socket, not blocking, that asks port 53 of ``address``, from the namespace of a
+    place or from the host's. Raises ``OSError``."""
+    if place is None:
+        return _connecting(address, kind)
+    with _moved(place.netns):
+        return _connecting(address, kind)
+
+
+def _connecting(address: str, kind: socket.SocketKind) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    opened = socket.socket(family, kind | socket.SOCK_NONBLOCK)
+    try:
+        opened.connect((address, 53))
+    except BlockingIOError:
+        return opened
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def raise_limits() -> int:
+    """Allow this process as many descriptors as can be; return how many."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for limit in (_DESCRIPTORS, hard):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(limit, hard), max(limit, hard)))
+            break
+        except (OSError, ValueError):
+            continue
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def _bound(kind: socket.SocketKind) -> socket.socket:
+    opened = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK)
+    try:
+        opened.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        if kind == socket.SOCK_DGRAM:
+            with suppress(PermissionError):
+                opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _QUEUE)
+        opened.bind((ADDRESS, 0))
+        if kind == socket.SOCK_STREAM:
+            opened.listen(_BACKLOG)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def _nft(place: Place, commands: str) -> None:
+    # libnftables opens its socket in the namespace of the thread, at the first command.
+    with _in(place.netns), closing(Nftables()) as nftables:
+        nftables.run(commands)
+
+
+@contextmanager
+def _in(netns: int) -> Iterator[None]:
+    with namespaces.entered(f"/proc/self/fd/{netns}"):
+        yield
+
+
+@contextmanager
+def _moved(netns: int) -> Iterator[None]:
+    """Step into a namespace, as ``namespaces.entered`` does, at the cost of a query: no signal can
+    come in between, for the server has no handler that raises."""
+    home = _home()
+    syscalls.setns(netns, syscalls.CLONE_NEWNET)
+    try:
+        yield
+    finally:
+        try:
+            syscalls.setns(home, syscalls.CLONE_NEWNET)
+        except OSError:
+            os._exit(7)
+
+
+_homes: list[int] = []
+
+
+def _home() -> int:
+    if not _homes:
+        _homes.append(os.open(namespaces.OWN, os.O_RDONLY | os.O_CLOEXEC))
+    return _homes[0]
+
+
+def _identity(descriptor: int) -> Identity:
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino

@@ -1,0 +1,176 @@
+"""The resolver's process as the commands see it: start it, tell it what changes, end it.
+
+It is one per run directory. What it is told: ``netctl.backends.dns.model``.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from netctl.errors import Conflict, KernelError
+from netctl.kernel.refusal import file_refused
+
+Message = Mapping[str, object]
+
+_MODULE = "netctl.backends.dns"
+_WHAT = "the resolver"
+_START = 20.0
+"""Seconds in which it must be ready."""
+_ANSWER = 20.0
+"""Seconds in which it must answer; a sandbox takes it about 2 ms."""
+_PIECE = 1 << 16
+_HINT = "netctl repair starts it anew"
+
+
+def socket_path(run_dir: str) -> str:
+    return f"{run_dir}/resolver.sock"
+
+
+def running(run_dir: str) -> bool:
+    """Whether a resolver is at work."""
+    try:
+        _connected(run_dir).close()
+    except OSError:
+        return False
+    return True
+
+
+def start(run_dir: str, state_dir: str | None = None) -> None:
+    """Start a resolver, and wait until it is ready; one that is at work already is fine.
+
+    It begins with what the store in ``state_dir`` says, without one with nothing. Unless it is
+    told of a sandbox within half a minute it ends. Raises ``KernelError``.
+    """
+    from netctl.kernel import detaching
+
+    if running(run_dir):
+        return
+    places = ["--run-dir", run_dir]
+    if state_dir is not None:
+        places += ["--state-dir", state_dir]
+    try:
+        os.makedirs(run_dir, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise file_refused(f"make directory {run_dir}", error) from error
+    detaching.start(_WHAT, _MODULE, places, _START)
+
+
+def tell(run_dir: str, changes: Sequence[Message]) -> None:
+    """Tell the resolver what changes: all of it has happened on return, or nothing of it.
+
+    Raises ``KernelError``, its errno ECONNREFUSED where none is at work.
+    """
+    if changes:
+        _ask(run_dir, {"do": "all", "of": list(changes)})
+
+
+def state(run_dir: str) -> dict[str, Any]:
+    """Return the resolver's pid, version, counts and, as ``model``, the messages that tell all
+    that it knows. Raises ``KernelError`` as ``tell`` does."""
+    return _ask(run_dir, {"do": "state"})
+
+
+def stop(run_dir: str) -> None:
+    """End the resolver if there is one: all namespaces are left as they were found."""
+    try:
+        _ask(run_dir, {"do": "stop"})
+    except KernelError as error:
+        if error.errno != errno.ECONNREFUSED:
+            raise
+
+
+@contextmanager
+def owned(run_dir: str) -> Iterator[Callable[[], None]]:
+    """Be the resolver of a run directory; lend a function that ends this before the block does.
+
+    Raises ``Conflict`` where another process is it. The lock ends with the process.
+    """
+    path = f"{run_dir}/resolver.pid"
+    descriptor = _locked(path)
+    released = False
+
+    def release() -> None:
+        nonlocal released
+        if not released:
+            released = True
+            with suppress(OSError):
+                os.unlink(path)
+            os.close(descriptor)
+
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield release
+    finally:
+        release()
+
+
+def _locked(path: str) -> int:
+    """Return the locked file at ``path``; before it is locked its holder may remove it."""
+    try:
+        while True:
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(path, flags, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                raise Conflict(f"another process is the resolver: see {path}") from None
+            if os.fstat(descriptor).st_nlink:
+                return descriptor
+            os.close(descriptor)
+    except OSError as error:
+        raise file_refused(f"lock {path}", error) from error
+
+
+def _ask(run_dir: str, message: Message) -> dict[str, Any]:
+    line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+    try:
+        with _connected(run_dir) as sock:
+            sock.settimeout(_ANSWER)
+            sock.sendall(line)
+            answer = _read_line(sock)
+        said: dict[str, Any] = json.loads(answer)
+    except TimeoutError as error:
+        raise KernelError(
+            f"{_WHAT} gives no answer in {_ANSWER:g} s", hint=_HINT, errno=errno.ETIMEDOUT
+        ) from error
+    except OSError as error:
+        raise KernelError(
+            f"{_WHAT} is not at work ({error.strerror})", hint=_HINT, errno=errno.ECONNREFUSED
+        ) from error
+    except ValueError as error:
+        raise KernelError(f"{_WHAT} ended before it answered", hint=_HINT) from error
+    if "error" in said:
+        raise KernelError(
+            f"{_WHAT}: {said['error']}", hint=said.get("hint"), errno=said.get("errno", 0)
+        )
+    return said
+
+
+def _connected(run_dir: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(_ANSWER)
+        sock.connect(socket_path(run_dir))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _read_line(sock: socket.socket) -> bytes:
+    data = bytearray()
+    while not data.endswith(b"\n"):
+        piece = sock.recv(_PIECE)
+        if not piece:
+            break
+        data += piece
+    return bytes(data)
