@@ -130,6 +130,7 @@ class BridgeDriver:
         versions: Sequence[int],
         kernel: Kernel,
         rest: Sequence[Port] = (),
+        staying: Sequence[int] = (),
     ) -> Plan:
         found = {4: endpoint.ipv4, 6: endpoint.ipv6}
         addresses = {v: found[v].partition("/")[0] for v in versions if found[v]}
@@ -137,6 +138,7 @@ class BridgeDriver:
             return ()
         place = endpoint.attachment
         alone = not any(port.on(version) for version in addresses for port in rest)
+        last = alone and not any(port.on(v) for v in staying for port in endpoint.ports)
         ports = tuple((p.protocol, number) for p in endpoint.ports for number in p.host_ports)
         going = (
             FlowsForgotten(addresses=tuple(addresses.values()), coming=False)
@@ -145,7 +147,7 @@ class BridgeDriver:
         )
         return (
             going,
-            *((Hairpin(name=place.host_ifname),) if place and alone else ()),
+            *((Hairpin(name=place.host_ifname),) if place and last else ()),
             publication.publish(addresses, endpoint.ports, kernel, alone=alone),
             FlowsForgotten(ports=ports, coming=True),
         )

@@ -81,9 +81,11 @@ class Driver(Protocol):
         versions: Sequence[int],
         kernel: Kernel,
         rest: Sequence[Port] = (),
+        staying: Sequence[int] = (),
     ) -> Plan:
         """Return how the endpoint's ports are published in those families, as its sandbox's way
-        out; ``rest`` are others of its ports, which are and stay published."""
+        out; ``rest`` are others of its ports, which are and stay published, and ``staying`` the
+        families in which these are and stay so."""
         ...
 
     def ifname_prefix(self, network: Network) -> str:

@@ -65,6 +65,9 @@ add rule {TABLE} postrouting meta nfproto ipv4 iifname @masquerade4 masquerade
 add rule {TABLE} postrouting meta nfproto ipv6 iifname @masquerade6 masquerade
 """
 
+# Adding first makes the removal succeed where the table is missing.
+GONE = f"{OBJECTS}delete table {TABLE}\n"
+
 
 def plan(network: Network, before: HostState, after: HostState, *, alone: bool) -> Nft:
     """Return the transaction that lets a network in, and as its opposite the one that takes it out.
@@ -79,8 +82,7 @@ def plan(network: Network, before: HostState, after: HostState, *, alone: bool) 
     do, undo = OBJECTS + RULES + added, OBJECTS + added + removed
     if not alone:
         return Nft(do=do, undo=undo)
-    whole = f"{OBJECTS}delete table {TABLE}\n"
-    return Nft(do=do, undo=whole, undo_kept=undo, chains=USER_CHAINS)
+    return Nft(do=do, undo=GONE, undo_kept=undo, chains=USER_CHAINS)
 
 
 def elements_of(network: Network) -> Iterable[tuple[str, str]]:

@@ -44,7 +44,7 @@ def plan(network: Network, site: Site) -> Forwarding:
 
 
 def _acquire(network: Network, site: Site) -> Forwarding:
-    keys = [key for key in _wanted(network) if site.kernel.sysctl_get("", key) == "0"]
+    keys = [key for key in wanted(network) if site.kernel.sysctl_get("", key) == "0"]
     if not keys:
         return Forwarding(without=site.host, with_it=site.host)
     if site.ip_forward == "off":
@@ -67,7 +67,7 @@ def _acquire(network: Network, site: Site) -> Forwarding:
 def _release(network: Network, site: Site) -> Forwarding:
     """Keep forwarding while another network needs it, or where interfaces of somebody else have
     come since: their owner may rely on it by now."""
-    needed = any(_wanted(other) for other in site.others)
+    needed = any(wanted(other) for other in site.others)
     if not site.host.forwarding or needed or _newcomers(network, site):
         return Forwarding(without=site.host, with_it=site.host)
     return Forwarding(
@@ -81,7 +81,8 @@ def _steps(keys: Iterable[str]) -> Plan:
     return tuple(Sysctl(netns="", key=key, value="1", previous="0") for key in keys)
 
 
-def _wanted(network: Network) -> list[str]:
+def wanted(network: Network) -> list[str]:
+    """Return the sysctls that have to be on for a network."""
     if network.internal or "bridge" not in network.facts:
         return []
     return [SYSCTLS[version] for version in (4, 6) if network.pool(version)]

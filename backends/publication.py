@@ -86,11 +86,13 @@ def reload(
     operator's chains stay as they are."""
     elements = [item for network in networks for item in firewall.elements_of(network)]
     elements += firewall.uplinks_of(HostState(), host)
+    frame = firewall.OBJECTS + firewall.RULES
     for addresses, ports in publications:
+        frame = _FRAME
         elements += (*_elements(addresses, ports), *_of_self(addresses))
-    found = re.findall(rf"add (set|map) {TABLE} (\S+)", _FRAME)
+    found = re.findall(rf"add (set|map) {TABLE} (\S+)", frame)
     flushed = "".join(f"flush {kind} {TABLE} {name}\n" for kind, name in found)
-    text = _FRAME + flushed + firewall.added_text(elements)
+    text = frame + flushed + firewall.added_text(elements)
     return Nft(do=text, undo=text)
 
 

@@ -48,6 +48,7 @@ class _Bare:
         versions: Sequence[int],
         kernel: Kernel,
         rest: Sequence[Port] = (),
+        staying: Sequence[int] = (),
     ) -> Plan:
         return ()
 

@@ -1,20 +1,62 @@
-"""``netctl repair``."""
+"""``netctl repair``, ``restore`` and ``gc``: the kernel and the store are brought together."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import click
 
 from netctl.cli import State
 from netctl.commands.common import dry_run, pass_state
 
+if TYPE_CHECKING:
+    from netctl.upkeep.repair import Repaired
 
-@click.command(epilog="Example: netctl repair")
+
+@click.command(epilog="Examples: netctl repair --dry-run; netctl repair")
 @dry_run
 @pass_state
 def repair(state: State) -> None:
-    """Settle what a killed netctl left half done, and say what that was.
+    """Settle what a killed netctl left half done, and bring the kernel back to the store.
 
-    Every command that changes something does this first, so it is seldom needed.
+    Only what differs is touched (see netctl check), and printed, a line each. What cannot be
+    brought back is named, and the exit status is 10.
     """
-    for line in state.controller.repair():
+    _tell(state, state.controller.repair())
+
+
+@click.command(epilog="Example: netctl restore")
+@dry_run
+@pass_state
+def restore(state: State) -> None:
+    """Make networks and sandboxes anew after a reboot, with the same addresses, MACs and ports.
+
+    A namespace that somebody else had made cannot be made again: it is named, and the exit status
+    is 10.
+    """
+    _tell(state, state.controller.restore())
+
+
+@click.command(epilog="Examples: netctl gc; netctl gc --yes")
+@click.option("--yes", is_flag=True, help="Remove it.")
+@dry_run
+@pass_state
+def gc(state: State, yes: bool) -> None:
+    """List what bears netctl's mark and no document knows; remove it with --yes."""
+    if state.dry_run or yes:
+        _tell(state, state.controller.collect())
+        return
+    for item in state.controller.leftovers():
+        click.echo(f"{item.what}: {item.why}")
+
+
+def _tell(state: State, repaired: Repaired) -> None:
+    from netctl.errors import Partial
+
+    for line in repaired.done if not state.dry_run else ():
         click.echo(line)
+    if repaired.left:
+        error = Partial(f"done in part: {len(repaired.left)} left", hint="netctl check shows them")
+        for line in repaired.left:
+            error.add_note(line)
+        raise error

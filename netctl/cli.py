@@ -21,15 +21,18 @@ if TYPE_CHECKING:
     from netctl.plan import Step
 
 COMMANDS = {
+    "check": ("netctl.commands.check:check", "Compare the kernel with the store."),
     "completion": (
         "netctl.commands.completion:completion",
         "Print the completion script of a shell.",
     ),
     "endpoint": ("netctl.commands.endpoint:endpoint", "Endpoints: a network's attachment points."),
+    "gc": ("netctl.commands.repair:gc", "Remove what bears netctl's mark and nothing needs."),
     "info": ("netctl.commands.info:info", "Show the configuration, the kernel and the versions."),
     "network": ("netctl.commands.network:network", "Networks: groups of endpoints that can talk."),
     "reload": ("netctl.commands.reload:reload", "Put the firewall's rules back in order."),
-    "repair": ("netctl.commands.repair:repair", "Settle what a killed netctl left half done."),
+    "repair": ("netctl.commands.repair:repair", "Bring the kernel back to the store."),
+    "restore": ("netctl.commands.repair:restore", "Make everything anew after a reboot."),
     "run": ("netctl.commands.run:run", "Run one command in a sandbox of its own."),
     "sandbox": ("netctl.commands.sandbox:sandbox", "Sandboxes: network stacks, with their files."),
     "version": ("netctl.commands.info:version", "Show the version."),

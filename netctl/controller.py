@@ -11,8 +11,9 @@ print(ep.mac_address, sb.key)
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from netctl.endpoints import Endpoints
     from netctl.networks import Networks
     from netctl.sandboxes import Sandboxes
+    from netctl.upkeep.check import Finding
+    from netctl.upkeep.leftovers import Leftover
+    from netctl.upkeep.repair import Repaired, Repairs
 
 
 class Controller:
@@ -118,15 +122,42 @@ class Controller:
         with self.store.locked(name):
             yield
 
-    def repair(self) -> list[str]:
-        """Settle what dead processes left unfinished; return a line for each."""
-        if self.dry_run:
-            pending = self.store.pending()
-            return [show_pending(pending, self.kernel, self._observe)] if pending else []
-        with self.operation("repair"):
-            pass
-        settled, self.notices = self.notices, []
-        return settled
+    def check(self) -> list[Finding]:
+        """Return every difference between the store and the kernel."""
+        from netctl.upkeep.check import check
+
+        return check(self)
+
+    def repair(self) -> Repaired:
+        """Settle what dead processes left unfinished, and bring the kernel to the store. What is
+        right is not touched."""
+        return self._repaired("repair", lambda repairs: repairs.everything())
+
+    def restore(self) -> Repaired:
+        """Make anew what a reboot, or the loss of a namespace, took away."""
+        return self._repaired("restore", lambda repairs: repairs.lost())
+
+    def leftovers(self) -> list[Leftover]:
+        """Return what bears netctl's mark and belongs to no document."""
+        from netctl.upkeep import leftovers
+
+        return list(leftovers.find(self.store, self))
+
+    def collect(self) -> Repaired:
+        """Take away the leftovers."""
+        return self._repaired("gc", lambda repairs: repairs.collect())
+
+    def _repaired(self, name: str, mend: Callable[[Repairs], None]) -> Repaired:
+        from netctl.upkeep.repair import Repairs
+
+        pending = self.store.pending() if self.dry_run else None
+        settled = [show_pending(pending, self.kernel, self._observe)] if pending else []
+        with self.operation(name) as op:
+            settled += self.notices
+            self.notices.clear()
+            repairs = Repairs(op, self)
+            mend(repairs)
+        return replace(repairs.result, done=(*settled, *repairs.result.done))
 
     def reload(self) -> None:
         """Put the firewall's rules back in order, as after ``nft flush ruleset``."""

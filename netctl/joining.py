@@ -141,11 +141,12 @@ def published(room: Room, members: Sequence[Member], others: Sequence[Member] = 
     steps: list[Step] = []
     for item in members:
         versions = ways_out(members).get(item.endpoint.id, ())
-        new = [v for v in versions if v not in before.get(item.endpoint.id, ())]
+        there = before.get(item.endpoint.id, ())
+        new = [version for version in versions if version not in there]
         if new and item.attachment.boot_id == room.kernel.boot_id():
-            steps += registry.load(item.network.driver).plan_publish(
-                item.endpoint, new, room.kernel
-            )
+            driver = registry.load(item.network.driver)
+            staying = [version for version in versions if version in there]
+            steps += driver.plan_publish(item.endpoint, new, room.kernel, staying=staying)
     return tuple(steps)
 
 

@@ -238,15 +238,15 @@ def surroundings(others: Iterable[Network], kernel: Any) -> ipam.Surroundings:
     )
 
 
-def site(op: Operation, network: Network, controller: Controller, *, removing: bool) -> Site:
+def site(reader: Reader, network: Network, controller: Controller, *, removing: bool) -> Site:
     """Return the host as a driver sees it while ``network`` comes or goes."""
     boot_id = controller.kernel.boot_id()
-    stored = op.reader.get(HostState, HostState.ID) or HostState()
+    stored = reader.get(HostState, HostState.ID) or HostState()
     return Site(
         kernel=controller.kernel,
         others=tuple(
             other
-            for other in op.reader.all(Network)
+            for other in reader.all(Network)
             if other.id != network.id and other.boot_id == boot_id
         ),
         host=stored.believed(boot_id),
@@ -257,7 +257,7 @@ def site(op: Operation, network: Network, controller: Controller, *, removing: b
 
 def _make(op: Operation, network: Network, controller: Controller) -> None:
     driver = registry.load(network.driver)
-    made = driver.plan_network(network, site(op, network, controller, removing=False))
+    made = driver.plan_network(network, site(op.reader, network, controller, removing=False))
     op.commit(made.plan, put=(network, *_host_put(op, made.host)))
 
 
@@ -273,7 +273,7 @@ def _remove(
             hint="remove them first (netctl endpoint rm), or use --force",
         )
     leaving = controller.endpoints.leaving(op, endpoints)
-    made = _standing(network, site(op, network, controller, removing=True))
+    made = _standing(network, site(op.reader, network, controller, removing=True))
     cursors = _cursors(op.reader, network)
     gone: tuple[Document, ...] = (network, *cursors, *_host_delete(op, made.host))
     op.commit(

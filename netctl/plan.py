@@ -7,12 +7,26 @@ something down is the same plan read backwards: see :func:`inverse`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from netctl.record import record
 
 if TYPE_CHECKING:
     from netctl.kernel import Kernel
+    from netctl.kernel.snapshot import Snapshot
+
+
+@record
+class Difference:
+    """Something that is not as a step left it."""
+
+    what: str
+    """The object, and of it what differs: ``link br-0123456789ab mtu``."""
+    expected: str
+    found: str
+    repair: Plan = ()
+    """The steps that bring it back; none where that is not netctl's to do."""
 
 
 class Step(Protocol):
@@ -24,6 +38,10 @@ class Step(Protocol):
 
     def revert(self, kernel: Kernel) -> bool:
         """Take it back where the object is there; return whether it was."""
+        ...
+
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        """Return what of the change does not hold any more."""
         ...
 
     def describe(self) -> str:
@@ -57,6 +75,9 @@ class Undo:
     def revert(self, kernel: Kernel) -> bool:
         self.step.apply(kernel)
         return True
+
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        return ()
 
     def describe(self) -> str:
         return self.step.describe_revert()
@@ -94,6 +115,16 @@ class Assembly:
 
     def revert(self, kernel: Kernel) -> bool:
         return self.steps[0].revert(kernel)
+
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        """Return those of all its steps; where the object is to be made, that brings all back."""
+        first = self.steps[0]
+        anew: Plan = ()
+        for step in self.steps:
+            for each in step.differences(found):
+                if first in each.repair:
+                    anew = tuple(self if item == first else item for item in each.repair)
+                yield replace(each, repair=anew or each.repair)
 
     def describe(self) -> str:
         return "\n".join(step.describe() for step in self.steps)

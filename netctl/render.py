@@ -39,7 +39,7 @@ def show(rows: Sequence[Row], columns: Sequence[Column], style: str, *, trunc: b
         click.echo(_yaml(rows), nl=False)
     elif style == "name":
         for row in rows:
-            click.echo(printable(str(row["name"])))
+            click.echo(printable(str(row.get("name") or next(iter(row.values())))))
     else:
         for row in rows:
             click.echo(fill(style, row))

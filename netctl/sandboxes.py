@@ -150,12 +150,15 @@ class Sandboxes:
     def refresh(self, reference: str) -> SandboxHandle:
         """Make a sandbox's files, interfaces and, where it is gone, its namespace anew."""
         with self._controller.operation(f"sandbox refresh {reference}") as op:
-            room = self._room(op, references.sandbox(op.reader, reference))
-            for item in room.members:
-                self._controller.networks.need(op, item.network.id)
-            change = moving.refresh(self._room(op, room.sandbox), self._resolv(room.sandbox))
-            op.commit(change.plan, put=change.documents, forward=True)
-            return self._handle(change.sandbox)
+            return self._handle(self.renew(op, references.sandbox(op.reader, reference)))
+
+    def renew(self, op: Operation, sandbox: Sandbox) -> Sandbox:
+        """Refresh a sandbox within an operation."""
+        for item in self._room(op, sandbox).members:
+            self._controller.networks.need(op, item.network.id)
+        change = moving.refresh(self._room(op, sandbox), self._resolv(sandbox))
+        op.commit(change.plan, put=change.documents, forward=True)
+        return change.sandbox
 
     def stats(self, reference: str) -> Sequence[Link]:
         """Return the interfaces of a sandbox with their counters, live from the kernel."""

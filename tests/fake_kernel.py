@@ -333,6 +333,18 @@ class FakeKernel:
             stack.routes = [r for r in stack.routes if r.link != name]
 
     @mutating
+    def link_change(
+        self, netns: str, name: str, *, mtu: int, mac: str, master: str, isolated: bool | None
+    ) -> None:
+        stack = self._stack(netns)
+        _need(stack, name, f"change interface {name}")
+        found = stack.links[name]
+        index = stack.links[master].index if master else found.master
+        stack.links[name] = replace(found, mtu=mtu or found.mtu, mac=mac or found.mac, master=index)
+        if isolated is not None:
+            stack.ports[name] = (isolated, stack.ports[name][1])
+
+    @mutating
     def port_hairpin(self, name: str, *, on: bool) -> bool:
         if name not in self.host.ports:
             if on:
@@ -342,10 +354,15 @@ class FakeKernel:
         return True
 
     def link(self, netns: str, name: str) -> Link | None:
-        return self._stack(netns).links.get(name)
+        return next((link for link in self.links(netns) if link.name == name), None)
 
     def links(self, netns: str) -> list[Link]:
-        return list(self._stack(netns).links.values())
+        stack = self._stack(netns)
+        return [
+            replace(link, isolated=isolated, hairpin=hairpin)
+            for link in stack.links.values()
+            for isolated, hairpin in [stack.ports.get(link.name, (False, False))]
+        ]
 
     def _put(self, stack: Stack, name: str, **facts: Any) -> None:
         if name in stack.links:
@@ -453,7 +470,22 @@ class FakeKernel:
         self._check_alive()
         return self.firewall.find(command)
 
+    def nft_preview(self, commands: str, command: str) -> list[dict[str, Any]]:
+        preview = FakeNft()
+        preview.run(commands)
+        return preview.find(command)
+
     # files
+
+    def link_target(self, path: str) -> str | None:
+        self._check_alive()
+        return self.links_to.get(path)
+
+    def directory_list(self, path: str) -> list[str]:
+        self._check_alive()
+        inside = [*self.files, *self.links_to, *self.directories, *self.pins]
+        below = {name.removeprefix(f"{path}/") for name in inside if name.startswith(f"{path}/")}
+        return sorted({name.partition("/")[0] for name in below})
 
     def file_read(self, path: str) -> str | None:
         self._check_alive()

@@ -108,6 +108,24 @@ def symlink_delete(path: str, target: str) -> bool:
         raise file_refused(f"remove link {path}", error) from error
 
 
+def directory_list(path: str) -> list[str]:
+    """Return the names in a directory, sorted; none where it is missing."""
+    try:
+        return sorted(os.listdir(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise file_refused(f"list {path}", error) from error
+
+
+def link_target(path: str) -> str | None:
+    """Return where a symbolic link leads; None where there is none."""
+    try:
+        return _link_target(path)
+    except OSError as error:
+        raise file_refused(f"read link {path}", error) from error
+
+
 def _link_target(path: str) -> str | None:
     try:
         return os.readlink(path)

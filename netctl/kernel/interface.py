@@ -31,6 +31,9 @@ class Link:
     """Index of the bridge it is a port of, or 0."""
     counters: dict[str, int]
     """rx_bytes, rx_packets, rx_errors, rx_dropped and the same for tx."""
+    isolated: bool = False
+    hairpin: bool = False
+    """How it is a bridge's port."""
 
 
 @record
@@ -102,6 +105,13 @@ class Kernel(Protocol):
 
     def link_set_up(self, netns: str, name: str, *, up: bool) -> None: ...
 
+    def link_change(
+        self, netns: str, name: str, *, mtu: int, mac: str, master: str, isolated: bool | None
+    ) -> None:
+        """Give a link another MTU, MAC or bridge, or as a port another isolation; 0, ``""`` and
+        None leave it as it is."""
+        ...
+
     def port_hairpin(self, name: str, *, on: bool) -> bool:
         """Let a bridge port send packets back to where they came from, or not. Returns whether it
         is there; its absence is an error for ``on`` alone."""
@@ -160,7 +170,20 @@ class Kernel(Protocol):
         """Run an nft ``list`` command; return the objects of its JSON answer ([] for ENOENT)."""
         ...
 
+    def nft_preview(self, commands: str, command: str) -> list[dict[str, Any]]:
+        """Return what the ``list`` command would find if the commands were run in an empty
+        namespace."""
+        ...
+
     def file_read(self, path: str) -> str | None: ...
+
+    def link_target(self, path: str) -> str | None:
+        """Return where a symbolic link leads; None where there is none."""
+        ...
+
+    def directory_list(self, path: str) -> list[str]:
+        """Return the names in a directory, sorted; none where it is missing."""
+        ...
 
     def file_write(self, path: str, content: str) -> None:
         """Write a file, a new one with mode 0644; no symlink is followed. One that is there keeps

@@ -134,6 +134,24 @@ class Links:
             if up or not absent(error):
                 raise
 
+    def change(
+        self, netns: str, name: str, *, mtu: int, mac: str, master: str, isolated: bool | None
+    ) -> None:
+        """``ip link set NAME mtu MTU address MAC master BRIDGE``, ``bridge link set dev NAME
+        isolated on|off``."""
+        what = f"change interface {name}" + (f" in {netns}" if netns else "")
+        with self._sockets.at(netns) as sock:
+            body = netlink.link_header() + netlink.named(name)
+            body += attribute(_MTU, struct.pack("=I", mtu)) if mtu else b""
+            body += attribute(_ADDRESS, bytes.fromhex(mac.replace(":", ""))) if mac else b""
+            if master:
+                body += attribute(_MASTER, struct.pack("=I", _port(sock, what, master)))
+            messages = [Message(netlink.RTM_NEWLINK, body)]
+            if isolated is not None:
+                port = netlink.link_header() + netlink.named(name) + _port_modes(isolated=isolated)
+                messages.append(Message(netlink.RTM_NEWLINK, port))
+            _raise(what, first_refusal(sock.ask(messages)))
+
     def hairpin(self, name: str, *, on: bool) -> bool:
         """``bridge link set dev NAME hairpin on|off``. Returns whether the port is there."""
         what = f"set hairpin of bridge port {name} {'on' if on else 'off'}"
@@ -220,11 +238,10 @@ def _veth(peer: list[tuple[str, object]]) -> tuple[str, object]:
     return "IFLA_LINKINFO", nested(("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", data))
 
 
-def _port_modes(*, hairpin: bool, isolated: bool | None = None) -> bytes:
+def _port_modes(*, hairpin: bool | None = None, isolated: bool | None = None) -> bytes:
     """Return how a link is a bridge's port: ``bridge link set dev NAME hairpin on isolated on``."""
-    data = attribute(_BRPORT_MODE, bytes([hairpin]))
-    if isolated is not None:
-        data += attribute(_BRPORT_ISOLATED, bytes([isolated]))
+    modes = ((_BRPORT_MODE, hairpin), (_BRPORT_ISOLATED, isolated))
+    data = b"".join(attribute(kind, bytes([on])) for kind, on in modes if on is not None)
     kind = attribute(_INFO_SLAVE_KIND, b"bridge\0")
     return attribute(_LINKINFO, kind + attribute(_INFO_SLAVE_DATA | NLA_F_NESTED, data))
 
@@ -247,6 +264,7 @@ def _index_if_ours(body: bytes, what: str, alias: str) -> int:
 def _link(body: bytes) -> Link:
     found = netlink.attributes(body, netlink.IFINFO_BYTES)
     info = netlink.attributes(found.get(_LINKINFO, b""), 0)
+    port = netlink.attributes(info.get(_INFO_SLAVE_DATA, b""), 0)
     return Link(
         index=_index(body),
         name=netlink.text(found[netlink.IFLA_IFNAME]),
@@ -257,6 +275,8 @@ def _link(body: bytes) -> Link:
         alias=netlink.text(found.get(netlink.IFLA_IFALIAS, b"")),
         master=netlink.number(found.get(_MASTER, b"")),
         counters=_counters(found.get(_STATS64, b"")),
+        isolated=port.get(_BRPORT_ISOLATED, b"\0") != b"\0",
+        hairpin=port.get(_BRPORT_MODE, b"\0") != b"\0",
     )
 
 

@@ -110,6 +110,11 @@ class LinuxKernel:
     def link_set_up(self, netns: str, name: str, *, up: bool) -> None:
         self._links.set_up(netns, name, up=up)
 
+    def link_change(
+        self, netns: str, name: str, *, mtu: int, mac: str, master: str, isolated: bool | None
+    ) -> None:
+        self._links.change(netns, name, mtu=mtu, mac=mac, master=master, isolated=isolated)
+
     def port_hairpin(self, name: str, *, on: bool) -> bool:
         return self._links.hairpin(name, on=on)
 
@@ -162,6 +167,24 @@ class LinuxKernel:
 
     def nft_list(self, command: str) -> list[dict[str, Any]]:
         return self._nftables.find(command)
+
+    def nft_preview(self, commands: str, command: str) -> list[dict[str, Any]]:
+        from netctl.kernel import namespaces
+        from netctl.kernel.nftables import Nftables
+
+        with namespaces.scratch():
+            preview = Nftables()
+            try:
+                preview.run(commands)
+                return preview.find(command)
+            finally:
+                preview.close()
+
+    def link_target(self, path: str) -> str | None:
+        return files.link_target(path)
+
+    def directory_list(self, path: str) -> list[str]:
+        return files.directory_list(path)
 
     def file_read(self, path: str) -> str | None:
         return files.read(path)

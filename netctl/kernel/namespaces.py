@@ -144,6 +144,17 @@ def entered(path: str) -> Iterator[None]:
 
 
 @contextmanager
+def scratch() -> Iterator[None]:
+    """Put the calling thread into a new, empty namespace, which is gone after the block."""
+    with _signals_held(), _returning():
+        try:
+            syscalls.unshare(syscalls.CLONE_NEWNET)
+        except OSError as error:
+            raise _refused("make a namespace", error) from error
+        yield
+
+
+@contextmanager
 def _returning() -> Iterator[None]:
     home = os.open(OWN, os.O_RDONLY | os.O_CLOEXEC)
     try:

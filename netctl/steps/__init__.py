@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from netctl.steps.addresses import AddressAdd, RouteAdd
 from netctl.steps.files import DirectoryCreate, FileWrite, Symlink
-from netctl.steps.links import BridgeAdd, Hairpin, LinkUp, VethAdd
+from netctl.steps.links import BridgeAdd, Hairpin, LinkChange, LinkGone, LinkUp, VethAdd
 from netctl.steps.namespaces import NetnsCreate, NetnsPin, NetnsRename
 from netctl.steps.settings import FlowsForgotten, Nft, Sysctl
 
@@ -20,6 +20,8 @@ __all__ = [
     "FileWrite",
     "FlowsForgotten",
     "Hairpin",
+    "LinkChange",
+    "LinkGone",
     "LinkUp",
     "NetnsCreate",
     "NetnsPin",
@@ -37,6 +39,8 @@ STEPS = (
     NetnsRename,
     BridgeAdd,
     VethAdd,
+    LinkChange,
+    LinkGone,
     Hairpin,
     LinkUp,
     AddressAdd,

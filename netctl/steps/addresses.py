@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from netctl.kernel.interface import Kernel, Route
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from netctl.kernel.interface import Address, Kernel, Route
+from netctl.plan import Difference
 from netctl.record import record
-from netctl.steps.base import Once, ip
+from netctl.steps.base import Once, absent, ip, place
+
+if TYPE_CHECKING:
+    from netctl.kernel.snapshot import Snapshot
+
+_DEFAULT = ("0.0.0.0/0", "::/0")
+_IPV6_METRIC = 1024
+"""What the kernel makes of 0 (net/ipv6.h, IP6_RT_PRIO_USER)."""
 
 
 @record
@@ -20,6 +31,10 @@ class AddressAdd(Once):
 
     def revert(self, kernel: Kernel) -> bool:
         return kernel.address_delete(self.netns, self.link, self.address)
+
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        if Address(link=self.link, address=self.address) not in found.addresses(self.netns):
+            yield absent(self, f"address {self.address} of {self.link}{place(self.netns)}", "there")
 
     def describe(self) -> str:
         nodad = " nodad" if ":" in self.address else ""
@@ -47,7 +62,7 @@ class RouteAdd(Once):
     def _text(self) -> str:
         via = f" via {self.gateway}" if self.gateway else ""
         metric = f" metric {self.metric}" if self.metric else ""
-        destination = "default" if self.destination in ("0.0.0.0/0", "::/0") else self.destination
+        destination = "default" if self.destination in _DEFAULT else self.destination
         return f"{destination}{via} dev {self.link}{metric}"
 
     def apply(self, kernel: Kernel) -> None:
@@ -55,6 +70,24 @@ class RouteAdd(Once):
 
     def revert(self, kernel: Kernel) -> bool:
         return kernel.route_delete(self.netns, self._route())
+
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        wanted = (self.destination, self.gateway, self.link)
+        there = [route for route in found.routes(self.netns) if self._rivals(route)]
+        if wanted in [(route.destination, route.gateway, route.link) for route in there]:
+            return
+        ways = ", ".join(f"via {route.gateway or '-'} dev {route.link}" for route in there)
+        name = "default" if self.destination in _DEFAULT else self.destination
+        what = f"route {name}{place(self.netns)}"
+        expected = f"via {self.gateway or '-'} dev {self.link}"
+        # One that somebody set in its place is not taken away.
+        yield Difference(
+            what=what, expected=expected, found=ways or "nothing", repair=() if there else (self,)
+        )
+
+    def _rivals(self, route: Route) -> bool:
+        metric = self.metric or (_IPV6_METRIC if ":" in self.destination else 0)
+        return (route.destination, route.metric) == (self.destination, metric)
 
     def describe(self) -> str:
         return f"{ip(self.netns)} route add {self._text()}"

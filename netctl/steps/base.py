@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from shlex import quote
 
+from netctl.plan import Difference, Step
+
 
 def ip(netns: str) -> str:
     if not netns:
@@ -52,3 +54,13 @@ class OnDisk:
     @property
     def repeatable(self) -> bool:
         return True
+
+
+def absent(step: Step, what: str, expected: str, found: str = "nothing") -> Difference:
+    """Return the difference of something that is not there, and comes back by the step."""
+    return Difference(what=what, expected=expected, found=found, repair=(step,))
+
+
+def place(netns: str) -> str:
+    """Return the words that say in which stack something is."""
+    return f" in {netns}" if netns else ""

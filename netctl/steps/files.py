@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from shlex import quote
+from typing import TYPE_CHECKING
 
 from netctl.kernel.interface import Kernel
+from netctl.plan import Difference
 from netctl.record import record
-from netctl.steps.base import OnDisk
+from netctl.steps.base import OnDisk, absent
+
+if TYPE_CHECKING:
+    from netctl.kernel.snapshot import Snapshot
 
 
 @record
@@ -31,6 +37,12 @@ class FileWrite(OnDisk):
         kernel.file_write(self.path, self.previous)
         return True
 
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        """Only its absence counts: its content may be the operator's by now."""
+        directory, _, name = self.path.rpartition("/")
+        if name not in found.names(directory):
+            yield absent(self, f"file {self.path}", "there")
+
     def describe(self) -> str:
         return f"cat > {quote(self.path)} <<'EOF'\n{self.content.rstrip()}\nEOF"
 
@@ -52,6 +64,11 @@ class DirectoryCreate(OnDisk):
     def revert(self, kernel: Kernel) -> bool:
         return kernel.directory_delete(self.path)
 
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        directory, _, name = self.path.rpartition("/")
+        if name not in found.names(directory):
+            yield absent(self, f"directory {self.path}", "there")
+
     def describe(self) -> str:
         return f"mkdir -p {quote(self.path)}"
 
@@ -71,6 +88,19 @@ class Symlink(OnDisk):
 
     def revert(self, kernel: Kernel) -> bool:
         return kernel.symlink_delete(self.path, self.target)
+
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        there = found.kernel.link_target(self.path)
+        if there == self.target:
+            return
+        directory, _, name = self.path.rpartition("/")
+        taken = name in found.names(directory)
+        yield Difference(
+            what=f"link {self.path}",
+            expected=self.target,
+            found=there or ("a file" if taken else "nothing"),
+            repair=() if taken else (self,),
+        )
 
     def describe(self) -> str:
         return f"ln -s {quote(self.target)} {quote(self.path)}"

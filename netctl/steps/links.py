@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from netctl.kernel.interface import Kernel
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from netctl.kernel.interface import Kernel, Link
+from netctl.plan import Difference, Undo
 from netctl.record import record
-from netctl.steps.base import Once, Setting, ip
+from netctl.steps.base import Once, Setting, absent, ip, place
+
+if TYPE_CHECKING:
+    from netctl.kernel.snapshot import Snapshot
 
 
 @record
@@ -21,6 +28,15 @@ class BridgeAdd(Once):
 
     def revert(self, kernel: Kernel) -> bool:
         return kernel.link_delete("", self.name, alias=self.alias)
+
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        link = found.link("", self.name)
+        if link is None:
+            yield absent(self, f"bridge {self.name}", "there")
+        elif (link.type, link.alias) != ("bridge", self.alias):
+            yield _somebody_elses(link, f"bridge, {self.alias}")
+        else:
+            yield from _changed(link, "", mtu=self.mtu, mac=self.mac)
 
     def describe(self) -> str:
         mtu = f" mtu {self.mtu}" if self.mtu else ""
@@ -60,6 +76,32 @@ class VethAdd(Once):
     def revert(self, kernel: Kernel) -> bool:
         return kernel.link_delete("", self.name, alias=self.alias)
 
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        near, far = found.link("", self.name), found.link(self.netns, self.peer)
+        if near is None:
+            yield absent(self, f"veth {self.name}", "there")
+        elif near.alias != self.alias:
+            yield _somebody_elses(near, self.alias)
+        elif far is None or far.alias != self.alias:
+            what = f"interface {self.peer}{place(self.netns)}"
+            repair = (Undo(step=self), self)
+            there = far.alias or "somebody else's" if far else "nothing"
+            yield Difference(what=what, expected=self.alias, found=there, repair=repair)
+        else:
+            yield from _changed(near, "", mtu=self.mtu)
+            yield from _changed(far, self.netns, mtu=self.mtu, mac=self.peer_mac)
+            yield from self._as_port(near, found.master_of(near))
+
+    def _as_port(self, link: Link, master: str) -> Iterable[Difference]:
+        if self.master != master:
+            change = LinkChange(
+                netns="", name=self.name, master=self.master, isolated=self.isolated
+            )
+            yield _change(link, "bridge", self.master, master or "none", change)
+        elif self.master and self.isolated != link.isolated:
+            change = LinkChange(netns="", name=self.name, isolated=self.isolated)
+            yield _change(link, "isolated", _on(self.isolated), _on(link.isolated), change)
+
     def describe(self) -> str:
         netns = self.netns.rpartition("/")[2]
         isolate = f" && bridge link set dev {self.name} isolated on" if self.isolated else ""
@@ -73,6 +115,68 @@ class VethAdd(Once):
 
 
 @record
+class LinkChange(Setting):
+    """Other settings of an interface, where somebody changed them; 0, ``""`` and None keep one."""
+
+    netns: str
+    name: str
+    mtu: int = 0
+    mac: str = ""
+    master: str = ""
+    isolated: bool | None = None
+
+    def apply(self, kernel: Kernel) -> None:
+        kernel.link_change(
+            self.netns,
+            self.name,
+            mtu=self.mtu,
+            mac=self.mac,
+            master=self.master,
+            isolated=self.isolated,
+        )
+
+    def revert(self, kernel: Kernel) -> bool:
+        return False
+
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        return ()
+
+    def describe(self) -> str:
+        words = {"mtu": self.mtu, "address": self.mac, "master": self.master}
+        given = " ".join(f"{key} {value}" for key, value in words.items() if value)
+        lines = [f"{ip(self.netns)} link set {self.name} {given}"] if given else []
+        if self.isolated is not None:
+            lines.append(f"bridge link set dev {self.name} isolated {_on(self.isolated)}")
+        return "\n".join(lines)
+
+    def describe_revert(self) -> str:
+        return f": {self.name} stays as it is"
+
+
+@record
+class LinkGone(Setting):
+    """An interface of ours that no document knows, deleted for good."""
+
+    name: str
+    alias: str
+
+    def apply(self, kernel: Kernel) -> bool:
+        return kernel.link_delete("", self.name, alias=self.alias)
+
+    def revert(self, kernel: Kernel) -> bool:
+        return False
+
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        return ()
+
+    def describe(self) -> str:
+        return f"ip link delete {self.name}"
+
+    def describe_revert(self) -> str:
+        return f": {self.name} stays away"
+
+
+@record
 class Hairpin(Setting):
     """A bridge port that sends packets back to where they came from."""
 
@@ -83,6 +187,11 @@ class Hairpin(Setting):
 
     def revert(self, kernel: Kernel) -> bool:
         return kernel.port_hairpin(self.name, on=False)
+
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        link = found.link("", self.name)
+        if link is None or not link.hairpin:
+            yield absent(self, f"interface {self.name} hairpin", "on", "off")
 
     def describe(self) -> str:
         return f"bridge link set dev {self.name} hairpin on"
@@ -105,8 +214,36 @@ class LinkUp(Setting):
         kernel.link_set_up(self.netns, self.name, up=False)
         return True
 
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        link = found.link(self.netns, self.name)
+        if link is None or not link.up:
+            yield absent(self, f"interface {self.name}{place(self.netns)}", "up", "down")
+
     def describe(self) -> str:
         return f"{ip(self.netns)} link set {self.name} up"
 
     def describe_revert(self) -> str:
         return f"{ip(self.netns)} link set {self.name} down"
+
+
+def _changed(link: Link, netns: str, *, mtu: int, mac: str = "") -> Iterable[Difference]:
+    if mtu and link.mtu != mtu:
+        change = LinkChange(netns=netns, name=link.name, mtu=mtu)
+        yield _change(link, f"mtu{place(netns)}", str(mtu), str(link.mtu), change)
+    if mac and link.mac != mac:
+        change = LinkChange(netns=netns, name=link.name, mac=mac)
+        yield _change(link, f"address{place(netns)}", mac, link.mac, change)
+
+
+def _change(link: Link, aspect: str, expected: str, found: str, change: LinkChange) -> Difference:
+    what = f"interface {link.name} {aspect}"
+    return Difference(what=what, expected=expected, found=found, repair=(change,))
+
+
+def _somebody_elses(link: Link, expected: str) -> Difference:
+    found = ", ".join(filter(None, (link.type, link.alias))) or "somebody else's"
+    return Difference(what=f"interface {link.name}", expected=expected, found=found)
+
+
+def _on(value: bool) -> str:
+    return "on" if value else "off"

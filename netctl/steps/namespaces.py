@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from shlex import quote
+from typing import TYPE_CHECKING
 
 from netctl.errors import NetctlError
 from netctl.kernel.interface import Kernel
+from netctl.plan import Difference
 from netctl.record import record
-from netctl.steps.base import Once, Setting
+from netctl.steps.base import Once, Setting, absent
+
+if TYPE_CHECKING:
+    from netctl.kernel.snapshot import Snapshot
 
 
 @record
@@ -22,6 +28,13 @@ class NetnsCreate(Once):
 
     def revert(self, kernel: Kernel) -> bool:
         return kernel.netns_delete(self.path, identity=self.alias)
+
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        there = found.identity(self.path)
+        if there is None:
+            yield absent(self, f"namespace {self.path}", self.alias)
+        elif there != self.alias:
+            yield Difference(what=f"namespace {self.path}", expected=self.alias, found=there)
 
     def describe(self) -> str:
         return f"ip netns add {self.path.rpartition('/')[2]}"
@@ -44,6 +57,14 @@ class NetnsPin(Once):
     def revert(self, kernel: Kernel) -> bool:
         return kernel.netns_delete(self.path, identity=self.identity)
 
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        there = found.identity(self.path)
+        if there != self.identity:
+            # Only whoever made it can make it again.
+            yield Difference(
+                what=f"namespace {self.path}", expected=self.identity, found=there or "nothing"
+            )
+
     def describe(self) -> str:
         return f"mount --bind {quote(self.source)} {quote(self.path)}"
 
@@ -64,6 +85,9 @@ class NetnsRename(Setting):
 
     def revert(self, kernel: Kernel) -> bool:
         return _move_pin(kernel, self.new, self.old, self.identity)
+
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        return ()
 
     def describe(self) -> str:
         return f"mount --bind {quote(self.old)} {quote(self.new)} && umount {quote(self.old)}"

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from netctl.kernel.interface import Kernel
+from netctl.plan import Difference
 from netctl.record import record
-from netctl.steps.base import Setting
+from netctl.steps.base import Setting, absent, place
+
+if TYPE_CHECKING:
+    from netctl.kernel.snapshot import Snapshot
 
 
 @record
@@ -23,6 +30,12 @@ class Sysctl(Setting):
         if self.previous:
             kernel.sysctl_set(self.netns, self.key, self.previous)
         return bool(self.previous)
+
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        there = found.sysctl(self.netns, self.key)
+        if there != self.value:
+            what = f"sysctl {self.key}{place(self.netns)}"
+            yield absent(self, what, self.value, "nothing" if there is None else there)
 
     def describe(self) -> str:
         return f"{self._prefix()}sysctl -w {self.key}={self.value}"
@@ -58,6 +71,10 @@ class Nft(Setting):
         listed = (kernel.nft_list(f"list chain {chain}") for chain in self.chains)
         return any("rule" in item for objects in listed for item in objects)
 
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        """None that a part would know: the table is compared as a whole."""
+        return ()
+
     def describe(self) -> str:
         return _nft(self.do)
 
@@ -87,6 +104,9 @@ class FlowsForgotten(Setting):
         if not self.coming:
             kernel.conntrack_forget(self.addresses, self.ports)
         return not self.coming
+
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        return ()
 
     def describe(self) -> str:
         return self._text() if self.coming else ": connections are forgotten at the end"

@@ -31,7 +31,7 @@ def stored() -> list[tuple[str, str, Any]]:
 
 def settled() -> list[str]:
     with controller() as c:
-        return c.repair()
+        return list(c.repair().done)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)

@@ -70,6 +70,7 @@ def test_every_kind_of_step_survives_in_both_directions() -> None:
 def _value(kind: Any, name: str) -> object:
     annotation = kind.__annotations__[name]
     kinds = {"str": "x", "int": 7, "bool": True, "str | None": None, "tuple[str, ...]": ("x",)}
+    kinds["bool | None"] = True
     kinds["tuple[tuple[str, int], ...]"] = (("tcp", 80),)
     return kinds[annotation]
 

@@ -53,8 +53,11 @@ def test_a_refused_step_leaves_everything_as_before(scenario: Scenario, tmp_path
         assert place.kernel.state() == kernel, f"call {number}: {place.kernel.calls[-1]}"
         assert documents(place.controller.store) == store
         # Nothing is left to settle, and the same operation goes through now.
-        assert place.controller.repair() == []
+        assert place.controller.repair().done == ()
+        assert place.controller.check() == []
         scenario.act(place.controller)
+        assert place.controller.check() == []
+        assert place.controller.leftovers() == []
 
 
 def counted(scenario: Scenario, directory: Path) -> Iterator[int]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import pytest
 
 from netctl.errors import KernelError
 from netctl.kernel import Kernel
-from netctl.plan import Assembly, Undo, execute, inverse, settle
+from netctl.kernel.snapshot import Snapshot
+from netctl.plan import Assembly, Difference, Undo, execute, inverse, settle
 from netctl.steps import AddressAdd, DirectoryCreate, FileWrite, LinkUp, NetnsCreate, Symlink
 from tests.fake_kernel import FakeKernel
 
@@ -33,6 +35,9 @@ class Note:
         for kind in self.fails:
             raise kind(f"{self.name} stays")
         return True
+
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        return ()
 
     def describe(self) -> str:
         return self.name

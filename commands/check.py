@@ -1,0 +1,42 @@
+"""``netctl check``."""
+
+from __future__ import annotations
+
+import click
+
+from netctl.cli import State
+from netctl.commands.common import format_option, pass_state
+
+DRIFT = 9
+"""Exit status where something differs."""
+
+
+@click.command(epilog="Examples: netctl check; netctl check --format json")
+@format_option("table")
+@pass_state
+def check(state: State, style: str) -> int:
+    """Compare the kernel with the store: print every difference, and exit with 9 if there is one.
+
+    Nothing is changed: netctl repair brings back what differs.
+    """
+    from netctl import render
+
+    rows = [
+        {
+            "object": finding.title,
+            "what": finding.difference.what,
+            "expected": finding.difference.expected,
+            "found": finding.difference.found,
+            "repairable": finding.repairable,
+        }
+        for finding in state.controller.check()
+    ]
+    columns = [
+        render.Column("OBJECT", "object"),
+        render.Column("WHAT", "what"),
+        render.Column("EXPECTED", "expected"),
+        render.Column("FOUND", "found"),
+    ]
+    if rows or style != "table":
+        render.show(rows, columns, style)
+    return DRIFT if rows else 0

@@ -1,0 +1,81 @@
+"""The kernel as it is found, each table of each namespace read at most once."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import TypeVar
+
+from netctl.errors import KernelError
+from netctl.kernel.interface import Address, Kernel, Link, Route
+
+T = TypeVar("T")
+
+
+class Snapshot:
+    """What there is, for comparing. A namespace that is gone holds nothing."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self._links: dict[str, dict[str, Link]] = {}
+        self._addresses: dict[str, set[Address]] = {}
+        self._routes: dict[str, list[Route]] = {}
+        self._identities: dict[str, str | None] = {}
+        self._files: dict[str, set[str]] = {}
+
+    def identity(self, netns: str) -> str | None:
+        """Return what tells a namespace from every other: see ``Kernel.netns_identity``."""
+        return _kept(self._identities, netns, lambda: self.kernel.netns_identity(netns))
+
+    def links(self, netns: str) -> dict[str, Link]:
+        """Return the interfaces of a namespace by name."""
+        return _kept(
+            self._links,
+            netns,
+            lambda: {link.name: link for link in self._there(netns, self.kernel.links)},
+        )
+
+    def link(self, netns: str, name: str) -> Link | None:
+        return self.links(netns).get(name)
+
+    def master_of(self, link: Link) -> str:
+        """Return the name of the bridge that a link of the host is a port of, or ``""``."""
+        if not link.master:
+            return ""
+        return next((k for k, v in self.links("").items() if v.index == link.master), "?")
+
+    def addresses(self, netns: str) -> set[Address]:
+        return _kept(self._addresses, netns, lambda: set(self._there(netns, self.kernel.addresses)))
+
+    def routes(self, netns: str) -> list[Route]:
+        return _kept(self._routes, netns, lambda: self._there(netns, self.kernel.routes))
+
+    def sysctl(self, netns: str, key: str) -> str | None:
+        """Return a setting; None where it, or the namespace, is not there."""
+        try:
+            return self.kernel.sysctl_get(netns, key)
+        except KernelError as error:
+            _check_absent(error)
+            return None
+
+    def names(self, directory: str) -> set[str]:
+        """Return the names in a directory."""
+        return _kept(self._files, directory, lambda: set(self.kernel.directory_list(directory)))
+
+    def _there(self, netns: str, look: Callable[[str], list[T]]) -> list[T]:
+        try:
+            return look(netns)
+        except KernelError as error:
+            _check_absent(error)
+            return []
+
+
+def _kept(found: dict[str, T], key: str, look: Callable[[], T]) -> T:
+    if key not in found:
+        found[key] = look()
+    return found[key]
+
+
+def _check_absent(error: KernelError) -> None:
+    if error.errno != errno.ENOENT:
+        raise error

@@ -1,0 +1,136 @@
+"""The comparison of what should be there with what is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from netctl import reloading
+from netctl.backends import comparison, firewall, forwarding
+from netctl.joining import Room
+from netctl.kernel.snapshot import Snapshot
+from netctl.models import HostState, Network, SandboxKind
+from netctl.plan import Difference
+from netctl.record import record
+from netctl.steps import Nft, Sysctl
+from netctl.store import Reader
+from netctl.upkeep import desired
+from netctl.upkeep.desired import Part
+
+if TYPE_CHECKING:
+    from netctl.controller import Controller
+
+
+@record
+class Finding:
+    """A difference, and of which object."""
+
+    title: str
+    """``network web``, ``sandbox c1``, ``firewall``, ``operation``."""
+    difference: Difference
+    lost: bool = False
+    """Whether the whole object is gone, and is made anew as a whole."""
+
+    @property
+    def repairable(self) -> bool:
+        return self.lost or bool(self.difference.repair)
+
+
+def check(controller: Controller) -> list[Finding]:
+    """Return every difference between store and kernel.
+
+    Without a lock first: another netctl at work looks like a difference, so that one is believed
+    only with the lock held.
+    """
+    if not findings(controller.store, controller) and controller.store.pending() is None:
+        return []
+    with controller.store.locked("check") as writer:
+        pending = writer.pending()
+        if pending is not None:
+            left = f"left by process {pending.pid}"
+            unsettled = Difference(what=pending.operation, expected="finished", found=left)
+            return [Finding(title="operation", difference=unsettled)]
+        return findings(writer, controller)
+
+
+def findings(reader: Reader, controller: Controller) -> list[Finding]:
+    """Return the differences as they are now."""
+    found = Snapshot(controller.kernel)
+    return [
+        *_of_networks(reader, controller, found),
+        *_of_sandboxes(reader, controller, found),
+        *firewall_findings(reader, controller),
+    ]
+
+
+def _of_networks(reader: Reader, controller: Controller, found: Snapshot) -> Iterator[Finding]:
+    for network, part in desired.networks(reader, controller):
+        if old(network, controller):
+            difference = _of_another_boot("network")
+            yield Finding(title=part.title, difference=difference, lost=True)
+        else:
+            yield from differing(part, found)
+            yield from _forwarding(network, part, found, reader)
+
+
+def _forwarding(network: Network, part: Part, found: Snapshot, reader: Reader) -> Iterator[Finding]:
+    """Yield the forwarding that is off; what netctl had not turned on it does not turn on again."""
+    host = reader.get(HostState, HostState.ID) or HostState()
+    ours = host.believed(found.kernel.boot_id()).forwarding
+    for key in forwarding.wanted(network):
+        step = Sysctl(netns="", key=key, value="1", previous="0")
+        for difference in step.differences(found):
+            repair = difference.repair if key in ours else ()
+            yield Finding(title=part.title, difference=replace(difference, repair=repair))
+
+
+def _of_sandboxes(reader: Reader, controller: Controller, found: Snapshot) -> Iterator[Finding]:
+    for room, part in desired.sandboxes(reader, controller):
+        if room.alive:
+            yield from differing(part, found)
+        else:
+            lost = room.sandbox.type is SandboxKind.OWN and not room.intruded
+            yield Finding(title=part.title, difference=_gone(room), lost=lost)
+
+
+def differing(part: Part, found: Snapshot) -> Iterable[Finding]:
+    """Yield what of a part's steps does not hold."""
+    for step in part.plan:
+        for difference in step.differences(found):
+            yield Finding(title=part.title, difference=difference)
+
+
+def firewall_findings(reader: Reader, controller: Controller) -> Iterator[Finding]:
+    """Yield what differs in our table; one transaction mends all of it."""
+    kernel = controller.kernel
+    plan = reloading.plan(reader, kernel, controller.config.state_dir)
+    rules = next((step for step in plan if isinstance(step, Nft)), None)
+    if rules is None:
+        return
+    listing = f"list table {firewall.TABLE}"
+    wanted, there = kernel.nft_preview(rules.do, listing), kernel.nft_list(listing)
+    for what, expected, is_there in comparison.compare(wanted, there):
+        difference = Difference(what=what, expected=expected, found=is_there, repair=plan)
+        yield Finding(title="firewall", difference=difference)
+
+
+def old(network: Network, controller: Controller) -> bool:
+    """Whether a network's objects were made in another boot, and are gone with it."""
+    return bool(network.facts) and network.boot_id != controller.kernel.boot_id()
+
+
+def _of_another_boot(what: str) -> Difference:
+    return Difference(what=what, expected="made in this boot", found="of an earlier boot")
+
+
+def _gone(room: Room) -> Difference:
+    sandbox = room.sandbox
+    if room.intruded:
+        found = "another namespace"
+    elif sandbox.boot_id != room.kernel.boot_id():
+        found = "nothing: it was of an earlier boot"
+    else:
+        found = "nothing"
+    whose = "netctl's" if sandbox.type is SandboxKind.OWN else "the one it was given"
+    return Difference(what=f"namespace {sandbox.netns}", expected=whose, found=found)

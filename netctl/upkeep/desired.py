@@ -1,0 +1,65 @@
+"""What should be there: for every document the plan by which it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from netctl import files, joining, moving
+from netctl.backends import forwarding, registry
+from netctl.gateway import FAMILIES
+from netctl.joining import Room
+from netctl.models import Network, Sandbox, SandboxKind
+from netctl.networks import site
+from netctl.plan import Plan
+from netctl.record import record
+from netctl.steps import Sysctl
+from netctl.store import Reader
+
+if TYPE_CHECKING:
+    from netctl.controller import Controller
+
+
+@record
+class Part:
+    """A network, or a sandbox with all that is in it, and the steps that should hold."""
+
+    title: str
+    """``network web``, ``sandbox c1``."""
+    plan: Plan
+
+
+def networks(reader: Reader, controller: Controller) -> Iterator[tuple[Network, Part]]:
+    """Yield every network with its own steps; the firewall is compared as a whole."""
+    for network in reader.all(Network):
+        standing = site(reader, network, controller, removing=True)
+        made = registry.load(network.driver).plan_network(network, standing).plan
+        # Forwarding is the host's, and belongs to no network alone.
+        plan = tuple(
+            step
+            for step in made
+            if not (isinstance(step, Sysctl) and step.key in forwarding.SYSCTLS.values())
+        )
+        yield network, Part(title=f"network {network.name}", plan=plan)
+
+
+def sandboxes(reader: Reader, controller: Controller) -> Iterator[tuple[Room, Part]]:
+    """Yield every sandbox with the steps of its namespace, files and endpoints."""
+    state_dir = controller.config.state_dir
+    for sandbox in reader.all(Sandbox):
+        room = joining.enter(reader, sandbox, controller.kernel, state_dir)
+        yield room, Part(title=f"sandbox {sandbox.name}", plan=_of_sandbox(room))
+
+
+def _of_sandbox(room: Room) -> Plan:
+    sandbox = room.sandbox
+    if sandbox.type is SandboxKind.HOST:
+        return joining.everything(room, ())
+    texts = files.plan_files(sandbox, room.members, room.state_dir, "")
+    # Somebody else's default route is not ours to replace, nor missed.
+    families = room.families if room.alive else FAMILIES
+    return (
+        *moving.plan_namespace(sandbox, ""),
+        *texts,
+        *joining.everything(room, families),
+    )

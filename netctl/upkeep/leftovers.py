@@ -1,0 +1,126 @@
+"""What bears our mark and belongs to no document: found, and taken away on demand.
+
+Such things come of a store that was lost or put back from a copy. Everything else that a dead
+process leaves behind has an intent, and is settled by the next command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from netctl import files
+from netctl.backends import firewall
+from netctl.models import Network, Sandbox
+from netctl.names import MARK, short
+from netctl.plan import Plan, Undo
+from netctl.record import record
+from netctl.steps import (
+    DirectoryCreate,
+    FileWrite,
+    LinkGone,
+    NetnsCreate,
+    Nft,
+    Symlink,
+)
+from netctl.store import Reader
+
+if TYPE_CHECKING:
+    from netctl.controller import Controller
+
+NETNS_DIR = "/run/netns"
+
+
+@record
+class Leftover:
+    """Something of ours that nothing needs, and how it goes."""
+
+    what: str
+    why: str
+    plan: Plan
+
+
+def find(reader: Reader, controller: Controller) -> Iterator[Leftover]:
+    """Yield every leftover of this host. One host has one store: another's would look like them."""
+    known = _known(reader)
+    yield from _links(controller, known)
+    yield from _namespaces(reader, controller)
+    yield from _links_to_files(reader, controller)
+    yield from _directories(reader, controller)
+    yield from _table(reader, controller)
+
+
+def _known(reader: Reader) -> set[str]:
+    from netctl.models import Endpoint
+
+    return {document.id for kind in (Network, Endpoint, Sandbox) for document in reader.all(kind)}
+
+
+def _links(controller: Controller, known: set[str]) -> Iterator[Leftover]:
+    for link in controller.kernel.links(""):
+        owner = link.alias.rpartition(":")[2]
+        if link.alias.startswith(MARK) and owner not in known:
+            step = LinkGone(name=link.name, alias=link.alias)
+            yield Leftover(what=f"interface {link.name}", why=_no(link.alias), plan=(step,))
+
+
+def _namespaces(reader: Reader, controller: Controller) -> Iterator[Leftover]:
+    places = {sandbox.netns for sandbox in reader.all(Sandbox)}
+    for name in controller.kernel.directory_list(NETNS_DIR):
+        path = f"{NETNS_DIR}/{name}"
+        identity = controller.kernel.netns_identity(path) if path not in places else None
+        if identity and identity.startswith(MARK):
+            gone = Undo(step=NetnsCreate(path=path, alias=identity))
+            yield Leftover(what=f"namespace {path}", why=_no(identity), plan=(gone,))
+
+
+def _links_to_files(reader: Reader, controller: Controller) -> Iterator[Leftover]:
+    """Yield the links below /etc/netns that lead into our directory, or led there."""
+    kernel, ours = controller.kernel, f"{controller.config.state_dir}/files/"
+    places = {
+        files.paths(sandbox, controller.config.state_dir).etc for sandbox in reader.all(Sandbox)
+    }
+    for name in kernel.directory_list(files.ETC_NETNS):
+        directory = f"{files.ETC_NETNS}/{name}"
+        found = {
+            f"{directory}/{item}": kernel.link_target(f"{directory}/{item}")
+            for item in kernel.directory_list(directory)
+            if directory not in places
+        }
+        links = [Symlink(path=k, target=v) for k, v in found.items() if v and v.startswith(ours)]
+        if links:
+            plan = (*(Undo(step=link) for link in links), _emptied(directory))
+            yield Leftover(what=f"files in {directory}", why="no sandbox of that name", plan=plan)
+
+
+def _directories(reader: Reader, controller: Controller) -> Iterator[Leftover]:
+    kernel, top = controller.kernel, f"{controller.config.state_dir}/files"
+    ids = {sandbox.id for sandbox in reader.all(Sandbox)}
+    for name in kernel.directory_list(top):
+        if name in ids:
+            continue
+        path = f"{top}/{name}"
+        inside = (f"{path}/{item}" for item in kernel.directory_list(path))
+        plan = (*(Undo(step=FileWrite(path=item, content="")) for item in inside), _emptied(path))
+        yield Leftover(what=f"files in {path}", why=f"no sandbox {short(name)}", plan=plan)
+
+
+def _emptied(directory: str) -> Undo:
+    return Undo(step=DirectoryCreate(path=directory))
+
+
+def _table(reader: Reader, controller: Controller) -> Iterator[Leftover]:
+    kernel = controller.kernel
+    if any("bridge" in network.facts for network in reader.all(Network)):
+        return
+    if not kernel.nft_list(f"list table {firewall.TABLE}"):
+        return
+    listed = [item for c in firewall.USER_CHAINS for item in kernel.nft_list(f"list chain {c}")]
+    if not any("rule" in item for item in listed):
+        gone = Nft(do=firewall.GONE, undo=firewall.GONE)
+        yield Leftover(what=f"table {firewall.TABLE}", why="no network needs it", plan=(gone,))
+
+
+def _no(mark: str) -> str:
+    _, kind, owner = mark.split(":", 2)
+    return f"no {kind} {short(owner)}"

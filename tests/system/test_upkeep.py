@@ -1,0 +1,224 @@
+"""What is changed behind netctl's back on a real kernel: found, repaired, restored, collected."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from netctl.controller import Controller
+from tests.kernel.host import Host
+from tests.system.library import act, addresses, clear, controller, die_at
+
+C1, C2, DB = "/run/netns/c1", "/run/netns/c2", "/run/netns/db1"
+
+
+def furnish(c: Controller) -> None:
+    c.networks.create("web", ipv6=True)
+    c.networks.create("db", options={"bridge.enable_icc": "false"})
+    for name in ("c1", "c2"):
+        c.sandboxes.create(name)
+        c.endpoints.connect("web", name)
+    c.sandboxes.create("db1")
+    c.endpoints.connect("db", "db1")
+    c.endpoints.publish("web/c1", ["8080:80"])
+
+
+def check(host: Host) -> list[dict[str, Any]]:
+    done = host.netctl("check", "--format", "json")
+    rows: list[dict[str, Any]] = json.loads(done.stdout)
+    assert done.returncode == (9 if rows else 0), done.stderr
+    return rows
+
+
+def facts(name: str) -> dict[str, str]:
+    """Return the names of the interfaces that belong to an endpoint of a sandbox."""
+    with controller() as c:
+        sandbox = c.sandboxes.get(name).doc
+        endpoint = c.endpoints.get(sandbox.endpoints[0].endpoint_id).doc
+        network = c.networks.get(endpoint.network_id).doc
+        assert endpoint.attachment
+        return {
+            "veth": endpoint.attachment.host_ifname,
+            "bridge": network.facts["bridge"],
+            "ipv4": endpoint.ipv4,
+            "ipv6": endpoint.ipv6,
+        }
+
+
+BREAKS = {
+    "veth deleted": "ip link delete {veth}",
+    "veth down": "ip link set {veth} down",
+    "veth mtu": "ip link set {veth} mtu 1400",
+    "veth out of its bridge": "ip link set {veth} nomaster",
+    "port isolated": "bridge link set dev {veth} isolated on",
+    "no hairpin": "bridge link set dev {veth} hairpin off",
+    "peer deleted": "ip -n c1 link delete eth0",
+    "peer renamed": "ip -n c1 link set eth0 down; ip -n c1 link set eth0 name other",
+    "peer down": "ip -n c1 link set eth0 down",
+    "peer's mac": "ip -n c1 link set eth0 address 02:00:00:00:00:77",
+    "address gone": "ip -n c1 address delete {ipv4} dev eth0",
+    "IPv6 address gone": "ip -n c1 address delete {ipv6} dev eth0",
+    "default route gone": "ip -n c1 route delete default",
+    "IPv6 default route gone": "ip -n c1 -6 route delete default",
+    "bridge deleted": "ip link delete {bridge}",
+    "bridge down": "ip link set {bridge} down",
+    "bridge address gone": "ip address flush dev {bridge}",
+    "bridge mtu": "ip link set {bridge} mtu 1400",
+    "localnet off": "sysctl -qw net.ipv4.conf.{bridge}.route_localnet=0",
+    "ruleset flushed": "nft flush ruleset",
+    "table deleted": "nft delete table inet netctl",
+    "element gone": "nft delete element inet netctl networks '{{ \"{bridge}\" }}'",
+    "element too many": "nft add element inet netctl networks '{{ \"uplink\" }}'",
+    "rule added": "nft insert rule inet netctl forward accept",
+    "rules gone": "nft flush chain inet netctl forward",
+    "hosts file gone": "rm /var/lib/netctl/files/*/hosts",
+    "link of files gone": "rm /etc/netns/c1/hosts",
+    "namespace gone": "ip netns delete c1",
+    "forwarding off": "sysctl -qw net.ipv4.ip_forward=0",
+}
+
+
+def test_every_change_is_found_and_repaired(host: Host) -> None:
+    clean = host.snapshot()
+    host.call(act, furnish)
+    names = host.call(facts, "c1")
+    inside4, inside6 = host.call(addresses, "c1")
+    assert check(host) == []
+    for name, script in BREAKS.items():
+        host.sh(script.format(**names))
+        found = check(host)
+        assert found and all(row["repairable"] for row in found), (name, found)
+        repaired = host.netctl("repair")
+        assert repaired.returncode == 0 and repaired.stdout, (name, repaired.stderr)
+        assert check(host) == [], name
+        assert host.netctl("repair").stdout == "", name
+        assert host.ping(C2, inside4) and host.ping(C2, inside6), name
+        assert host.ping(C1, "192.0.2.254") and host.ping(C1, "2001:db8::fe"), name
+        with host.server(C1, inside4, 80):
+            assert host.ask("outside", "192.0.2.1", 8080), name
+    host.call(act, clear)
+    host.assert_unchanged(clean)
+
+
+def test_a_stream_through_an_untouched_endpoint_goes_on(host: Host) -> None:
+    host.call(act, furnish)
+    names = host.call(facts, "c2")
+    inside, _ = host.call(addresses, "c1")
+    listening = "import socket; s=socket.create_server(('', 99)); c,_=s.accept(); print(len(c.recv(9, socket.MSG_WAITALL)))"
+    talking = (
+        "import socket,sys,time; s=socket.create_connection(('192.0.2.1', 8099), 5);"
+        "print('connected', flush=True);"
+        "[(s.send(b'x'), time.sleep(float(sys.stdin.readline() or 0))) for _ in range(9)]"
+    )
+    host.netctl("endpoint", "publish", "web/c1", "8099:99", check=True)
+    server = host.start("nsenter", f"--net={C1}", "python3", "-c", listening, stdout=-1)
+    host.sh(
+        f"for i in $(seq 100); do nsenter --net={C1} ss -Hltn sport = :99 | grep -q . && break;"
+        " sleep 0.05; done"
+    )
+    client = host.start("python3", "-c", talking, stack="outside", stdin=-1, stdout=-1)
+    assert client.stdin and client.stdout and client.stdout.readline() == "connected\n"
+    for line in range(9):
+        if line == 4:
+            host.sh(f"ip link delete {names['veth']}")
+            assert host.netctl("repair").returncode == 0
+        client.stdin.write("0.02\n")
+        client.stdin.flush()
+    assert server.communicate(timeout=10)[0].strip() == "9"
+    client.communicate(timeout=5)
+    assert host.ping(C2, inside)
+
+
+def test_repair_dry_run_prints_the_commands_and_changes_nothing(host: Host) -> None:
+    host.call(act, furnish)
+    names = host.call(facts, "c1")
+    host.sh(f"ip link set {names['veth']} mtu 1400")
+    before = host.snapshot()
+    shown = host.netctl("repair", "--dry-run")
+    assert shown.stdout.count(f"ip link set {names['veth']} mtu 1500") == 1
+    host.assert_unchanged(before)
+    host.sh(shown.stdout)
+    assert check(host) == []
+
+
+def test_what_netctl_did_not_make_is_reported_and_left(host: Host) -> None:
+    host.call(act, furnish)
+    names = host.call(facts, "c1")
+    bridge = names["bridge"]
+    host.sh(f"ip link delete {bridge}; ip link add {bridge} type bridge")
+    found = check(host)
+    assert [
+        row["repairable"] for row in found if "somebody" in row["found"] or row["found"] == "bridge"
+    ] == [False]
+    before = host.sh(f"ip -o link show {bridge}")
+    repaired = host.netctl("repair")
+    assert repaired.returncode == 10
+    assert bridge in repaired.stderr
+    assert host.sh(f"ip -o link show {bridge}").split()[1] == before.split()[1]
+
+
+def test_a_reboot_is_restored(host: Host) -> None:
+    clean = host.snapshot()
+    host.call(act, furnish)
+    before = host.call(facts, "c1")
+    inside, inside6 = host.call(addresses, "c1")
+    # What a reboot takes: interfaces, rules, namespaces, /run. Its new number comes last.
+    host.sh(
+        "for n in $(ip netns); do case $n in c1|c2|db1) ip netns delete $n;; esac; done;"
+        "for l in $(ip -o link | awk -F'[ :@]+' '/netctl|br-|nc/ {print $2}'); do"
+        " ip link delete $l 2>/dev/null || true; done; nft flush ruleset;"
+        " sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0; rm -rf /run/netctl"
+    )
+    host.call(_restored)
+    assert host.ping(C2, inside) and host.ping(C2, inside6)
+    assert host.ping(C1, "192.0.2.254")
+    with host.server(C1, inside, 80):
+        assert host.ask("outside", "192.0.2.1", 8080)
+    assert host.call(facts, "c1") == before
+    host.call(_cleared)
+    host.assert_unchanged(clean)
+
+
+NEW_BOOT = "99999999-9999-4999-8999-999999999999"
+
+
+def _restored() -> None:
+    with controller(NEW_BOOT) as c:
+        assert {finding.lost for finding in c.check()} == {True}
+        repaired = c.restore()
+        assert repaired.left == () and len(repaired.done) == 5, repaired
+        assert c.check() == []
+
+
+def _cleared() -> None:
+    with controller(NEW_BOOT) as c:
+        clear(c)
+
+
+def test_leftovers_of_a_lost_store_are_collected(host: Host) -> None:
+    clean = host.snapshot()
+    host.call(act, furnish)
+    host.sh("ip link add their0 type bridge; ip netns add theirs")
+    host.sh("find /var/lib/netctl -mindepth 1 -delete")
+    listed = host.netctl("gc")
+    assert listed.returncode == 0 and listed.stdout.count("interface ") == 5, listed
+    assert host.netctl("gc").stdout == listed.stdout
+    collected = host.netctl("gc", "--yes")
+    assert collected.returncode == 0 and collected.stdout == listed.stdout
+    assert host.netctl("gc").stdout == ""
+    host.sh("ip link delete their0; ip netns delete theirs")
+    # What forwarding was before is lost with the store.
+    host.sh("sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0")
+    host.assert_unchanged(clean)
+
+
+@pytest.mark.parametrize("number", [2, 4])
+def test_an_operation_that_was_never_finished_is_named(host: Host, number: int) -> None:
+    host.call(act, furnish)
+    assert host.call(die_at, number, lambda c: c.networks.create("more"))
+    (row,) = check(host)
+    assert (row["object"], row["what"]) == ("operation", "network create more")
+    assert host.netctl("repair").stdout.startswith("undid 'network create more'")
+    assert check(host) == []
