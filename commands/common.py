@@ -55,6 +55,34 @@ def add_hosts(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
     return tuple(result)
 
 
+def aliases(texts: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+    """Return ``NAME`` texts as names for the whole network, ``NAME:ALIAS`` texts as aliases for one
+    sandbox, each with the name that it stands for."""
+    everywhere: list[str] = []
+    here: dict[str, str] = {}
+    for text in texts:
+        name, colon, alias = text.partition(":")
+        if not colon:
+            everywhere.append(name)
+        elif here.setdefault(alias, name) != name:
+            raise InvalidInput(
+                f"--alias {text[:60]!r}: {alias[:60]!r} stands for {here[alias][:60]!r} already",
+                hint="each alias stands for one name",
+            )
+    return everywhere, here
+
+
+def local_aliases(texts: Iterable[str]) -> dict[str, str]:
+    """Return ``NAME:ALIAS`` texts as aliases, each with the name that it stands for."""
+    everywhere, here = aliases(texts)
+    if everywhere:
+        raise InvalidInput(
+            f"--alias {everywhere[0][:60]!r} is not NAME:ALIAS",
+            hint="a name for the whole network belongs to the endpoint: netctl endpoint create",
+        )
+    return here
+
+
 def _set_dry_run(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value:
         ctx.find_object(State).dry_run = True  # type: ignore[union-attr]
@@ -99,6 +127,17 @@ def endpoint_options(function: F) -> F:
                 "-o", "--opt", "opts", multiple=True, metavar="K=V[,K=V]", help="Driver options."
             ),
             publish,
+            click.option(
+                "--expose",
+                "exposed",
+                multiple=True,
+                metavar="PORT[/PROTO]",
+                help="Say what is served; nothing is opened.",
+            ),
+            click.option(
+                "--anonymous", is_flag=True, help="Not known by its name, only by its aliases."
+            ),
+            click.option("--no-dns", is_flag=True, help="No name server for its sandbox."),
             label,
         )
     ):
@@ -106,9 +145,13 @@ def endpoint_options(function: F) -> F:
     return function
 
 
-def endpoint_definition(given: dict[str, Any]) -> EndpointOptions:
+def endpoint_definition(given: dict[str, Any], aliases: Sequence[str]) -> EndpointOptions:
     """Return these options as the library takes them."""
     return {
+        "aliases": aliases,
+        "anonymous": given["anonymous"],
+        "no_dns": given["no_dns"],
+        "exposed": given["exposed"],
         "ip": given["ip"],
         "ip6": given["ip6"],
         "mac": given["mac"],

@@ -20,6 +20,7 @@ def endpoint() -> None:
 @click.argument("network", shell_complete=complete.networks)
 @click.argument("name")
 @common.endpoint_options
+@click.option("--alias", "aliases", multiple=True, metavar="NAME", help="One more name of it.")
 @if_not_exists
 @dry_run
 @pass_state
@@ -29,20 +30,31 @@ def create(state: State, /, network: str, name: str, **given: Any) -> None:
         network,
         name,
         if_not_exists=given["if_not_exists"],
-        **common.endpoint_definition(given),
+        **common.endpoint_definition(given, given["aliases"]),
     )
     common.created(state, made.id)
 
 
-@endpoint.command(epilog="Example: netctl endpoint join web/web1 c1 --priority 10")
+@endpoint.command(
+    epilog="Examples: netctl endpoint join web/web1 c1 --priority 10;"
+    " netctl endpoint join web/web1 c1 --alias db1:database"
+)
 @click.argument("name", metavar="ENDPOINT", shell_complete=complete.endpoints)
 @click.argument("sandbox", shell_complete=complete.sandboxes)
 @click.option("--priority", type=int, default=0, help="Highest gives the default route.")
+@click.option(
+    "--alias",
+    "aliases",
+    multiple=True,
+    metavar="NAME:ALIAS",
+    help="Another name for NAME, in this sandbox alone.",
+)
 @dry_run
 @pass_state
-def join(state: State, name: str, sandbox: str, priority: int) -> None:
+def join(state: State, name: str, sandbox: str, priority: int, aliases: tuple[str, ...]) -> None:
     """Join an endpoint to a sandbox."""
-    state.controller.endpoints.join(name, sandbox, priority=priority)
+    local = common.local_aliases(aliases)
+    state.controller.endpoints.join(name, sandbox, priority=priority, local_aliases=local)
 
 
 @endpoint.command(epilog="Example: netctl endpoint publish web/web1 8080:80 53:53/udp")

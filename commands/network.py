@@ -183,17 +183,26 @@ def _ask() -> None:
 @click.argument("sandbox", shell_complete=complete.sandboxes)
 @click.option("--name", "endpoint_name", help="Name of the endpoint  [that of the sandbox]")
 @click.option("--priority", type=int, default=0, help="Highest gives the default route.")
+@click.option(
+    "--alias",
+    "aliases",
+    multiple=True,
+    metavar="NAME[:ALIAS]",
+    help="One more name of it; with a colon, another name for NAME in this sandbox alone.",
+)
 @common.endpoint_options
 @dry_run
 @pass_state
 def connect(state: State, /, name: str, sandbox: str, **given: Any) -> None:
     """Make an endpoint and join it to a sandbox; print the endpoint's id."""
+    everywhere, here = common.aliases(given["aliases"])
     made = state.controller.endpoints.connect(
         name,
         sandbox,
         name=given["endpoint_name"],
         priority=given["priority"],
-        **common.endpoint_definition(given),
+        local_aliases=here,
+        **common.endpoint_definition(given, everywhere),
     )
     common.created(state, made.id)
 

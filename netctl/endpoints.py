@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Unpack
 
 from netctl import joining, references
 from netctl.allocation import allocate, check_mac_free
 from netctl.backends import registry
-from netctl.definitions.endpoint import EndpointDefinition, EndpointOptions, asked
+from netctl.definitions.endpoint import (
+    EndpointDefinition,
+    EndpointOptions,
+    asked,
+    check_local_aliases,
+)
 from netctl.errors import Conflict, InvalidInput, NotFound
 from netctl.gateway import ways_out
+from netctl.joining import Entrance
 from netctl.models import Document, Endpoint, Network, Port, Sandbox
 from netctl.names import mac_of, new_id, short
 from netctl.networks import NetworkHandle, now
@@ -61,10 +67,19 @@ class EndpointHandle:
         """With prefix length, or empty."""
         return self.doc.ipv6
 
-    def join(self, sandbox: SandboxHandle | str, *, priority: int = 0) -> None:
+    def join(
+        self,
+        sandbox: SandboxHandle | str,
+        *,
+        priority: int = 0,
+        local_aliases: Mapping[str, str] | None = None,
+    ) -> None:
         """Join a sandbox, given as a handle or a reference: see ``Endpoints.join``."""
         reference = sandbox if isinstance(sandbox, str) else sandbox.id
-        self.doc = self.controller.endpoints.join(self.id, reference, priority=priority).doc
+        endpoints = self.controller.endpoints
+        self.doc = endpoints.join(
+            self.id, reference, priority=priority, local_aliases=local_aliases
+        ).doc
 
     def leave(self) -> None:
         """Leave the sandbox: see ``Endpoints.leave``."""
@@ -120,17 +135,26 @@ class Endpoints:
         parent = references.network(self._store, network).id if network else ""
         return [self._handle(doc) for doc in self._store.all(Endpoint, parent)]
 
-    def join(self, reference: str, sandbox: str, *, priority: int = 0) -> EndpointHandle:
+    def join(
+        self,
+        reference: str,
+        sandbox: str,
+        *,
+        priority: int = 0,
+        local_aliases: Mapping[str, str] | None = None,
+    ) -> EndpointHandle:
         """Join an endpoint to a sandbox.
 
         Among a sandbox's endpoints the one of highest ``priority`` gives the default route.
-        Raises ``Conflict`` where it is joined already, or does not fit.
+        ``local_aliases`` are names that hold in this sandbox alone, each with the name in the
+        network that it stands for. Raises ``Conflict`` where it is joined already, or does not fit.
         """
+        entrance = Entrance(priority=priority, aliases=check_local_aliases(local_aliases or {}))
         with self._controller.operation(f"endpoint join {reference} {sandbox}") as op:
             endpoint = references.endpoint(op.reader, reference)
             network = self._controller.networks.need(op, endpoint.network_id)
             room = self._room(op, references.sandbox(op.reader, sandbox))
-            return self._handle(_join(op, room, network, endpoint, priority))
+            return self._handle(_join(op, room, network, endpoint, entrance))
 
     def leave(self, reference: str, sandbox: str | None = None) -> EndpointHandle:
         """Take an endpoint out of its sandbox. Raises ``Conflict`` where it is in none, or in
@@ -163,15 +187,17 @@ class Endpoints:
         *,
         name: str | None = None,
         priority: int = 0,
+        local_aliases: Mapping[str, str] | None = None,
         **options: Unpack[EndpointOptions],
     ) -> EndpointHandle:
         """Create an endpoint named like the sandbox, and join it, in one operation."""
+        entrance = Entrance(priority=priority, aliases=check_local_aliases(local_aliases or {}))
         with self._controller.operation(f"network connect {network} {sandbox}") as op:
             room = self._room(op, references.sandbox(op.reader, sandbox))
             wanted = asked(name or room.sandbox.name, options)
             with self._controller.networks.needed(op, network) as parent:
                 endpoint, extra = self._draft(op.reader, parent, wanted, transient=True)
-                return self._handle(_join(op, room, parent, endpoint, priority, extra))
+                return self._handle(_join(op, room, parent, endpoint, entrance, extra))
 
     def publish(self, reference: str, ports: Iterable[str]) -> EndpointHandle:
         """Publish ports of an endpoint, at once where it is its sandbox's way out.
@@ -286,11 +312,8 @@ class Endpoints:
             )
         endpoint_id = new_id()
         driver = registry.load(network.driver)
-        if not driver.has_pools and (wanted.ip or wanted.ip6 or wanted.mac or wanted.ifname):
-            raise InvalidInput(
-                f"endpoints of network {network.name} (driver {network.driver}) have no interface",
-                hint="leave out --ip, --ip6, --mac and --ifname",
-            )
+        if not driver.has_pools:
+            wanted.check_bare(network)
         mac = wanted.mac or (mac_of(endpoint_id) if driver.has_pools else "")
         check_mac_free(reader, network, mac)
         addresses, cursor = allocate(reader, network, {4: wanted.ip, 6: wanted.ip6})
@@ -308,6 +331,10 @@ class Endpoints:
             ifname=wanted.ifname,
             transient=transient,
             ports=chosen.ports,
+            aliases=wanted.aliases,
+            anonymous=wanted.anonymous,
+            no_dns=wanted.no_dns,
+            exposed=wanted.exposed,
         )
         return endpoint, (*cursor, *chosen.cursor)
 
@@ -325,10 +352,10 @@ def _join(
     room: joining.Room,
     network: Network,
     endpoint: Endpoint,
-    priority: int,
+    entrance: Entrance,
     extra: tuple[Document, ...] = (),
 ) -> Endpoint:
-    change = joining.join(room, network, endpoint, priority)
+    change = joining.join(room, network, endpoint, entrance)
     op.commit(change.plan, put=(*change.endpoints, change.sandbox, *extra))
     return change.endpoints[0]
 

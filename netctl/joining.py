@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from ipaddress import ip_network
 
 from netctl.backends import registry
-from netctl.errors import Conflict
+from netctl.errors import Conflict, InvalidInput
 from netctl.files import plan_hosts
 from netctl.gateway import DEFAULT, Member, announce, ways_out, withdraw
 from netctl.kernel import Kernel
@@ -25,6 +25,15 @@ class Change:
     plan: Plan
     endpoints: tuple[Endpoint, ...]
     sandbox: Sandbox
+
+
+@record
+class Entrance:
+    """What is said of an endpoint as it comes in."""
+
+    priority: int = 0
+    aliases: dict[str, str] = field(default_factory=dict)
+    """Alias to the name that it stands for, in this sandbox alone."""
 
 
 @record
@@ -85,7 +94,7 @@ def member(network: Network, endpoint: Endpoint, attachment: Attachment) -> Memb
     return Member(network=network, endpoint=endpoint, attachment=attachment, gateways=gateways)
 
 
-def join(room: Room, network: Network, endpoint: Endpoint, priority: int) -> Change:
+def join(room: Room, network: Network, endpoint: Endpoint, entrance: Entrance) -> Change:
     """Return how an endpoint comes in. Raises ``Conflict`` where it does not fit."""
     check_fits(room, network, endpoint)
     sandbox = replace(
@@ -93,7 +102,7 @@ def join(room: Room, network: Network, endpoint: Endpoint, priority: int) -> Cha
         joins=room.sandbox.joins + 1,
         endpoints=(*room.sandbox.endpoints, _ref(endpoint)),
     )
-    attachment = _attachment(room, network, endpoint, priority, sandbox.joins)
+    attachment = _attachment(room, network, endpoint, entrance, sandbox.joins)
     new = member(network, replace(endpoint, attachment=attachment), attachment)
     after = (*room.members, new)
     families = room.families
@@ -239,17 +248,19 @@ def _ref(endpoint: Endpoint) -> EndpointRef:
 
 
 def _attachment(
-    room: Room, network: Network, endpoint: Endpoint, priority: int, order: int
+    room: Room, network: Network, endpoint: Endpoint, entrance: Entrance, order: int
 ) -> Attachment:
     sandbox = room.sandbox
     bare = Attachment(
         sandbox_id=sandbox.id,
         netns=sandbox.netns,
-        priority=priority,
+        priority=entrance.priority,
         order=order,
         boot_id=room.kernel.boot_id(),
+        aliases=entrance.aliases,
     )
     if not registry.load(network.driver).has_pools:
+        _check_nameless(network, entrance)
         return bare
     return replace(
         bare,
@@ -258,6 +269,14 @@ def _attachment(
         mac=endpoint.mac or mac_of(endpoint.id),
         mtu=int(network.facts["mtu"]),
     )
+
+
+def _check_nameless(network: Network, entrance: Entrance) -> None:
+    if entrance.aliases:
+        raise InvalidInput(
+            f"network {network.name} (driver {network.driver}) knows no names",
+            hint="leave out --alias",
+        )
 
 
 def _ifname(room: Room, network: Network, endpoint: Endpoint) -> str:

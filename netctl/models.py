@@ -127,6 +127,8 @@ class Attachment:
     order: int = 0
     """Position among the sandbox's joins, from 1."""
     boot_id: str = ""
+    aliases: dict[str, str] = field(default_factory=dict)
+    """Alias to the name that it stands for in the network, in this sandbox alone."""
 
 
 @record
@@ -182,6 +184,14 @@ class Endpoint:
     """Made by connect: it goes with disconnect, or with its sandbox."""
     ports: tuple[Port, ...] = ()
     """What is published, while it is the way out of its sandbox."""
+    aliases: tuple[str, ...] = ()
+    """More names by which the network knows it."""
+    anonymous: bool = False
+    """Whether the network does not know it by its name, only by its aliases."""
+    no_dns: bool = False
+    """Whether its sandbox gets no name server for its sake."""
+    exposed: tuple[str, ...] = ()
+    """Ports that it says to serve, ``80/tcp``: for people and tools, nothing is opened."""
     attachment: Attachment | None = None
 
     @property

@@ -80,16 +80,18 @@ def check_ifname(what: str, name: str) -> str:
 
 def check_hostname(what: str, name: str) -> str:
     """Return ``name`` if it has the form of RFC 1123, with '_' and at most 253 characters."""
-    if (
-        len(name) > 253
-        or not _HOSTNAME.fullmatch(name)
-        or any(len(p) > 63 for p in name.split("."))
-    ):
+    if not is_hostname(name):
         raise InvalidInput(
             f"{what} {name[:80]!r} is not a host name",
             hint="labels of at most 63 letters, digits, '-' or '_', joined by dots (RFC 1123)",
         )
     return name
+
+
+def is_hostname(text: str) -> bool:
+    """Whether ``text`` has the form that ``check_hostname`` wants."""
+    short_labels = len(text) <= 253 and all(len(label) <= 63 for label in text.split("."))
+    return short_labels and _HOSTNAME.fullmatch(text) is not None
 
 
 def is_id(text: str) -> bool:

@@ -58,6 +58,17 @@ def parse_all(texts: Iterable[str]) -> tuple[Port, ...]:
     return tuple(dict.fromkeys(parse(text) for text in texts))
 
 
+def exposed(text: str) -> str:
+    """Return a port that is served, ``PORT[-END][/tcp|udp|sctp]``, in its full form."""
+    port = parse(text)
+    if port.host_ip or port.host_first:
+        raise InvalidInput(
+            f"port {text[:60]!r} has not the form PORT[-END][/tcp|udp|sctp]",
+            hint="--expose only says what is served; -p publishes it on the host",
+        )
+    return f"{_text(port.first, port.last)}/{port.protocol}"
+
+
 def means(wanted: Port, port: Port) -> bool:
     """Whether ``wanted``, which may say less, is the publication ``port``."""
     same = (wanted.protocol, wanted.first, wanted.last) == (port.protocol, port.first, port.last)

@@ -129,6 +129,10 @@ def endpoint_detail(endpoint: Endpoint, names: Names) -> Row:
         "gateway": gateways.get(4),
         "gateway6": gateways.get(6),
         "transient": endpoint.transient,
+        "aliases": list(endpoint.aliases),
+        "anonymous": endpoint.anonymous,
+        "no_dns": endpoint.no_dns,
+        "exposed": list(endpoint.exposed),
         "attachment": {
             "sandbox_id": place.sandbox_id,
             "key": place.netns,
@@ -136,6 +140,7 @@ def endpoint_detail(endpoint: Endpoint, names: Names) -> Row:
             "host_ifname": place.host_ifname or None,
             "mtu": place.mtu or None,
             "priority": place.priority,
+            "aliases": place.aliases,
         }
         if place
         else None,

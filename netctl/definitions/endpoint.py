@@ -8,9 +8,9 @@ from typing import TypedDict
 
 from netctl.definitions.checks import check_address, check_alike, check_mac, check_texts
 from netctl.errors import InvalidInput
-from netctl.models import Endpoint, Port
-from netctl.names import check_ifname, check_name
-from netctl.ports import means, parse_all
+from netctl.models import Endpoint, Network, Port
+from netctl.names import check_hostname, check_ifname, check_name, is_hostname
+from netctl.ports import exposed, means, parse_all
 from netctl.record import record
 
 
@@ -30,6 +30,17 @@ class EndpointOptions(TypedDict, total=False):
     labels: Mapping[str, str] | None
     ports: Iterable[str]
     """Ports to publish while it is its sandbox's way out, as docker writes them: ``8080:80``."""
+    aliases: Iterable[str]
+    """More names by which the network knows it."""
+    anonymous: bool
+    """The network does not know it by its name, only by its aliases."""
+    no_dns: bool
+    """Its sandbox gets no name server for its sake."""
+    exposed: Iterable[str]
+    """Ports that it says to serve, ``80/tcp``: for people and tools, nothing is opened."""
+
+
+_AS_ASKED = ("anonymous", "no_dns", "exposed")
 
 
 @record
@@ -44,6 +55,10 @@ class EndpointDefinition:
     options: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     ports: tuple[Port, ...] = ()
+    aliases: tuple[str, ...] = ()
+    anonymous: bool = False
+    no_dns: bool = False
+    exposed: tuple[str, ...] = ()
 
     def checked(self) -> EndpointDefinition:
         check_name("endpoint", self.name)
@@ -60,7 +75,21 @@ class EndpointDefinition:
             ip=check_address("--ip", self.ip, 4) if self.ip else "",
             ip6=check_address("--ip6", self.ip6, 6) if self.ip6 else "",
             mac=check_mac(self.mac) if self.mac else "",
+            aliases=_each_once(check_hostname("--alias", alias) for alias in self.aliases),
+            exposed=_each_once(exposed(port) for port in self.exposed),
         )
+
+    def check_bare(self, network: Network) -> None:
+        """Raise ``InvalidInput`` for what needs an interface, which the network's driver does not
+        make."""
+        given = [n for n in ("ip", "ip6", "mac", "ifname") if getattr(self, n)]
+        given += ["alias"] if self.aliases else []
+        if given:
+            raise InvalidInput(
+                f"endpoints of network {network.name} (driver {network.driver}) have no interface,"
+                " and no names",
+                hint=f"leave out {', '.join(f'--{name}' for name in given)}",
+            )
 
     def check_same(self, existing: Endpoint) -> None:
         """Raise ``Conflict`` where ``existing`` was defined in another way."""
@@ -73,6 +102,8 @@ class EndpointDefinition:
         differing = [name for name, (new, old) in pairs.items() if new and new != old]
         differing += ["labels"] if self.labels != existing.labels else []
         differing += ["ports"] if not _same_ports(self.ports, existing.ports) else []
+        differing += ["aliases"] if _folded(self.aliases) != _folded(existing.aliases) else []
+        differing += [n for n in _AS_ASKED if getattr(self, n) != getattr(existing, n)]
         check_alike("endpoint", self.name, differing)
 
 
@@ -91,7 +122,36 @@ def asked(name: str, given: EndpointOptions) -> EndpointDefinition:
         options=dict(given.get("options") or {}),
         labels=dict(given.get("labels") or {}),
         ports=parse_all(given.get("ports") or ()),
+        aliases=tuple(given.get("aliases") or ()),
+        anonymous=given.get("anonymous", False),
+        no_dns=given.get("no_dns", False),
+        exposed=tuple(given.get("exposed") or ()),
     ).checked()
+
+
+def check_local_aliases(aliases: Mapping[str, str]) -> dict[str, str]:
+    """Return aliases that are to hold in one sandbox, each with the name that it stands for.
+
+    Raises ``InvalidInput``.
+    """
+    checked = {}
+    for alias, name in aliases.items():
+        # It stands for an alias, or for the name of an endpoint, which need not be a host's.
+        if not is_hostname(name):
+            check_name("endpoint", name)
+        checked[check_hostname("--alias", alias)] = name
+    return checked
+
+
+def _each_once(texts: Iterable[str]) -> tuple[str, ...]:
+    found: dict[str, str] = {}
+    for text in texts:
+        found.setdefault(text.lower(), text)
+    return tuple(found.values())
+
+
+def _folded(aliases: Iterable[str]) -> set[str]:
+    return {alias.lower() for alias in aliases}
 
 
 def _same_ports(wanted: tuple[Port, ...], existing: tuple[Port, ...]) -> bool:

@@ -64,7 +64,7 @@ KEYS = {
     "network": "id name driver scope subnets internal ipv6 created labels ipv4 options ipam bridge"
     " mtu endpoints",
     "endpoint": "id name network sandbox ipv4 ipv6 mac ports created labels network_id options ifname"
-    " gateway gateway6 transient attachment",
+    " gateway gateway6 transient aliases anonymous no_dns exposed attachment",
     "sandbox": "id name type state key endpoint_count created labels hostname domainname dns"
     " dns_search dns_options extra_hosts endpoints",
 }
