@@ -106,6 +106,20 @@ class BridgeDriver:
             host=forward.without if site.removing else forward.with_it,
         )
 
+    def check_there(self, network: Network, kernel: Kernel) -> None:
+        bridge = network.facts["bridge"]
+        link = kernel.link("", bridge)
+        if link is None:
+            raise Conflict(
+                f"bridge {bridge} of network {network.name} is gone",
+                hint="netctl repair brings it back",
+            )
+        if network.facts["made"] == "true" and link.alias != alias_of("network", network.id):
+            raise Conflict(
+                f"interface {bridge} is not the bridge of network {network.name}",
+                hint="remove or rename it, then: netctl repair",
+            )
+
     def plan_join(self, network: Network, endpoint: Endpoint, attachment: Attachment) -> Plan:
         netns, ifname = attachment.netns, attachment.ifname
         pair = VethAdd(

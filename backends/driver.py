@@ -71,6 +71,10 @@ class Driver(Protocol):
         """Return how the network is made. Taking it down is the inverse."""
         ...
 
+    def check_there(self, network: Network, kernel: Kernel) -> None:
+        """Raise ``Conflict`` where what endpoints are joined to is gone, or not the network's."""
+        ...
+
     def plan_join(self, network: Network, endpoint: Endpoint, attachment: Attachment) -> Plan:
         """Return how the endpoint's interface comes into its sandbox, all but the default route."""
         ...

@@ -220,6 +220,7 @@ class Networks:
 
     def _revived(self, op: Operation, network: Network) -> Network:
         if not network.facts or network.boot_id == self._controller.kernel.boot_id():
+            registry.load(network.driver).check_there(network, self._controller.kernel)
             return network
         fresh = replace(network, boot_id=self._controller.kernel.boot_id())
         _make(op, fresh, self._controller)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from netctl.codec import CodecError, decode_plan, encode_plan
-from netctl.errors import KernelError, NetctlError, StoreDamaged
+from netctl.errors import NetctlError, NotPermitted, StoreDamaged
 from netctl.models import Document
 from netctl.plan import Observer, Plan, execute, settle, settlement
 from netctl.store import Changes, Intent, Reader, Store, Writer
@@ -116,7 +116,7 @@ def _abort(writer: Writer, error: BaseException) -> None:
 def settle_pending(writer: Writer, kernel: Kernel) -> str | None:
     """Settle the intent of a dead process; return a line that says what was done, or None.
 
-    Raises ``KernelError`` where the kernel does not let it: nothing else may happen before.
+    Raises ``NotPermitted`` where this process may not: nothing else may happen before.
     """
     intent = writer.pending()
     if intent is None:
@@ -129,13 +129,30 @@ def settle_pending(writer: Writer, kernel: Kernel) -> str | None:
         # What cannot be finished may still be undone, and the other way round.
         forward = not forward
         if settle(plan, kernel, forward=forward, rebooted=rebooted):
-            raise _unsettled(intent, problems)
+            return _given_up(intent, problems, writer)
     if forward:
         writer.commit(intent.changes)
     else:
         writer.abort()
     verb = "finished" if forward else "undid"
     return f"{verb} '{intent.operation}', left by process {intent.pid}"
+
+
+def _given_up(intent: Intent, problems: list[Exception], writer: Writer) -> str:
+    """End an intent that can be neither finished nor undone, for something that it needs was taken
+    away: one object must not block all others, and what differs now is seen and mended as any
+    difference is."""
+    left = f"'{intent.operation}', left by process {intent.pid}"
+    if any(isinstance(problem, NotPermitted) for problem in problems):
+        error = NotPermitted(f"{left}, cannot be settled", hint="run it as root: netctl repair")
+        for problem in problems:
+            error.add_note(str(problem))
+        raise error
+    writer.abort()
+    return (
+        f"{left}, could not be settled wholly ({problems[0]}): netctl check shows what differs,"
+        " netctl repair and netctl gc mend it"
+    )
 
 
 def show_pending(intent: Intent, kernel: Kernel, observe: Observer | None) -> str:
@@ -158,16 +175,6 @@ def _plan_of(intent: Intent) -> Plan:
             f" not know ({error})",
             hint="use the netctl that began it, or a newer one: netctl repair",
         ) from error
-
-
-def _unsettled(intent: Intent, problems: list[str]) -> KernelError:
-    error = KernelError(
-        f"'{intent.operation}', left by process {intent.pid}, can be neither finished nor undone",
-        hint="remove what is in the way, then: netctl repair",
-    )
-    for problem in problems:
-        error.add_note(problem)
-    return error
 
 
 @contextmanager

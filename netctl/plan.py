@@ -169,10 +169,10 @@ def execute(plan: Plan, kernel: Kernel, observe: Observer | None = None) -> None
         raise
 
 
-def settle(plan: Plan, kernel: Kernel, *, forward: bool, rebooted: bool) -> list[str]:
+def settle(plan: Plan, kernel: Kernel, *, forward: bool, rebooted: bool) -> list[Exception]:
     """Finish (``forward``) or take back a plan of which nobody knows how far it came.
 
-    Returns the problems, one line each; an empty list means settled. After a reboot only the
+    Returns the problems; an empty list means settled. After a reboot only the
     durable steps matter: the kernel has forgotten the others. A step that has to hold
     afterwards and is not repeatable is reverted first, which tolerates absence, and applied
     then: so it makes no difference whether it had happened.
@@ -197,9 +197,9 @@ def _settle_step(step: Step, kernel: Kernel) -> None:
     step.apply(kernel)
 
 
-def _each(steps: Iterable[Step], action: Callable[[Step], object]) -> Iterable[str]:
+def _each(steps: Iterable[Step], action: Callable[[Step], object]) -> Iterable[Exception]:
     for step in steps:
         try:
             action(step)
         except Exception as problem:  # whatever it is, the others are taken back
-            yield f"{problem}"
+            yield problem

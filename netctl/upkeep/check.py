@@ -89,9 +89,16 @@ def _of_sandboxes(reader: Reader, controller: Controller, found: Snapshot) -> It
     for room, part in desired.sandboxes(reader, controller):
         if room.alive:
             yield from differing(part, found)
-        else:
+    yield from lost_sandboxes(reader, controller)
+
+
+def lost_sandboxes(reader: Reader, controller: Controller) -> Iterator[Finding]:
+    """Yield the sandboxes whose namespace is gone: ``lost`` are those that can be made anew."""
+    for room in desired.rooms(reader, controller):
+        if not room.alive:
             lost = room.sandbox.type is SandboxKind.OWN and not room.intruded
-            yield Finding(title=part.title, difference=_gone(room), lost=lost)
+            title = f"sandbox {room.sandbox.name}"
+            yield Finding(title=title, difference=_gone(room), lost=lost)
 
 
 def differing(part: Part, found: Snapshot) -> Iterable[Finding]:

@@ -45,10 +45,14 @@ def networks(reader: Reader, controller: Controller) -> Iterator[tuple[Network, 
 
 def sandboxes(reader: Reader, controller: Controller) -> Iterator[tuple[Room, Part]]:
     """Yield every sandbox with the steps of its namespace, files and endpoints."""
-    state_dir = controller.config.state_dir
+    for room in rooms(reader, controller):
+        yield room, Part(title=f"sandbox {room.sandbox.name}", plan=_of_sandbox(room))
+
+
+def rooms(reader: Reader, controller: Controller) -> Iterator[Room]:
+    """Yield every sandbox with what is in it."""
     for sandbox in reader.all(Sandbox):
-        room = joining.enter(reader, sandbox, controller.kernel, state_dir)
-        yield room, Part(title=f"sandbox {sandbox.name}", plan=_of_sandbox(room))
+        yield joining.enter(reader, sandbox, controller.kernel, controller.config.state_dir)
 
 
 def _of_sandbox(room: Room) -> Plan:

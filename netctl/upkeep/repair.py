@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from netctl import joining
 from netctl.errors import NetctlError
-from netctl.models import Network, Sandbox, SandboxKind
+from netctl.models import Network, Sandbox
 from netctl.operation import Operation
 from netctl.plan import Plan
 from netctl.record import record
 from netctl.upkeep import check, leftovers
+from netctl.upkeep.check import Finding
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
@@ -36,55 +36,70 @@ class Repairs:
         self._op = op
         self._controller = controller
         self._done: list[str] = []
-        self._left: list[str] = []
+        self._failed: dict[str, str] = {}
 
     @property
     def result(self) -> Repaired:
-        return Repaired(done=tuple(self._done), left=tuple(self._left))
+        left = tuple(f"{line}: {reason}" for line, reason in self._failed.items())
+        return Repaired(done=tuple(self._done), left=left)
 
     def everything(self) -> None:
-        """Bring back what another boot left behind, then whatever differs."""
-        self.lost()
+        """Bring back what another boot took, and whatever else differs."""
         dry = self._controller.dry_run
         for _ in range(1 if dry else _ROUNDS):
-            if not self._round():
+            self._failed.clear()
+            # The networks first: sandboxes are joined to their bridges.
+            if not any([self._networks(), self._differences(), self._sandboxes()]):
                 break
         for finding in check.findings(self._op.reader, self._controller):
-            difference = finding.difference
-            if dry and difference.repair:
-                continue
-            line = f"{finding.title}: {difference.what}"
-            self._left.append(f"{line}: expected {difference.expected}, found {difference.found}")
-
-    def _round(self) -> bool:
-        """Carry out every repair that is found, each once; return whether there was any."""
-        found = check.findings(self._op.reader, self._controller)
-        plans = dict.fromkeys(f.difference.repair for f in found if f.difference.repair)
-        for plan in plans:
-            first = next(f for f in found if f.difference.repair == plan)
-            self._try(f"{first.title}: {first.difference.what}", self._committing(plan))
-        return bool(plans)
+            if not (dry and finding.repairable) and finding.title not in self._failed:
+                found = finding.difference
+                reason = f"expected {found.expected}, found {found.found}"
+                self._failed.setdefault(_line(finding), reason)
 
     def lost(self) -> None:
         """Make anew the networks and sandboxes whose objects are gone with another boot, or whose
         namespace is gone."""
-        for network in self._op.reader.all(Network):
-            if check.old(network, self._controller):
-                self._try(f"network {network.name}", self._reviving(network))
-        for sandbox in self._op.reader.all(Sandbox):
-            if not self._room(sandbox).alive and sandbox.type is not SandboxKind.EXTERNAL:
-                self._try(f"sandbox {sandbox.name}", self._refreshing(sandbox))
+        self._networks()
+        self._sandboxes()
+        for finding in check.lost_sandboxes(self._op.reader, self._controller):
+            if not finding.lost:
+                self._failed[finding.title] = f"{_line(finding)} is {finding.difference.found}"
 
     def collect(self) -> None:
         """Take away what no document knows."""
         for item in leftovers.find(self._op.reader, self._controller):
             self._try(f"{item.what}: {item.why}", self._committing(item.plan))
 
+    def _networks(self) -> bool:
+        old = [n for n in self._op.reader.all(Network) if check.old(n, self._controller)]
+        for network in old:
+            self._try(f"network {network.name}", self._reviving(network))
+        return bool(old)
+
+    def _sandboxes(self) -> bool:
+        found = check.lost_sandboxes(self._op.reader, self._controller)
+        names = [finding.title for finding in found if finding.lost]
+        for sandbox in self._op.reader.all(Sandbox):
+            if f"sandbox {sandbox.name}" in names:
+                self._try(f"sandbox {sandbox.name}", self._refreshing(sandbox))
+        return bool(names)
+
+    def _differences(self) -> bool:
+        """Carry out every repair that is found, each once; return whether there was any."""
+        plans: dict[Plan, str] = {}
+        for finding in check.findings(self._op.reader, self._controller):
+            if finding.difference.repair:
+                plans.setdefault(finding.difference.repair, _line(finding))
+        for plan, line in plans.items():
+            self._try(line, self._committing(plan))
+        return bool(plans)
+
     def _try(self, line: str, action: Callable[[], object]) -> None:
         try:
             action()
         except NetctlError as error:
-            self._left.append(f"{line}: {'; '.join([error.message, *error.notes])}")
+            self._failed[line] = "; ".join([error.message, *error.notes])
         else:
             self._done.append(line)
 
@@ -97,6 +112,6 @@ class Repairs:
     def _refreshing(self, sandbox: Sandbox) -> Callable[[], object]:
         return lambda: self._controller.sandboxes.renew(self._op, sandbox)
 
-    def _room(self, sandbox: Sandbox) -> joining.Room:
-        kernel, state_dir = self._controller.kernel, self._controller.config.state_dir
-        return joining.enter(self._op.reader, sandbox, kernel, state_dir)
+
+def _line(finding: Finding) -> str:
+    return f"{finding.title}: {finding.difference.what}"

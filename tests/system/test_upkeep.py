@@ -222,3 +222,33 @@ def test_an_operation_that_was_never_finished_is_named(host: Host, number: int) 
     assert (row["object"], row["what"]) == ("operation", "network create more")
     assert host.netctl("repair").stdout.startswith("undid 'network create more'")
     assert check(host) == []
+
+
+def test_a_lost_bridge_is_named_and_blocks_nothing(host: Host) -> None:
+    clean = host.snapshot()
+    host.call(act, furnish)
+    names = host.call(facts, "c1")
+    host.sh(f"ip link delete {names['bridge']}")
+    for command in ("network connect web db1", "sandbox refresh c1", "endpoint publish web/c1 99"):
+        refused = host.netctl(*command.split())
+        assert refused.returncode == 4, (command, refused.stderr)
+        assert "is gone" in refused.stderr and "netctl repair" in refused.stderr
+    host.netctl("network", "create", "more", check=True)
+    host.netctl("endpoint", "leave", "web/c2", check=True)
+    host.netctl("repair", check=True)
+    assert check(host) == []
+    assert host.ping(C1, "192.0.2.254")
+    host.call(act, clear)
+    host.assert_unchanged(clean)
+
+
+def test_an_operation_that_cannot_be_settled_is_given_up(host: Host) -> None:
+    host.call(act, furnish)
+    names = host.call(facts, "c1")
+    assert host.call(die_at, 6, lambda c: c.sandboxes.refresh("c1"))
+    host.sh(f"ip link delete {names['bridge']}")
+    made = host.netctl("network", "create", "more")
+    assert made.returncode == 0 and "could not be settled wholly" in made.stderr
+    assert host.netctl("repair").returncode == 0
+    assert check(host) == []
+    assert host.ping(C1, "192.0.2.254")
