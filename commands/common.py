@@ -182,25 +182,30 @@ def format_option(default: str) -> Callable[[F], F]:
     )
 
 
+def brief_listing(function: F) -> F:
+    """Add the options of an ``ls`` that knows no filters."""
+    for option in (
+        format_option("table"),
+        click.option("--no-trunc", is_flag=True, help="Print ids in full."),
+        click.option("-q", "--quiet", is_flag=True, help="Print the ids alone."),
+    ):
+        function = option(function)
+    return function
+
+
 def listing(filters: str) -> Callable[[F], F]:
     """Return the options of an ``ls``."""
 
     def add(function: F) -> F:
-        for option in (
-            format_option("table"),
-            click.option("--no-trunc", is_flag=True, help="Print ids in full."),
-            click.option("-q", "--quiet", is_flag=True, help="Print the ids alone."),
-            click.option(
-                "-f",
-                "--filter",
-                "filters",
-                multiple=True,
-                metavar="K=V",
-                help=f"Only those with: {filters}.",
-            ),
-        ):
-            function = option(function)
-        return function
+        option = click.option(
+            "-f",
+            "--filter",
+            "filters",
+            multiple=True,
+            metavar="K=V",
+            help=f"Only those with: {filters}.",
+        )
+        return option(brief_listing(function))
 
     return add
 

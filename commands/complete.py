@@ -69,6 +69,14 @@ def _endpoints(ctx: click.Context) -> Iterable[str]:
     return [*unique, *(f"{network}/{name}" for name, network in found)]
 
 
+def _services(ctx: click.Context) -> Iterable[str]:
+    from netctl.models import Endpoint, Network
+
+    store = _store(ctx)
+    names = {network.id: network.name for network in store.all(Network)}
+    return [f"{each.name}.{names.get(each.network_id)}" for each in store.all(Endpoint)]
+
+
 def _drivers(ctx: click.Context) -> Iterable[str]:
     from netctl.backends import registry
 
@@ -86,6 +94,7 @@ def _driver_options(ctx: click.Context) -> Iterable[str]:
 networks = _completer(_networks)
 sandboxes = _completer(_sandboxes)
 endpoints = _completer(_endpoints)
+services = _completer(_services)
 drivers = _completer(_drivers)
 driver_options = _completer(_driver_options)
 styles = _completer(lambda ctx: STYLES)

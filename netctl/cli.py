@@ -26,6 +26,7 @@ COMMANDS = {
         "netctl.commands.completion:completion",
         "Print the completion script of a shell.",
     ),
+    "container": ("netctl.commands.container:container", "Containers: dnet's word for sandboxes."),
     "endpoint": ("netctl.commands.endpoint:endpoint", "Endpoints: a network's attachment points."),
     "gc": ("netctl.commands.repair:gc", "Remove what bears netctl's mark and nothing needs."),
     "info": ("netctl.commands.info:info", "Show the configuration, the kernel and the versions."),
@@ -35,6 +36,7 @@ COMMANDS = {
     "restore": ("netctl.commands.repair:restore", "Make everything anew after a reboot."),
     "run": ("netctl.commands.run:run", "Run one command in a sandbox of its own."),
     "sandbox": ("netctl.commands.sandbox:sandbox", "Sandboxes: network stacks, with their files."),
+    "service": ("netctl.commands.service:service", "Services: dnet's word for endpoints."),
     "version": ("netctl.commands.info:version", "Show the version."),
 }
 """Name to where the command is, and its line in the help: nothing is imported to print that."""

@@ -58,6 +58,25 @@ def endpoint_of(store: Reader, network_id: str, name: str) -> Endpoint | None:
     return store.get(Endpoint, holder, network_id) if holder else None
 
 
+def split_service(text: str) -> tuple[str, str]:
+    """Return the name and network of dnet's ``SVC[.NET]``: the last dot splits, and without one the
+    network is ``""``."""
+    name, dot, network = text.rpartition(".")
+    return (name, network) if dot else (text, "")
+
+
+def service(store: Reader, reference: str, default_network: str) -> Endpoint:
+    """Return the endpoint that dnet calls ``SVC[.NET]``, where SVC is a name or the beginning of an
+    id; raise ``NotFound``. Without a network it is a name in the default one, else any id."""
+    name, place = split_service(reference)
+    parent = find_network(store, place or default_network)
+    there = endpoint_of(store, parent.id, name) if parent else None
+    if there or (place and not parent):
+        return found("service", reference, there)
+    scope = parent.id if place and parent else ""
+    return found("service", reference, _by_id(store, Endpoint, name, scope))
+
+
 def _by_name(store: Reader, name: str) -> Endpoint | None:
     owners = store.owners([name], "endpoint")
     if len(owners) > 1:
@@ -69,12 +88,12 @@ def _by_name(store: Reader, name: str) -> Endpoint | None:
     return None
 
 
-def _by_id(store: Reader, kind: type[_Named], prefix: str) -> _Named | None:
+def _by_id(store: Reader, kind: type[_Named], prefix: str, parent: str = "") -> _Named | None:
     if not is_id_prefix(prefix):
         return None
     if is_id(prefix):
-        return store.get(kind, prefix)
-    matches = store.by_prefix(kind, prefix)
+        return store.get(kind, prefix, parent)
+    matches = store.by_prefix(kind, prefix, parent)
     if len(matches) > 1:
         raise _ambiguous(kind.kind, prefix, [f"{m.name} ({short(m.id)})" for m in matches])
     return matches[0] if matches else None

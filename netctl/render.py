@@ -139,7 +139,7 @@ def _table(rows: Sequence[Row], columns: Sequence[Column], trunc: bool) -> None:
 
 def _shown(row: Row, key: str, trunc: bool) -> str:
     value = row.get(key)
-    if key == "id" and trunc and isinstance(value, str):
+    if key in ("id", "sandbox_id") and trunc and isinstance(value, str):
         return value[:12]
     return printable(_cell(value))
 

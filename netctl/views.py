@@ -147,6 +147,18 @@ def endpoint_detail(endpoint: Endpoint, names: Names) -> Row:
     }
 
 
+def service_row(endpoint: Endpoint, names: Names) -> Row:
+    """Return an endpoint for ``service ls``, in dnet's words."""
+    network, place = names.network(endpoint.network_id), endpoint.attachment
+    return {
+        "id": endpoint.id,
+        "name": endpoint.name,
+        "network": network.name if network else None,
+        "container": names.sandbox_of(endpoint),
+        "sandbox_id": place.sandbox_id if place else None,
+    }
+
+
 def sandbox_row(sandbox: Sandbox) -> Row:
     """Return a sandbox for ``ls``."""
     alive = sandbox.type is SandboxKind.HOST or (
