@@ -75,6 +75,9 @@ class Loop:
                 except Exception:
                     self._report()
             self._run_due()
+
+    def close(self) -> None:
+        """Watch nothing any more: at last."""
         self._epoll.close()
 
     def _pause(self) -> float:

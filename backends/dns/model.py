@@ -238,6 +238,8 @@ def _checked_name(value: object, key: str) -> str:
 
 def _checked_address(value: object) -> str:
     try:
-        return str(ip_address(value if isinstance(value, str) else ""))
+        address = ip_address(value if isinstance(value, str) else "")
+        # An IPv4 address in the dress of IPv6 is asked over IPv4.
+        return str((address.version == 6 and address.ipv4_mapped) or address)
     except ValueError:
         raise _wrong("address", "an IPv4 or IPv6 address") from None

@@ -72,6 +72,7 @@ class Server:
         self._control.close()
         self._resolver.close()
         signal.set_wakeup_fd(-1)
+        self._loop.close()
         for end in self._signals:
             end.close()
 

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -25,12 +26,17 @@ _START = 20.0
 """Seconds in which it must be ready."""
 _ANSWER = 20.0
 """Seconds in which it must answer; a sandbox takes it about 2 ms."""
+_PAUSE = 0.01
 _PIECE = 1 << 16
 _HINT = "netctl repair starts it anew"
 
 
 def socket_path(run_dir: str) -> str:
     return f"{run_dir}/resolver.sock"
+
+
+def _pid_path(run_dir: str) -> str:
+    return f"{run_dir}/resolver.pid"
 
 
 def running(run_dir: str) -> bool:
@@ -50,8 +56,6 @@ def start(run_dir: str, state_dir: str | None = None) -> None:
     """
     from netctl.kernel import detaching
 
-    if running(run_dir):
-        return
     places = ["--run-dir", run_dir]
     if state_dir is not None:
         places += ["--state-dir", state_dir]
@@ -59,7 +63,30 @@ def start(run_dir: str, state_dir: str | None = None) -> None:
         os.makedirs(run_dir, mode=0o700, exist_ok=True)
     except OSError as error:
         raise file_refused(f"make directory {run_dir}", error) from error
-    detaching.start(_WHAT, _MODULE, places, _START)
+    end = time.monotonic() + _START
+    while not running(run_dir):
+        try:
+            detaching.start(_WHAT, _MODULE, places, _START)
+        except KernelError:
+            # Another netctl may have been quicker.
+            if not _held(run_dir) or time.monotonic() > end:
+                raise
+            time.sleep(_PAUSE)
+
+
+def _held(run_dir: str) -> bool:
+    """Whether a process is the resolver, or is about to be it."""
+    try:
+        descriptor = os.open(_pid_path(run_dir), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def tell(run_dir: str, changes: Sequence[Message]) -> None:
@@ -92,7 +119,7 @@ def owned(run_dir: str) -> Iterator[Callable[[], None]]:
 
     Raises ``Conflict`` where another process is it. The lock ends with the process.
     """
-    path = f"{run_dir}/resolver.pid"
+    path = _pid_path(run_dir)
     descriptor = _locked(path)
     released = False
 

@@ -3,66 +3,29 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from netctl.errors import KernelError
 from netctl.kernel import resolver
 from tests.kernel.host import Host
-
-RUN = "/run/netctl"
-
-
-def network(id: str, *, forward: bool = True) -> dict[str, object]:
-    return {"do": "network", "id": id, "name": id, "forward": forward}
-
-
-def endpoint(id: str, network: str, names: str, *addresses: str) -> dict[str, object]:
-    return {
-        "do": "endpoint",
-        "id": id,
-        "network": network,
-        "names": names.split(),
-        "addresses": list(addresses),
-    }
-
-
-def sandbox(id: str, *networks: str, **more: object) -> dict[str, object]:
-    return {
-        "do": "sandbox",
-        "id": id,
-        "netns": f"/run/netns/{id}",
-        "members": [{"endpoint": "e", "network": name, "aliases": {}} for name in networks],
-        "servers": [],
-        "ndots": None,
-        **more,
-    }
-
-
-def tell(host: Host, *changes: dict[str, object]) -> None:
-    host.call(resolver.tell, RUN, changes)
-
-
-def state(host: Host) -> dict[str, Any]:
-    return host.call(resolver.state, RUN)
-
-
-def dig(host: Host, netns: str, question: str) -> list[str]:
-    """Ask 127.0.0.11; return the answers, without a time-out."""
-    script = f"ip netns exec {netns} dig +short +tries=1 +time=3 @127.0.0.11 {question}"
-    return host.sh(script).splitlines()
-
-
-def started(host: Host, *sandboxes: str) -> None:
-    for name in sandboxes:
-        host.sh(f"ip netns add {name} && ip -n {name} link set lo up")
-    host.call(resolver.start, RUN)
-
-
-def ruleset(host: Host, netns: str) -> str:
-    return host.sh(f"ip netns exec {netns} nft list ruleset")
+from tests.kernel.resolver_host import (
+    RUN,
+    Message,
+    dig,
+    endpoint,
+    network,
+    ruleset,
+    sandbox,
+    started,
+    state,
+    tell,
+)
 
 
 def test_one_process_from_the_first_sandbox_to_the_last(host: Host) -> None:
@@ -101,7 +64,7 @@ def test_what_cannot_be_done_changes_nothing(host: Host) -> None:
     host.sh("mount --bind /run/netns/c1 /run/netns/c2")
     tell(host, network("web"), endpoint("e", "web", "web1", "10.0.0.1"), sandbox("c1", "web"))
     before = state(host)
-    cases: list[tuple[dict[str, object], str]] = [
+    cases: list[tuple[Message, str]] = [
         (sandbox("nobody"), "no such|No such"),
         (sandbox("c2"), "same namespace"),
         (sandbox("c3", netns=""), "host's own stack"),
@@ -116,3 +79,106 @@ def test_what_cannot_be_done_changes_nothing(host: Host) -> None:
     host.call(resolver.stop, RUN)
     host.call(resolver.stop, RUN)
     assert ruleset(host, "c1") == ""
+
+
+def end(host: Host, number: int) -> None:
+    """Send the resolver a signal, and wait until it has gone."""
+    pid = state(host)["pid"]
+    os.kill(pid, number)
+    for _ in range(500):
+        if pid not in host.processes():
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"process {pid} is still there")
+
+
+def test_it_is_started_anew_after_it_was_killed(host: Host) -> None:
+    started(host, "c1")
+    told = (network("web"), endpoint("e", "web", "web1", "10.0.0.1"), sandbox("c1", "web"))
+    tell(host, *told)
+    end(host, signal.SIGKILL)
+    assert not host.call(resolver.running, RUN)
+    host.call(resolver.start, RUN)
+    tell(host, *told)
+    assert dig(host, "c1", "web1") == ["10.0.0.1"]
+    # What somebody flushed is put back by telling it again.
+    host.sh("ip netns exec c1 nft flush ruleset")
+    tell(host, told[-1])
+    assert dig(host, "c1", "web1") == ["10.0.0.1"]
+    end(host, signal.SIGTERM)
+    assert host.sh(f"cat {RUN}/*", check=False) == ""
+    assert ruleset(host, "c1") == ""
+
+
+def test_two_that_start_at_once_are_one(host: Host) -> None:
+    host.sh("ip netns add c1 && ip -n c1 link set lo up")
+    script = f"from netctl.kernel import resolver; resolver.start({RUN!r})"
+    starting = [host.start(sys.executable, "-c", script, stderr=subprocess.PIPE) for _ in range(4)]
+    troubles = [process.communicate(timeout=30)[1] for process in starting]
+    assert [p.returncode for p in starting] == [0] * 4, troubles
+    assert host.call(resolver.running, RUN)
+    assert host.processes() == [state(host)["pid"]]
+
+
+def test_sandboxes_that_trade_their_namespaces(host: Host) -> None:
+    started(host, "c1", "c2")
+    tell(host, network("web"), endpoint("e", "web", "web1", "10.0.0.1"))
+    tell(host, network("db"), endpoint("f", "db", "db1", "10.0.0.2"))
+    tell(host, sandbox("c1", "web"), sandbox("c2", "db"))
+    other = {"c1": "/run/netns/c2", "c2": "/run/netns/c1"}
+    tell(host, sandbox("c1", "web", netns=other["c1"]), sandbox("c2", "db", netns=other["c2"]))
+    assert dig(host, "c2", "web1") == ["10.0.0.1"] and dig(host, "c1", "db1") == ["10.0.0.2"]
+    tell(host, {"do": "sandbox-gone", "id": "c1"}, sandbox("c3", "web", netns=other["c1"]))
+    assert dig(host, "c2", "web1") == ["10.0.0.1"]
+
+
+def test_a_server_of_the_sandbox_may_have_port_53(host: Host) -> None:
+    started(host, "c1")
+    tell(host, network("web"), endpoint("e", "web", "web1", "10.0.0.1"), sandbox("c1", "web"))
+    with host.server("/run/netns/c1", "0.0.0.0", 53, "udp"), host.server("/run/netns/c1", "", 53):
+        for protocol in ("udp", "tcp"):
+            assert host.ask("/run/netns/c1", "127.0.0.1", 53, protocol) == "127.0.0.1"
+        assert dig(host, "c1", "web1") == dig(host, "c1", "web1 +tcp") == ["10.0.0.1"]
+
+
+def test_glibc_finds_everything(host: Host) -> None:
+    started(host, "c1")
+    tell(
+        host,
+        network("web"),
+        endpoint("e1", "web", "web1 www", "10.0.0.1", "fd00::1"),
+        endpoint("e2", "web", "web2 www", "10.0.0.2"),
+        sandbox("c1", "web"),
+    )
+    host.sh("mkdir -p /etc/netns/c1")
+    for options in ("ndots:0", "ndots:0 use-vc", "ndots:0 edns0 trust-ad"):
+        conf = f"nameserver 127.0.0.11\nsearch example.net\noptions timeout:3 {options}\n"
+        host.run("sh", "-c", "cat > /etc/netns/c1/resolv.conf", input=conf, check=True)
+        for name, expected in (
+            ("web1", {"10.0.0.1", "fd00::1"}),
+            ("WWW.web", {"10.0.0.1", "10.0.0.2", "fd00::1"}),
+            ("web2", {"10.0.0.2"}),
+        ):
+            found = host.sh(f"ip netns exec c1 getent -s dns ahosts {name}")
+            assert {line.split()[0] for line in found.splitlines()} == expected
+    assert host.sh("ip netns exec c1 getent -s dns hosts 10.0.0.2").split()[1] == "web2.web"
+    assert host.sh("ip netns exec c1 getent -s dns hosts fd00::1").split()[1] == "web1.web"
+
+
+def test_many_sandboxes(host: Host) -> None:
+    count = 60
+    names = [f"m{index}" for index in range(count)]
+    host.sh("".join(f"ip netns add {name}; ip -n {name} link set lo up;" for name in names))
+    host.call(resolver.start, RUN)
+    tell(
+        host,
+        *(network(f"n{index}") for index in range(count)),
+        *(endpoint(f"e{i}", f"n{i}", "me", f"10.1.{i}.1") for i in range(count)),
+        *(sandbox(name, f"n{index}") for index, name in enumerate(names)),
+    )
+    for index in (0, 1, count - 1):
+        assert dig(host, f"m{index}", "me") == [f"10.1.{index}.1"]
+    assert state(host)["sandboxes"] == count
+    gone: list[Message] = [{"do": "sandbox-gone", "id": name} for name in names]
+    tell(host, *gone)
+    assert not host.call(resolver.running, RUN)
