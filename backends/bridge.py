@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from netctl.backends import firewall, forwarding, publication
+from netctl.backends import firewall, forwarding, publication, wire
 from netctl.backends.driver import NetworkPlan, Site
 from netctl.backends.options import PREFIX, address, boolean, integer, normalise
 from netctl.errors import Conflict, InvalidInput
 from netctl.kernel import Kernel
-from netctl.models import Attachment, Endpoint, Network, Pool, Port
+from netctl.models import Attachment, Endpoint, Network, Port
 from netctl.names import alias_of, bridge_ifname, check_ifname, mac_of
 from netctl.plan import Assembly, Plan, Step
 from netctl.steps import (
@@ -24,7 +24,6 @@ from netctl.steps import (
     Hairpin,
     LinkUp,
     Sysctl,
-    VethAdd,
 )
 
 NAME = PREFIX + "bridge.name"
@@ -121,22 +120,7 @@ class BridgeDriver:
             )
 
     def plan_join(self, network: Network, endpoint: Endpoint, attachment: Attachment) -> Plan:
-        netns, ifname = attachment.netns, attachment.ifname
-        pair = VethAdd(
-            name=attachment.host_ifname,
-            alias=alias_of("endpoint", endpoint.id),
-            master=network.facts["bridge"],
-            isolated=network.facts["icc"] != "true",
-            hairpin=False,
-            mtu=attachment.mtu,
-            netns=netns,
-            peer=ifname,
-            peer_mac=attachment.mac,
-        )
-        steps: list[Step] = [pair, *_ipv6_switch(network, netns, ifname, endpoint.ipv6)]
-        steps += (LinkUp(netns="", name=pair.name), LinkUp(netns=netns, name=ifname))
-        steps += (AddressAdd(netns=netns, link=ifname, address=a) for a in endpoint.addresses)
-        return (Assembly(steps=tuple(steps)),)
+        return wire.veth(network, endpoint, attachment)
 
     def plan_publish(
         self,
@@ -184,7 +168,7 @@ def _bridge_steps(network: Network) -> Plan:
         mac=mac_of(network.id),
         mtu=int(facts["mtu"]),
     )
-    switch = _ipv6_switch(network, "", bridge, network.pool(6))
+    switch = wire.ipv6_switch(network, "", bridge, network.pool(6))
     return (
         Assembly(
             steps=(
@@ -224,19 +208,6 @@ def _bridge_settings(network: Network) -> Iterable[Step]:
         yield LinkUp(netns="", name=bridge)
     for item in network.facts["addresses"].split():
         yield AddressAdd(netns="", link=bridge, address=item)
-
-
-def _ipv6_switch(
-    network: Network, netns: str, link: str, wanted: str | Pool | None
-) -> Iterable[Step]:
-    # Without IPv6 on the network its link-local addresses would still be a way past the firewall.
-    if network.facts["ipv6_stack"] == "true":
-        value = "0" if wanted else "1"
-        yield Sysctl(netns=netns, key=f"net/ipv6/conf/{link}/disable_ipv6", value=value)
-        # All addresses are ours to give. Detecting duplicates keeps the link-local one, which the
-        # kernel asks its neighbours from, unusable for two seconds.
-        if wanted:
-            yield Sysctl(netns=netns, key=f"net/ipv6/conf/{link}/accept_dad", value="0")
 
 
 def _bridge_addresses(network: Network) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from netctl.definitions.endpoint import EndpointOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
+_COMMA = re.compile(r",(?!net\.)")
 pass_state = click.make_pass_decorator(State)
 
 
@@ -38,8 +40,9 @@ def labels(texts: Iterable[str]) -> dict[str, str]:
 
 
 def options(texts: Iterable[str]) -> dict[str, str]:
-    """Return ``K=V[,K=V]`` texts as a mapping."""
-    return pairs((part for text in texts for part in text.split(",")), "-o")
+    """Return ``K=V[,K=V]`` texts as a mapping. What follows a comma and begins with ``net.``, as no
+    option does, belongs to the value before it: libnetwork's ``endpoint.sysctls`` has commas."""
+    return pairs((part for text in texts for part in _COMMA.split(text)), "-o")
 
 
 def add_hosts(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
@@ -111,6 +114,13 @@ publish = click.option(
     metavar="SPEC",
     help="Publish [HOSTIP:][HOSTPORT[-END]:]PORT[-END][/tcp|udp|sctp].",
 )
+sysctl = click.option(
+    "--sysctl",
+    "sysctls",
+    multiple=True,
+    metavar="K=V",
+    help="Setting of the interface, such as net.ipv4.conf.IFNAME.rp_filter=2.",
+)
 
 
 def endpoint_options(function: F) -> F:
@@ -138,6 +148,17 @@ def endpoint_options(function: F) -> F:
                 "--anonymous", is_flag=True, help="Not known by its name, only by its aliases."
             ),
             click.option("--no-dns", is_flag=True, help="No name server for its sandbox."),
+            sysctl,
+            click.option(
+                "--route",
+                "routes",
+                multiple=True,
+                metavar="DST[,GW][,METRIC]",
+                help="Static route; GW may be blackhole, unreachable or prohibit.",
+            ),
+            click.option(
+                "--no-default-route", is_flag=True, help="Never be the sandbox's way out."
+            ),
             label,
         )
     ):
@@ -159,6 +180,9 @@ def endpoint_definition(given: dict[str, Any], aliases: Sequence[str]) -> Endpoi
         "options": options(given["opts"]),
         "labels": labels(given["labels"]),
         "ports": given["ports"],
+        "sysctls": pairs(given["sysctls"], "--sysctl"),
+        "routes": given["routes"],
+        "no_default_route": given["no_default_route"],
     }
 
 

@@ -25,6 +25,7 @@ from netctl.commands.sandbox import definition, sandbox_options
     help="Network to join  [the default one]",
 )
 @common.publish
+@common.sysctl
 @sandbox_options
 @dry_run
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
@@ -35,6 +36,7 @@ def run(
     name: str | None,
     networks: tuple[str, ...],
     ports: tuple[str, ...],
+    sysctls: tuple[str, ...],
     command: tuple[str, ...],
     **given: Any,
 ) -> int:
@@ -44,5 +46,10 @@ def run(
     killed when this netctl dies.
     """
     return state.controller.sandboxes.run(
-        command, name=name, networks=networks, ports=ports, **definition(given)
+        command,
+        name=name,
+        networks=networks,
+        ports=ports,
+        endpoint={"sysctls": common.pairs(sysctls, "--sysctl")},
+        **definition(given),
     )

@@ -15,6 +15,8 @@ from netctl.definitions.endpoint import (
     asked,
     check_local_aliases,
 )
+from netctl.definitions.routes import check_on
+from netctl.definitions.sysctls import check_known
 from netctl.errors import Conflict, InvalidInput, NotFound
 from netctl.gateway import ways_out
 from netctl.joining import Entrance
@@ -208,6 +210,11 @@ class Endpoints:
         with self._controller.operation(f"endpoint publish {reference}") as op:
             endpoint = references.endpoint(op.reader, reference)
             network = self._controller.networks.need(op, endpoint.network_id)
+            if endpoint.no_default_route:
+                raise Conflict(
+                    f"endpoint {endpoint.name} is never its sandbox's way out (--no-default-route)",
+                    hint="publish on an endpoint that is: ports are published on the way out",
+                )
             chosen = self._chosen(op.reader, network, wanted)
             after = replace(endpoint, ports=(*endpoint.ports, *chosen.ports))
             plan = self._published(op, network, endpoint, chosen.ports, endpoint.ports)
@@ -314,9 +321,12 @@ class Endpoints:
         driver = registry.load(network.driver)
         if not driver.has_pools:
             wanted.check_bare(network)
+        check_known(wanted.sysctls, self._controller.kernel)
         mac = wanted.mac or (mac_of(endpoint_id) if driver.has_pools else "")
         check_mac_free(reader, network, mac)
-        addresses, cursor = allocate(reader, network, {4: wanted.ip, 6: wanted.ip6})
+        families = {4: wanted.ip} if wanted.without_ipv6 else {4: wanted.ip, 6: wanted.ip6}
+        addresses, cursor = allocate(reader, network, families)
+        check_on(network, wanted.routes, addresses)
         chosen = self._chosen(reader, network, wanted.ports)
         endpoint = Endpoint(
             id=endpoint_id,
@@ -324,7 +334,6 @@ class Endpoints:
             network_id=network.id,
             created=now(),
             labels=wanted.labels,
-            options=wanted.options,
             mac=mac,
             ipv4=addresses.get(4, ""),
             ipv6=addresses.get(6, ""),
@@ -335,6 +344,9 @@ class Endpoints:
             anonymous=wanted.anonymous,
             no_dns=wanted.no_dns,
             exposed=wanted.exposed,
+            sysctls=wanted.sysctls,
+            routes=wanted.routes,
+            no_default_route=wanted.no_default_route,
         )
         return endpoint, (*cursor, *chosen.cursor)
 

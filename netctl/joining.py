@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import field, replace
 from ipaddress import ip_network
 
@@ -15,6 +15,7 @@ from netctl.models import Attachment, Endpoint, EndpointRef, Network, Sandbox, S
 from netctl.names import mac_of, short, veth_ifname
 from netctl.plan import Plan, Step, inverse
 from netctl.record import record
+from netctl.steps import RouteAdd
 from netctl.store import Reader
 
 
@@ -90,6 +91,8 @@ def member(network: Network, endpoint: Endpoint, attachment: Attachment) -> Memb
         4: driver.gateway(network, 4) if endpoint.ipv4 else None,
         6: driver.gateway(network, 6) if endpoint.ipv6 else None,
     }
+    if endpoint.no_default_route:
+        found = {}
     gateways = {version: address for version, address in found.items() if address}
     return Member(network=network, endpoint=endpoint, attachment=attachment, gateways=gateways)
 
@@ -128,7 +131,7 @@ def leave(room: Room, endpoints: Sequence[Endpoint]) -> Change:
     plan = (
         *inverse(published(room, room.members, after)),
         *routes_away,
-        *(step for item in reversed(gone) for step in inverse(wiring(item))),
+        *(step for item in reversed(gone) for step in inverse(wiring(item, inside=room.alive))),
         *routes_new,
         *published(room, after, room.members),
         *plan_hosts(room.sandbox, room.members, sandbox, after, room.state_dir, room.kernel),
@@ -137,10 +140,24 @@ def leave(room: Room, endpoints: Sequence[Endpoint]) -> Change:
     return Change(plan=plan, endpoints=alone, sandbox=sandbox)
 
 
-def wiring(item: Member) -> Plan:
-    """Return how one member's interface is made."""
+def wiring(item: Member, *, inside: bool = True) -> Plan:
+    """Return how one member's interface is made, and with ``inside`` what goes into the sandbox
+    beside it."""
     driver = registry.load(item.network.driver)
-    return driver.plan_join(item.network, item.endpoint, item.attachment)
+    interface = driver.plan_join(item.network, item.endpoint, item.attachment)
+    return (*interface, *_static_routes(item)) if inside else interface
+
+
+def _static_routes(item: Member) -> Iterable[Step]:
+    for route in item.endpoint.routes:
+        yield RouteAdd(
+            netns=item.attachment.netns,
+            destination=route.destination,
+            gateway=route.gateway,
+            link=item.attachment.ifname if route.kind == "unicast" else "",
+            metric=route.metric,
+            kind=route.kind,
+        )
 
 
 def published(room: Room, members: Sequence[Member], others: Sequence[Member] = ()) -> Plan:
@@ -168,16 +185,17 @@ def _routes(room: Room, after: Sequence[Member]) -> tuple[Plan, Plan]:
     return withdraw(room.members, there, families), announce(room.members, there, families)
 
 
-def everything(room: Room, families: Sequence[int]) -> Plan:
+def everything(room: Room, families: Sequence[int], *, inside: bool = True) -> Plan:
     """Return how all that is in a sandbox is made, in the order of the joins."""
-    wires = tuple(step for item in room.members for step in wiring(item))
+    wires = tuple(step for item in room.members for step in wiring(item, inside=inside))
     return (*wires, *announce((), room.members, families), *published(room, room.members))
 
 
 def takedown(room: Room) -> Plan:
     """Return how all that is in a sandbox goes; of a namespace that is not its own any more,
     what is left on the host's side."""
-    return inverse(everything(room, room.families if room.alive else ()))
+    alive = room.alive
+    return inverse(everything(room, room.families if alive else (), inside=alive))
 
 
 def check_fits(room: Room, network: Network, endpoint: Endpoint) -> None:
@@ -201,6 +219,7 @@ def check_fits(room: Room, network: Network, endpoint: Endpoint) -> None:
         raise absent(room)
     if sandbox.type is SandboxKind.EXTERNAL:
         check_routes(room, network)
+    _check_static_routes(room, endpoint)
 
 
 def check_routes(room: Room, network: Network) -> None:
@@ -217,6 +236,18 @@ def check_routes(room: Room, network: Network) -> None:
                     f" {taken} dev {route.link} in sandbox {room.sandbox.name}",
                     hint="remove the route, or use a network with another --subnet",
                 )
+
+
+def _check_static_routes(room: Room, endpoint: Endpoint) -> None:
+    """Raise ``Conflict`` where another endpoint of the sandbox has brought the same route."""
+    holders = {(r.destination, r.metric): m for m in room.members for r in m.endpoint.routes}
+    for route in endpoint.routes:
+        if holder := holders.get((route.destination, route.metric)):
+            raise Conflict(
+                f"sandbox {room.sandbox.name} has the route {route.destination} already, of"
+                f" endpoint {holder.network.name}/{holder.endpoint.name}",
+                hint="give one of them another metric: --route DST,GATEWAY,METRIC",
+            )
 
 
 def absent(room: Room) -> Conflict:

@@ -163,6 +163,25 @@ class Port:
 
 
 @record
+class StaticRoute:
+    """A route that an endpoint brings into its sandbox."""
+
+    destination: str
+    """CIDR, host bits zero; never the default."""
+    gateway: str = ""
+    """Empty for what is on the link itself."""
+    metric: int = 0
+    """0 is the kernel's default."""
+    kind: str = "unicast"
+    """unicast, or what leads nowhere: blackhole, unreachable, prohibit."""
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return 6 if ":" in self.destination else 4
+
+
+@record
 class Endpoint:
     """A network's attachment point. It keeps its addresses while it is not joined."""
 
@@ -192,6 +211,11 @@ class Endpoint:
     """Whether its sandbox gets no name server for its sake."""
     exposed: tuple[str, ...] = ()
     """Ports that it says to serve, ``80/tcp``: for people and tools, nothing is opened."""
+    sysctls: dict[str, str] = field(default_factory=dict)
+    """Settings of its interface, ``net.ipv4.conf.IFNAME.rp_filter`` with that word IFNAME."""
+    routes: tuple[StaticRoute, ...] = ()
+    no_default_route: bool = False
+    """Whether it is never the way out of its sandbox."""
     attachment: Attachment | None = None
 
     @property

@@ -119,6 +119,12 @@ def mac_of(endpoint_id: str) -> str:
     return ":".join(["02", *(endpoint_id[i : i + 2] for i in range(0, 10, 2))])
 
 
+def sysctl_path(key: str, ifname: str) -> str:
+    """Return a setting of an interface below /proc/sys, of ``net.ipv4.conf.IFNAME.rp_filter``."""
+    # Interface names may hold dots, so that only slashes tell the parts from each other.
+    return "/".join(ifname if part == "IFNAME" else part for part in key.split("."))
+
+
 def alias_of(kind: str, object_id: str) -> str:
     """Return the alias that marks the interfaces of an object, a network or endpoint."""
     return f"{MARK}{kind}:{object_id}"

@@ -23,6 +23,7 @@ from netctl.names import is_id, new_id, short
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
+    from netctl.definitions.endpoint import EndpointOptions
 
 _MARK_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -49,10 +50,11 @@ def run(
     name: str | None,
     networks: Sequence[str],
     ports: Sequence[str],
+    endpoint: EndpointOptions,
     options: Mapping[str, Any],
 ) -> int:
-    """Run ``argv`` in a new sandbox joined to ``networks`` (the default one where none is given),
-    with ``ports`` published on its way out.
+    """Run ``argv`` in a new sandbox joined to ``networks`` (the default one where none is given) by
+    endpoints of those options, with ``ports`` published on its way out.
 
     Returns the command's exit status, 128 and the number of the signal that ended it.
     """
@@ -62,7 +64,9 @@ def run(
     sandbox_name = name or f"run-{short(sandbox_id)}"
     with _owned(controller, sandbox_id):
         try:
-            sandbox = _furnished(controller, sandbox_name, sandbox_id, chosen, ports, options)
+            with controller.batch(f"run {sandbox_name}"):
+                sandbox = controller.sandboxes.create(sandbox_name, id=sandbox_id, **options).doc
+                _furnish(controller, sandbox_id, chosen, ports, endpoint)
             if controller.dry_run:
                 return 0
             return process.supervise(sandbox.netns, _binds(sandbox), command)
@@ -70,21 +74,17 @@ def run(
             _vanish(controller, sandbox_id)
 
 
-def _furnished(
+def _furnish(
     controller: Controller,
-    name: str,
     sandbox_id: str,
     networks: Sequence[str],
     ports: Sequence[str],
-    options: Mapping[str, Any],
-) -> Sandbox:
-    with controller.batch(f"run {name}"):
-        sandbox = controller.sandboxes.create(name, id=sandbox_id, **options)
-        for network in networks:
-            controller.endpoints.connect(network, sandbox_id)
-        if ports:
-            controller.endpoints.publish(controller.sandboxes.way_out(sandbox_id), ports)
-    return sandbox.doc
+    endpoint: EndpointOptions,
+) -> None:
+    for network in networks:
+        controller.endpoints.connect(network, sandbox_id, **endpoint)
+    if ports:
+        controller.endpoints.publish(controller.sandboxes.way_out(sandbox_id), ports)
 
 
 def _vanish(controller: Controller, sandbox_id: str) -> bool:

@@ -22,6 +22,7 @@ from netctl.steps import FileWrite, NetnsCreate, NetnsPin
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
+    from netctl.definitions.endpoint import EndpointOptions
 
 NETNS_DIR = "/run/netns"
 
@@ -179,10 +180,14 @@ class Sandboxes:
         name: str | None = None,
         networks: Sequence[str] = (),
         ports: Sequence[str] = (),
+        endpoint: EndpointOptions | None = None,
         **options: object,
     ) -> int:
-        """Run a command in a sandbox that is gone when the command ends; return its exit status."""
-        return running.run(self._controller, argv, name, networks, ports, options)
+        """Run a command in a sandbox that is gone when the command ends; return its exit status.
+
+        ``endpoint`` says what its endpoints are like.
+        """
+        return running.run(self._controller, argv, name, networks, ports, endpoint or {}, options)
 
     def way_out(self, reference: str) -> str:
         """Return the id of the endpoint that is the sandbox's way out, IPv4 before IPv6; raise

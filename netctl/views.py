@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from netctl.models import Endpoint, Network, Sandbox, SandboxKind
+from netctl.models import Endpoint, Network, Sandbox, SandboxKind, StaticRoute
 from netctl.ports import shown
 from netctl.store import Reader
 
@@ -126,6 +126,9 @@ def endpoint_detail(endpoint: Endpoint, names: Names) -> Row:
         "network_id": endpoint.network_id,
         "options": endpoint.options,
         "ifname": place.ifname or None if place else endpoint.ifname or None,
+        "sysctls": endpoint.sysctls,
+        "routes": [_route_row(route) for route in endpoint.routes],
+        "no_default_route": endpoint.no_default_route,
         "gateway": gateways.get(4),
         "gateway6": gateways.get(6),
         "transient": endpoint.transient,
@@ -144,6 +147,15 @@ def endpoint_detail(endpoint: Endpoint, names: Names) -> Row:
         }
         if place
         else None,
+    }
+
+
+def _route_row(route: StaticRoute) -> Row:
+    return {
+        "destination": route.destination,
+        "gateway": route.gateway or None,
+        "metric": route.metric or None,
+        "type": route.kind,
     }
 
 

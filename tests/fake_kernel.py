@@ -34,7 +34,7 @@ _SETTINGS = {
     "net/ipv6/conf/all/disable_ipv6": "0",
     "net/ipv6/conf/default/disable_ipv6": "0",
 }
-_LINK_SETTING = re.compile(r"net/ipv[46]/conf/(.+)/[a-z0-9_]+")
+_LINK_SETTING = re.compile(r"net/ipv[46]/(?:conf|neigh)/(.+)/[a-z0-9_]+")
 _LINK_DEFAULTS = {"accept_ra": "1"}
 _IPV6_METRIC = 1024
 
@@ -411,9 +411,10 @@ class FakeKernel:
     def route_add(self, netns: str, route: Route) -> None:
         stack = self._stack(netns)
         what = f"add route {route.destination} dev {route.link}"
-        _need(stack, route.link, what)
-        if not stack.links[route.link].up:
-            raise _refused(errno.ENETDOWN, what)
+        if route.kind == "unicast":
+            _need(stack, route.link, what)
+            if not stack.links[route.link].up:
+                raise _refused(errno.ENETDOWN, what)
         if route.gateway and not _on_link(stack, route):
             raise _refused(errno.ENETUNREACH, what)
         route = _with_metric(route)
@@ -432,13 +433,18 @@ class FakeKernel:
 
     def routes(self, netns: str) -> list[Route]:
         stack = self._stack(netns)
-        return [*stack.routes, *stack.connected()]
+        unicast = (route for route in stack.routes if route.kind == "unicast")
+        return [*unicast, *stack.connected()]
+
+    def dead_ends(self, netns: str) -> list[Route]:
+        return [route for route in self._stack(netns).routes if route.kind != "unicast"]
 
     # settings and firewall
 
     def sysctl_get(self, netns: str, key: str) -> str | None:
         stack = self._stack(netns)
-        if (link := _setting_of(key)) and link not in stack.links:
+        link = _setting_of(key)
+        if (link and link not in stack.links) or key.endswith("/nothing"):
             return None
         default = _LINK_DEFAULTS.get(key.rpartition("/")[2], "0") if link else None
         return stack.settings.get(key, default)

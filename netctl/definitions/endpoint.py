@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from typing import TypedDict
 
+from netctl.definitions import labels, routes, sysctls
 from netctl.definitions.checks import check_address, check_alike, check_mac, check_texts
 from netctl.errors import InvalidInput
-from netctl.models import Endpoint, Network, Port
+from netctl.models import Endpoint, Network, Port, StaticRoute
 from netctl.names import check_hostname, check_ifname, check_name, is_hostname
 from netctl.ports import exposed, means, parse_all
 from netctl.record import record
@@ -26,7 +27,7 @@ class EndpointOptions(TypedDict, total=False):
     ifname: str | None
     """Interface name in the sandbox, at most 15 bytes."""
     options: Mapping[str, str] | None
-    """The driver's options for endpoints."""
+    """libnetwork's labels: ``endpoint.ifname``, and ``endpoint.sysctls`` with commas between."""
     labels: Mapping[str, str] | None
     ports: Iterable[str]
     """Ports to publish while it is its sandbox's way out, as docker writes them: ``8080:80``."""
@@ -39,8 +40,25 @@ class EndpointOptions(TypedDict, total=False):
     exposed: Iterable[str]
     """Ports that it says to serve, ``80/tcp``: for people and tools, nothing is opened."""
 
+    sysctls: Mapping[str, str] | None
+    """Settings of the interface: ``net.ipv4.conf.IFNAME.rp_filter`` (with the word IFNAME)."""
+    routes: Iterable[str]
+    """Static routes ``DST[,GATEWAY][,METRIC]`` or ``DST,blackhole|unreachable|prohibit``."""
+    no_default_route: bool
+    """Whether it is never to be its sandbox's way out."""
 
-_AS_ASKED = ("anonymous", "no_dns", "exposed")
+
+_AS_ASKED = ("labels", "anonymous", "no_dns", "exposed", "sysctls", "routes", "no_default_route")
+_OF_INTERFACE = {
+    "ip": "--ip",
+    "ip6": "--ip6",
+    "mac": "--mac",
+    "ifname": "--ifname",
+    "sysctls": "--sysctl",
+    "routes": "--route",
+    "no_default_route": "--no-default-route",
+    "aliases": "--alias",
+}
 
 
 @record
@@ -52,23 +70,32 @@ class EndpointDefinition:
     ip6: str = ""
     mac: str = ""
     ifname: str = ""
-    options: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     ports: tuple[Port, ...] = ()
     aliases: tuple[str, ...] = ()
     anonymous: bool = False
     no_dns: bool = False
     exposed: tuple[str, ...] = ()
+    sysctls: dict[str, str] = field(default_factory=dict)
+    routes: tuple[StaticRoute, ...] = ()
+    no_default_route: bool = False
 
     def checked(self) -> EndpointDefinition:
         check_name("endpoint", self.name)
         if self.ifname:
             check_ifname("interface name", self.ifname)
-        check_texts(self.labels, self.options)
-        if self.options:
+        check_texts(self.labels)
+        for key, value in self.sysctls.items():
+            sysctls.check_sysctl(key, value)
+        if self.ip6 and self.without_ipv6:
             raise InvalidInput(
-                f"endpoints have no option {next(iter(self.options))!r}",
-                hint="no driver takes options for an endpoint",
+                f"--ip6 {self.ip6[:60]}, and a --sysctl that turns IPv6 off",
+                hint=f"leave out the one or the other ({sysctls.DISABLE_IPV6})",
+            )
+        if self.ports and self.no_default_route:
+            raise InvalidInput(
+                "ports are published on the way out, which --no-default-route excludes",
+                hint="leave out --no-default-route, or publish on another endpoint",
             )
         return replace(
             self,
@@ -82,14 +109,18 @@ class EndpointDefinition:
     def check_bare(self, network: Network) -> None:
         """Raise ``InvalidInput`` for what needs an interface, which the network's driver does not
         make."""
-        given = [n for n in ("ip", "ip6", "mac", "ifname") if getattr(self, n)]
-        given += ["alias"] if self.aliases else []
+        given = [option for name, option in _OF_INTERFACE.items() if getattr(self, name)]
         if given:
             raise InvalidInput(
                 f"endpoints of network {network.name} (driver {network.driver}) have no interface,"
                 " and no names",
-                hint=f"leave out {', '.join(f'--{name}' for name in given)}",
+                hint=f"leave out {', '.join(given)}",
             )
+
+    @property
+    def without_ipv6(self) -> bool:
+        """Whether it gets no IPv6 address, although its network has them."""
+        return sysctls.without_ipv6(self.sysctls)
 
     def check_same(self, existing: Endpoint) -> None:
         """Raise ``Conflict`` where ``existing`` was defined in another way."""
@@ -100,7 +131,6 @@ class EndpointDefinition:
             "ifname": (self.ifname, existing.ifname),
         }
         differing = [name for name, (new, old) in pairs.items() if new and new != old]
-        differing += ["labels"] if self.labels != existing.labels else []
         differing += ["ports"] if not _same_ports(self.ports, existing.ports) else []
         differing += ["aliases"] if _folded(self.aliases) != _folded(existing.aliases) else []
         differing += [n for n in _AS_ASKED if getattr(self, n) != getattr(existing, n)]
@@ -113,19 +143,22 @@ def asked(name: str, given: EndpointOptions) -> EndpointDefinition:
         if given.get(key) == "":
             # As from a script's unset variable, whose writer meant something else than "any".
             raise InvalidInput(f"--{key} is empty", hint="leave it out, and one is chosen")
+    labelled = labels.checked(given.get("options") or {})
     return EndpointDefinition(
         name=name,
         ip=given.get("ip") or "",
         ip6=given.get("ip6") or "",
         mac=given.get("mac") or "",
-        ifname=given.get("ifname") or "",
-        options=dict(given.get("options") or {}),
+        ifname=labels.ifname(given.get("ifname") or "", labelled),
         labels=dict(given.get("labels") or {}),
         ports=parse_all(given.get("ports") or ()),
         aliases=tuple(given.get("aliases") or ()),
         anonymous=given.get("anonymous", False),
         no_dns=given.get("no_dns", False),
         exposed=tuple(given.get("exposed") or ()),
+        sysctls=labels.settings(given.get("sysctls") or {}, labelled),
+        routes=routes.parse_all(given.get("routes") or ()),
+        no_default_route=given.get("no_default_route", False),
     ).checked()
 
 

@@ -47,13 +47,16 @@ class Address:
 
 @record
 class Route:
-    """A unicast route of the main table."""
+    """A route of the main table."""
 
     destination: str
     """CIDR, ``0.0.0.0/0`` or ``::/0`` for the default."""
     gateway: str
     link: str
+    """Empty for a route that leads nowhere."""
     metric: int
+    kind: str = "unicast"
+    """unicast, blackhole, unreachable or prohibit."""
 
 
 class Kernel(Protocol):
@@ -142,6 +145,10 @@ class Kernel(Protocol):
 
     def routes(self, netns: str) -> list[Route]:
         """Unicast routes of the main table, both families."""
+        ...
+
+    def dead_ends(self, netns: str) -> list[Route]:
+        """Routes of the main table that lead nowhere, both families."""
         ...
 
     # settings, firewall, files

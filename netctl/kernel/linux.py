@@ -142,6 +142,9 @@ class LinuxKernel:
     def routes(self, netns: str) -> list[Route]:
         return self._routes.routes(netns)
 
+    def dead_ends(self, netns: str) -> list[Route]:
+        return self._routes.dead_ends(netns)
+
     def sysctl_get(self, netns: str, key: str) -> str | None:
         from netctl.kernel import sysctl
 

@@ -6,6 +6,7 @@ import errno
 import socket
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from typing import TypeVar
 
@@ -26,7 +27,10 @@ _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 4, 5, 6
 _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 9, 15, 18
 _NODAD = 0x02
-_TABLE_MAIN, _STATIC, _UNICAST = 254, 4, 1
+_TABLE_MAIN, _STATIC = 254, 4
+_KINDS = {"unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}
+"""linux/rtnetlink.h, RTN_UNICAST and so on."""
+_KIND_NAMES = {number: name for name, number in _KINDS.items()}
 _SCOPE_UNIVERSE, _SCOPE_LINK = 0, 253
 _IPV6_METRIC = 1024
 """What the kernel gives an IPv6 route that brings no metric (IP6_RT_PRIO_USER)."""
@@ -78,7 +82,7 @@ class Routes:
         what = f"add {_text(route, netns)}"
         flags = netlink.NLM_F_CREATE | netlink.NLM_F_EXCL
         with self._sockets.at(netns) as sock:
-            body = _route_body(_link_index(sock, route.link, what), route)
+            body = _route_body(_way(sock, route, what), route)
             _raise(what, sock, Message(netlink.RTM_NEWROUTE, body, flags))
 
     def route_delete(self, netns: str, route: Route) -> bool:
@@ -86,12 +90,15 @@ class Routes:
         was there."""
         what = f"delete {_text(route, netns)}"
         try:
-            # To the kernel an IPv4 metric of 0 means any: it would take somebody else's.
-            vague = not route.metric and _family(route.destination) == socket.AF_INET
-            if vague and route not in self.routes(netns):
+            # To the kernel an IPv4 metric of 0 means any, as does an IPv6 route without a link: it
+            # would take somebody else's.
+            ipv4 = _family(route.destination) == socket.AF_INET
+            vague = not route.metric if ipv4 else not route.link
+            wanted = route if ipv4 or route.metric else replace(route, metric=_IPV6_METRIC)
+            if vague and wanted not in self._listed(netns):
                 return False
             with self._sockets.at(netns) as sock:
-                body = _route_body(_link_index(sock, route.link, what), route)
+                body = _route_body(_way(sock, route, what), route)
                 _raise(what, sock, Message(netlink.RTM_DELROUTE, body))
             return True
         except KernelError as error:
@@ -101,6 +108,13 @@ class Routes:
 
     def routes(self, netns: str) -> list[Route]:
         """``ip route`` and ``ip -6 route``, unicast ones."""
+        return [route for route in self._listed(netns) if route.kind == "unicast"]
+
+    def dead_ends(self, netns: str) -> list[Route]:
+        """``ip route show type blackhole`` and so on."""
+        return [route for route in self._listed(netns) if route.kind != "unicast"]
+
+    def _listed(self, netns: str) -> list[Route]:
         what = f"list the routes of {netns or 'the host'}"
         with self._sockets.at(netns) as sock:
             names = cache(sock.name_of)
@@ -129,9 +143,10 @@ def _route_body(index: int, route: Route) -> bytes:
     destination, _, length = route.destination.partition("/")
     family = _family(destination)
     metric = route.metric or (_IPV6_METRIC if family == socket.AF_INET6 else 0)
-    scope = _SCOPE_UNIVERSE if route.gateway else _SCOPE_LINK
-    body = _RTMSG.pack(family, int(length), 0, 0, _TABLE_MAIN, _STATIC, scope, _UNICAST, 0)
-    body += attribute(_RTA_OIF, _U32.pack(index))
+    scope = _SCOPE_UNIVERSE if route.gateway or not index else _SCOPE_LINK
+    kind = _KINDS[route.kind]
+    body = _RTMSG.pack(family, int(length), 0, 0, _TABLE_MAIN, _STATIC, scope, kind, 0)
+    body += attribute(_RTA_OIF, _U32.pack(index)) if index else b""
     if int(length):
         body += attribute(_RTA_DST, socket.inet_pton(family, destination))
     if route.gateway:
@@ -153,15 +168,18 @@ def _address_of(body: bytes, names: Callable[[int], str]) -> Address | None:
 def _routes_of(body: bytes, names: Callable[[int], str]) -> Iterator[Route]:
     family, length, _, _, table, _, _, kind, _ = _RTMSG.unpack_from(body)
     found = netlink.attributes(body, _ROUTE_BYTES)
-    if kind != _UNICAST or (netlink.number(found.get(_RTA_TABLE, b"")) or table) != _TABLE_MAIN:
+    name = _KIND_NAMES.get(kind)
+    if not name or (netlink.number(found.get(_RTA_TABLE, b"")) or table) != _TABLE_MAIN:
         return
     raw = found.get(_RTA_DST, bytes(4 if family == socket.AF_INET else 16))
     for index, hop in _hops(found):
         yield Route(
             destination=f"{socket.inet_ntop(family, raw)}/{length}",
             gateway=_gateway(family, hop),
-            link=names(index),
+            # To an IPv6 route that leads nowhere the kernel gives the loopback.
+            link=names(index) if name == "unicast" else "",
             metric=netlink.number(found.get(_RTA_PRIORITY, b"")),
+            kind=name,
         )
 
 
@@ -191,6 +209,11 @@ def _family(address: str) -> int:
     return int(socket.AF_INET6 if ":" in address else socket.AF_INET)
 
 
+def _way(sock: NetlinkSocket, route: Route, what: str) -> int:
+    """Return the index of a route's interface, 0 for a route that leads nowhere."""
+    return _link_index(sock, route.link, what) if route.link else 0
+
+
 def _link_index(sock: NetlinkSocket, link: str, what: str) -> int:
     return _known(f"{what}: find interface {link}", index_of(sock, link))
 
@@ -211,5 +234,7 @@ def _at(link: str, netns: str) -> str:
 
 
 def _text(route: Route, netns: str) -> str:
+    if not route.link:
+        return f"{route.kind} route {_at(route.destination, netns)}"
     via = f" via {route.gateway}" if route.gateway else ""
     return f"route {route.destination}{via} dev {_at(route.link, netns)}"

@@ -48,7 +48,11 @@ class Snapshot:
         return _kept(self._addresses, netns, lambda: set(self._there(netns, self.kernel.addresses)))
 
     def routes(self, netns: str) -> list[Route]:
-        return _kept(self._routes, netns, lambda: self._there(netns, self.kernel.routes))
+        """Return the routes of a namespace, those that lead nowhere too."""
+        both = (self.kernel.routes, self.kernel.dead_ends)
+        return _kept(
+            self._routes, netns, lambda: [r for look in both for r in self._there(netns, look)]
+        )
 
     def sysctl(self, netns: str, key: str) -> str | None:
         """Return a setting; None where it, or the namespace, is not there."""

@@ -46,24 +46,32 @@ class AddressAdd(Once):
 
 @record
 class RouteAdd(Once):
-    """A route; of same destination and metric there was none."""
+    """A route; of same destination and metric there was none. One that leads nowhere has neither
+    gateway nor link."""
 
     netns: str
     destination: str
-    gateway: str
-    link: str
+    gateway: str = ""
+    link: str = ""
     metric: int = 0
+    kind: str = "unicast"
 
     def _route(self) -> Route:
         return Route(
-            destination=self.destination, gateway=self.gateway, link=self.link, metric=self.metric
+            destination=self.destination,
+            gateway=self.gateway,
+            link=self.link,
+            metric=self.metric,
+            kind=self.kind,
         )
 
     def _text(self) -> str:
+        kind = f"{self.kind} " if self.kind != "unicast" else ""
         via = f" via {self.gateway}" if self.gateway else ""
+        dev = f" dev {self.link}" if self.link else ""
         metric = f" metric {self.metric}" if self.metric else ""
         destination = "default" if self.destination in _DEFAULT else self.destination
-        return f"{destination}{via} dev {self.link}{metric}"
+        return f"{kind}{destination}{via}{dev}{metric}"
 
     def apply(self, kernel: Kernel) -> None:
         kernel.route_add(self.netns, self._route())
@@ -72,18 +80,16 @@ class RouteAdd(Once):
         return kernel.route_delete(self.netns, self._route())
 
     def differences(self, found: Snapshot) -> Iterable[Difference]:
-        wanted = (self.destination, self.gateway, self.link)
-        there = [route for route in found.routes(self.netns) if self._rivals(route)]
-        if wanted in [(route.destination, route.gateway, route.link) for route in there]:
+        wanted = _way(self._route())
+        ways = [_way(route) for route in found.routes(self.netns) if self._rivals(route)]
+        if wanted in ways:
             return
-        ways = ", ".join(f"via {route.gateway or '-'} dev {route.link}" for route in there)
         name = "default" if self.destination in _DEFAULT else self.destination
         what = f"route {name}{place(self.netns)}"
-        expected = f"via {self.gateway or '-'} dev {self.link}"
         # One that somebody set in its place is not taken away.
-        yield Difference(
-            what=what, expected=expected, found=ways or "nothing", repair=() if there else (self,)
-        )
+        there = ", ".join(ways) or "nothing"
+        repair = () if ways else (self,)
+        yield Difference(what=what, expected=wanted, found=there, repair=repair)
 
     def _rivals(self, route: Route) -> bool:
         metric = self.metric or (_IPV6_METRIC if ":" in self.destination else 0)
@@ -94,3 +100,7 @@ class RouteAdd(Once):
 
     def describe_revert(self) -> str:
         return f"{ip(self.netns)} route delete {self._text()}"
+
+
+def _way(route: Route) -> str:
+    return f"via {route.gateway or '-'} dev {route.link}" if route.link else route.kind

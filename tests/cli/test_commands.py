@@ -64,7 +64,8 @@ KEYS = {
     "network": "id name driver scope subnets internal ipv6 created labels ipv4 options ipam bridge"
     " mtu endpoints",
     "endpoint": "id name network sandbox ipv4 ipv6 mac ports created labels network_id options ifname"
-    " gateway gateway6 transient aliases anonymous no_dns exposed attachment",
+    " sysctls routes no_default_route gateway gateway6 transient aliases anonymous no_dns exposed"
+    " attachment",
     "sandbox": "id name type state key endpoint_count created labels hostname domainname dns"
     " dns_search dns_options extra_hosts endpoints",
 }
@@ -203,6 +204,22 @@ def test_the_default_network_comes_when_it_is_needed(netctl: Netctl) -> None:
     assert netctl("network", "connect", "other", "c1").status == 3
 
 
+def test_an_endpoint_of_the_same_details_is_accepted(netctl: Netctl) -> None:
+    netctl("network", "create", "web")
+    create = ["endpoint", "create", "web", "e1"]
+    details = ["--route", "10.9.0.0/16", "--sysctl", "net.ipv4.conf.IFNAME.rp_filter=2"]
+    made = netctl(*create, *details)
+    again = netctl(*create, *details, "--if-not-exists")
+    assert (again.status, again.out) == (0, made.out)
+    for other, named in (
+        ([], "sysctls, routes"),
+        ([*details, "--no-default-route"], "no_default_route"),
+        ([*details[:2], "--sysctl", "net.ipv4.conf.IFNAME.rp_filter=1"], "sysctls"),
+    ):
+        done = netctl(*create, *other, "--if-not-exists")
+        assert (done.status, f"definition: {named}\n" in done.err) == (4, True), done.err
+
+
 def test_prune_asks(netctl: Netctl) -> None:
     netctl("network", "create", "web")
     netctl("network", "create", "db")
@@ -296,6 +313,22 @@ def test_info_and_version(netctl: Netctl, tmp_path: Path) -> None:
         (2, "unicast MAC", ["endpoint", "create", "web", "e", "--mac", "x"]),
         (2, "20 bytes", ["endpoint", "create", "web", "e", "--ifname", "x" * 20]),
         (2, "not allowed as an interface", ["endpoint", "create", "web", "e", "--ifname", "a/b"]),
+        (2, "host bits", ["endpoint", "create", "web", "e", "--route", "10.0.0.1/8"]),
+        (
+            2,
+            "not in the subnet",
+            ["network", "connect", "web", "c2", "--route", "10.0.0.0/8,1.1.1.1"],
+        ),
+        (2, "no IPv6 address", ["endpoint", "create", "web", "e", "--route", "fd00::/8"]),
+        (2, "not KEY=VALUE", ["endpoint", "create", "web", "e", "--sysctl", "x"]),
+        (2, "not a setting", ["run", "--sysctl", "net.ipv4.conf.all.x=1", "--", "true"]),
+        (
+            6,
+            "no setting net.ipv4.conf.IFNAME.nothing",
+            ["endpoint", "create", "web", "e", "--sysctl", "net.ipv4.conf.IFNAME.nothing=1"],
+        ),
+        (2, "no option 'x'", ["endpoint", "create", "web", "e", "-o", "x=1"]),
+        (2, "way out", ["endpoint", "create", "web", "e", "-p", "80", "--no-default-route"]),
         (4, "is in it already", ["endpoint", "join", "c1", "c1"]),
         (4, "another sandbox", ["endpoint", "join", "c1", "c2"]),
         (4, "is in no sandbox", ["endpoint", "leave", "free"]),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from netctl.controller import Controller
+from netctl.definitions.endpoint import EndpointOptions
 
 Action = Callable[[Controller], object]
 
@@ -61,6 +62,36 @@ def _published_beside(controller: Controller) -> None:
     _published(controller)
     controller.networks.create("db")
     controller.endpoints.create("db", "db1", ports=["8082:80"])
+
+
+DETAILS: EndpointOptions = {
+    "sysctls": {
+        "net.ipv4.conf.IFNAME.rp_filter": "2",
+        "net.ipv6.conf.IFNAME.mtu": "1400",
+        "net.ipv6.neigh.IFNAME.gc_stale_time": "50",
+    },
+    "routes": [
+        *("10.50.0.0/16,172.17.0.1", "10.51.0.0/16,7", "fd50::/64,fe80::1", "fd51::/64"),
+        *("10.52.0.0/16,blackhole,9", "10.53.0.0/16,prohibit", "fd52::/64,unreachable"),
+    ],
+}
+
+
+def _detailed(controller: Controller) -> None:
+    _network(controller)
+    controller.sandboxes.create("c1")
+    controller.endpoints.create("web", "web1", **DETAILS)
+
+
+def _detailed_beside_foreign(controller: Controller) -> None:
+    _foreign(controller)
+    _detailed(controller)
+    controller.endpoints.join("web1", "c1")
+
+
+def _detailed_joined(controller: Controller) -> None:
+    _detailed(controller)
+    controller.endpoints.join("web1", "c1")
 
 
 def _foreign(controller: Controller) -> None:
@@ -137,6 +168,17 @@ SCENARIOS = (
         "connect and publish",
         _endpoint,
         lambda c: c.endpoints.connect("web", "c1", ports=["8080:80", "[2001:db8::1]:8081:81"]),
+    ),
+    Scenario("join with details", _detailed, lambda c: c.endpoints.join("web1", "c1")),
+    Scenario("leave with details", _detailed_joined, lambda c: c.endpoints.leave("web1")),
+    Scenario("refresh with details", _detailed_joined, lambda c: c.sandboxes.refresh("c1")),
+    Scenario(
+        "sandbox rm with details", _detailed_joined, lambda c: c.sandboxes.remove("c1", force=True)
+    ),
+    Scenario(
+        "set-key with details",
+        _detailed_beside_foreign,
+        lambda c: c.sandboxes.set_key("c1", "/run/netns/theirs"),
     ),
     Scenario("reload", _published, lambda c: c.reload()),
     Scenario("network connect", _endpoint, lambda c: c.endpoints.connect("web", "c1")),
