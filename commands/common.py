@@ -102,6 +102,18 @@ if_not_exists = click.option(
     "--if-not-exists", is_flag=True, help="Accept an existing one of the same definition."
 )
 label = click.option("--label", "labels", multiple=True, metavar="K[=V]", help="A label.")
+
+
+def lease(function: F) -> F:
+    """Add the options that say until when something is wanted."""
+    function = click.option(
+        "--owner-pid", type=int, metavar="PID", help="Wanted as long as this process lives."
+    )(function)
+    return click.option(
+        "--ttl", metavar="DURATION", help="Wanted for 30m, 2h, 1d; then gc removes it."
+    )(function)
+
+
 ignore_missing = click.option(
     "--ignore-missing", is_flag=True, help="What is not there is no error."
 )

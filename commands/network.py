@@ -54,6 +54,7 @@ def network() -> None:
 @click.option("--ipam-driver", default="default", show_default=True, help="default or null.")
 @click.option("--ipam-opt", "ipam_opts", multiple=True, metavar="K=V", help="IPAM driver options.")
 @click.option("--id", "network_id", metavar="ID", help="The id, 64 hexadecimal digits.")
+@common.lease
 @if_not_exists
 @dry_run
 @pass_state
@@ -73,6 +74,8 @@ def create(state: State, /, name: str, **given: Any) -> None:
         labels=common.labels(given["labels"]),
         ipam_driver=given["ipam_driver"],
         ipam_options=common.pairs(given["ipam_opts"], "--ipam-opt"),
+        ttl=given["ttl"],
+        owner_pid=given["owner_pid"],
         id=given["network_id"],
         if_not_exists=given["if_not_exists"],
     )

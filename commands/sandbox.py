@@ -63,6 +63,7 @@ def definition(given: dict[str, Any]) -> dict[str, Any]:
 @click.option("--netns", metavar="PATH", help="Use this namespace; it is never deleted.")
 @click.option("--pid", type=int, metavar="PID", help="Use the namespace of this process.")
 @click.option("--host", is_flag=True, help="Use the host's own stack.")
+@common.lease
 @if_not_exists
 @dry_run
 @pass_state
@@ -73,6 +74,8 @@ def create(state: State, /, name: str, **given: Any) -> None:
         netns_path=given["netns"],
         pid=given["pid"],
         host=given["host"],
+        ttl=given["ttl"],
+        owner_pid=given["owner_pid"],
         if_not_exists=given["if_not_exists"],
         **definition(given),
     )

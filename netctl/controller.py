@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from netctl import config as configuration
 from netctl.config import Config
+from netctl.errors import Exhausted
 from netctl.kernel import Kernel, open_kernel
 from netctl.operation import Operation, operation, show_pending
 from netctl.plan import Observer
@@ -30,8 +31,11 @@ if TYPE_CHECKING:
     from netctl.networks import Networks
     from netctl.sandboxes import Sandboxes
     from netctl.upkeep.check import Finding
+    from netctl.upkeep.leases import Ended
     from netctl.upkeep.leftovers import Leftover
     from netctl.upkeep.repair import Repaired, Repairs
+
+T = TypeVar("T")
 
 
 class Controller:
@@ -137,11 +141,25 @@ class Controller:
         """Make anew what a reboot, or the loss of a namespace, took away."""
         return self._repaired("restore", lambda repairs: repairs.lost())
 
-    def leftovers(self) -> list[Leftover]:
-        """Return what bears netctl's mark and belongs to no document."""
-        from netctl.upkeep import leftovers
+    def reclaiming(self, op: Operation, choose: Callable[[], T], *kept: str) -> T:
+        """Return what ``choose`` returns; where it is short of addresses or ports, what has expired
+        or whose owner is gone is removed first, but for the documents whose ids are ``kept``."""
+        try:
+            return choose()
+        except Exhausted:
+            from netctl.upkeep import leases
 
-        return list(leftovers.find(self.store, self))
+            if not leases.reclaim(op, self, kept):
+                raise
+            return choose()
+
+    def leftovers(self) -> list[Leftover | Ended]:
+        """Return what ``collect`` takes away: what has expired, whose owner or namespace is gone,
+        and what bears netctl's mark and belongs to no document."""
+        from netctl.upkeep import leases, leftovers
+
+        ended = (*leases.find(self.store, self), *leases.for_good(self.store, self))
+        return [*ended, *leftovers.find(self.store, self)]
 
     def collect(self) -> Repaired:
         """Take away the leftovers."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
 from netctl import joining, references
@@ -195,10 +196,12 @@ class Endpoints:
         """Create an endpoint named like the sandbox, and join it, in one operation."""
         entrance = Entrance(priority=priority, aliases=check_local_aliases(local_aliases or {}))
         with self._controller.operation(f"network connect {network} {sandbox}") as op:
-            room = self._room(op, references.sandbox(op.reader, sandbox))
-            wanted = asked(name or room.sandbox.name, options)
+            holder = references.sandbox(op.reader, sandbox)
+            wanted = asked(name or holder.name, options)
             with self._controller.networks.needed(op, network) as parent:
-                endpoint, extra = self._draft(op.reader, parent, wanted, transient=True)
+                draft = partial(self._draft, op.reader, parent, wanted, transient=True)
+                endpoint, extra = self._controller.reclaiming(op, draft, parent.id, holder.id)
+                room = self._room(op, references.sandbox(op.reader, holder.id))
                 return self._handle(_join(op, room, parent, endpoint, entrance, extra))
 
     def publish(self, reference: str, ports: Iterable[str]) -> EndpointHandle:
@@ -303,7 +306,8 @@ class Endpoints:
         if existing and if_not_exists:
             wanted.check_same(existing)
             return existing
-        endpoint, extra = self._draft(op.reader, network, wanted, transient=False)
+        draft = partial(self._draft, op.reader, network, wanted, transient=False)
+        endpoint, extra = self._controller.reclaiming(op, draft, network.id)
         op.commit((), put=(endpoint, *extra))
         return endpoint
 

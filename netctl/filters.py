@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
+from netctl.definitions.lease import duration
 from netctl.errors import InvalidInput
 
 Row = Mapping[str, Any]
 Match = Callable[[Row, str], bool]
-
-_AGE = re.compile(r"(\d{1,6})([smhdw])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def _equals(key: str) -> Match:
@@ -82,8 +79,8 @@ def _split(text: str) -> tuple[str, str]:
 
 def moment(text: str) -> datetime:
     """Return a time given as an age (``10m``, ``2h``), RFC 3339 or seconds since 1970."""
-    if age := _AGE.fullmatch(text):
-        return datetime.now(UTC) - timedelta(seconds=int(age[1]) * _SECONDS[age[2]])
+    if (age := duration(text)) is not None:
+        return datetime.now(UTC) - age
     try:
         if text.isascii() and text.isdigit():
             return datetime.fromtimestamp(int(text), UTC)

@@ -40,6 +40,18 @@ class Document(Protocol):
 
 
 @record
+class Lease:
+    """Until when something is wanted: after that it is removed when it is in the way."""
+
+    expires: str = ""
+    owner_pid: int = 0
+    """A process with whose end the lease ends; 0 for none."""
+    owner_start: int = 0
+    """When it was started, in clock ticks after the boot: its number may be given again."""
+    boot_id: str = ""
+
+
+@record
 class Pool:
     """One subnet of a network."""
 
@@ -88,6 +100,7 @@ class Network:
     """What the driver decided at creation and needs for taking down, such as the bridge's name."""
     boot_id: str = ""
     """The boot in which the kernel objects were made; empty where the driver makes none."""
+    lease: Lease | None = None
 
     @property
     def parent(self) -> str:
@@ -284,6 +297,7 @@ class Sandbox:
     endpoints: tuple[EndpointRef, ...] = ()
     joins: int = 0
     """How many endpoints were ever joined."""
+    lease: Lease | None = None
 
     @property
     def parent(self) -> str:

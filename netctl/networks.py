@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from netctl import references
 from netctl.backends import ipam, registry
 from netctl.backends.driver import NetworkPlan, Site
+from netctl.definitions.lease import asked
 from netctl.definitions.network import NetworkDefinition
 from netctl.errors import Conflict, NetctlError
-from netctl.models import PORTS_CURSOR, Cursor, Document, Endpoint, HostState, Network
+from netctl.models import PORTS_CURSOR, Cursor, Document, Endpoint, HostState, Lease, Network
 from netctl.names import new_id
 from netctl.operation import Operation
 from netctl.plan import inverse
@@ -97,6 +98,8 @@ class Networks:
         labels: Mapping[str, str] | None = None,
         ipam_driver: str = "default",
         ipam_options: Mapping[str, str] | None = None,
+        ttl: str | None = None,
+        owner_pid: int | None = None,
         id: str | None = None,
         if_not_exists: bool = False,
     ) -> NetworkHandle:
@@ -104,6 +107,8 @@ class Networks:
 
         ``subnets`` are CIDR with host bits zero, or ``auto/N``; ``gateways`` and ``aux_addresses``
         lie in them. ``if_not_exists`` returns an existing network of the same definition.
+        After ``ttl`` (``30m``, ``2h``) or the end of the process ``owner_pid`` it is removed with
+        its endpoints when it is in the way, or by ``gc``.
         Raises ``InvalidInput``, ``Conflict``, ``Exhausted`` or ``KernelError``, and leaves nothing.
         """
         config = self._controller.config
@@ -123,8 +128,9 @@ class Networks:
             ipam_options=dict(ipam_options or {}),
             id=id or "",
         ).checked(config.driver_options.get(driver or config.default_driver, {}))
+        lease = asked(self._controller.kernel, ttl, owner_pid)
         with self._controller.operation(f"network create {name}") as op:
-            return self._handle(self._create(op, definition, if_not_exists))
+            return self._handle(self._create(op, definition, if_not_exists, lease))
 
     def get(self, reference: str) -> NetworkHandle:
         """Return the network of that name, id or unique id prefix; raise ``NotFound``."""
@@ -139,6 +145,10 @@ class Networks:
         with self._controller.operation(f"network rm {reference}") as op:
             network = references.network(op.reader, reference)
             _remove(op, network, self._controller, force=force)
+
+    def dissolve(self, op: Operation, network: Network) -> None:
+        """Remove a network and its endpoints, joined or not, within an operation."""
+        _remove(op, network, self._controller, force=True)
 
     def prune(self, chosen: Callable[[Network], bool] = lambda network: True) -> Sequence[str]:
         """Remove the networks without endpoints that ``chosen`` accepts; return their names.
@@ -185,7 +195,13 @@ class Networks:
     def _handle(self, doc: Network) -> NetworkHandle:
         return NetworkHandle(controller=self._controller, doc=doc)
 
-    def _create(self, op: Operation, wanted: NetworkDefinition, if_not_exists: bool) -> Network:
+    def _create(
+        self,
+        op: Operation,
+        wanted: NetworkDefinition,
+        if_not_exists: bool,
+        lease: Lease | None = None,
+    ) -> Network:
         if holder := op.reader.owner(f"network/{wanted.name}"):
             existing = op.reader.get(Network, holder)
             if existing and if_not_exists:
@@ -195,7 +211,8 @@ class Networks:
                 f"network {wanted.name} exists already",
                 hint="--if-not-exists accepts one of the same definition",
             )
-        network = self._designed(op, wanted)
+        with_pools = self._controller.reclaiming(op, lambda: self._designed(op, wanted))
+        network = replace(with_pools, lease=lease)
         _make(op, network, self._controller)
         return network
 

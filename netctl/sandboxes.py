@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from netctl import files, joining, moving, references, resolv, running
 from netctl.definitions.checks import check_path
+from netctl.definitions.lease import asked
 from netctl.definitions.sandbox import SandboxDefinition
 from netctl.errors import Conflict, InvalidInput, NotFound
 from netctl.gateway import ways_out
@@ -77,14 +78,18 @@ class Sandboxes:
         pid: int | None = None,
         host: bool = False,
         labels: Mapping[str, str] | None = None,
+        ttl: str | None = None,
+        owner_pid: int | None = None,
         id: str | None = None,
         if_not_exists: bool = False,
     ) -> SandboxHandle:
         """Create a sandbox: a namespace of its own, or an existing one.
 
         At most one of ``netns_path`` (a namespace that somebody else made; it is pinned and never
-        deleted), ``pid`` (the namespace of that process) and ``host``. Raises ``InvalidInput``,
-        ``NotFound`` (the process or path), ``Conflict`` or ``KernelError``.
+        deleted), ``pid`` (the namespace of that process) and ``host``. After ``ttl`` (``30m``,
+        ``2h``) or the end of the process ``owner_pid`` it is removed when it is in the way, or by
+        ``gc``. Raises ``InvalidInput``, ``NotFound`` (the process or path), ``Conflict`` or
+        ``KernelError``.
         """
         source = external_source(netns_path, pid, host)
         wanted = SandboxDefinition(
@@ -100,9 +105,16 @@ class Sandboxes:
             resolv_conf_path=resolv_conf_path,
             labels=dict(labels or {}),
         ).checked()
-        sandbox_id = check_id("sandbox", id) if id else new_id()
+        lease = asked(self._kernel, ttl, owner_pid)
+        draft = Sandbox(
+            id=check_id("sandbox", id) if id else new_id(),
+            created=now(),
+            boot_id=self._kernel.boot_id(),
+            lease=lease,
+            **{name: getattr(wanted, name) for name in field_names(wanted)},
+        )
         with self._controller.operation(f"sandbox create {name}") as op:
-            return self._handle(self._create(op, wanted, sandbox_id, source, if_not_exists))
+            return self._handle(self._create(op, wanted, draft, source, if_not_exists))
 
     def get(self, reference: str) -> SandboxHandle:
         """Return the sandbox of that name, id or unique id prefix; raise ``NotFound``."""
@@ -125,6 +137,10 @@ class Sandboxes:
                     hint="take them out first (netctl endpoint leave), or use --force",
                 )
             self._remove(op, room)
+
+    def dissolve(self, op: Operation, sandbox: Sandbox) -> None:
+        """Remove a sandbox and what connect made in it, within an operation."""
+        self._remove(op, self._room(op, sandbox))
 
     def rename(self, reference: str, name: str) -> SandboxHandle:
         """Give a sandbox, and with it its namespace, another name."""
@@ -205,7 +221,7 @@ class Sandboxes:
         self,
         op: Operation,
         wanted: SandboxDefinition,
-        sandbox_id: str,
+        draft: Sandbox,
         source: str,
         if_not_exists: bool,
     ) -> Sandbox:
@@ -218,20 +234,14 @@ class Sandboxes:
                 f"sandbox {wanted.name} exists already",
                 hint="--if-not-exists accepts one of the same definition",
             )
-        if other := op.reader.get(Sandbox, sandbox_id):
-            raise Conflict(f"sandbox {other.name} has the id {short(sandbox_id)} already")
-        sandbox = self._designed(wanted, sandbox_id, source)
+        if other := op.reader.get(Sandbox, draft.id):
+            raise Conflict(f"sandbox {other.name} has the id {short(draft.id)} already")
+        sandbox = self._designed(draft, source)
         self._check_new_files(sandbox)
         op.commit(self._plan(sandbox, source), put=(sandbox,))
         return sandbox
 
-    def _designed(self, wanted: SandboxDefinition, sandbox_id: str, source: str) -> Sandbox:
-        sandbox = Sandbox(
-            id=sandbox_id,
-            created=now(),
-            boot_id=self._kernel.boot_id(),
-            **{name: getattr(wanted, name) for name in field_names(wanted)},
-        )
+    def _designed(self, sandbox: Sandbox, source: str) -> Sandbox:
         if sandbox.type is SandboxKind.HOST:
             return replace(sandbox, pinned=False)
         path = f"{NETNS_DIR}/{sandbox.name}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from netctl.models import Endpoint, Network, Sandbox, SandboxKind, StaticRoute
+from netctl.models import Endpoint, Lease, Network, Sandbox, SandboxKind, StaticRoute
 from netctl.ports import shown
 from netctl.store import Reader
 
@@ -57,6 +57,13 @@ def network_row(network: Network) -> Row:
     }
 
 
+def _lease(lease: Lease | None) -> Row:
+    return {
+        "expires": lease.expires or None if lease else None,
+        "owner_pid": lease.owner_pid or None if lease else None,
+    }
+
+
 def network_detail(network: Network, reader: Reader) -> Row:
     """Return a network for ``inspect``: with its pools, options and endpoints."""
     names = Names(reader)
@@ -64,6 +71,7 @@ def network_detail(network: Network, reader: Reader) -> Row:
     return {
         **network_row(network),
         "ipv4": network.enable_ipv4,
+        **_lease(network.lease),
         "options": network.options,
         "ipam": {
             "driver": network.ipam_driver,
@@ -194,6 +202,7 @@ def sandbox_detail(sandbox: Sandbox, reader: Reader) -> Row:
     found = [reader.get(Endpoint, ref.endpoint_id, ref.network_id) for ref in sandbox.endpoints]
     return {
         **sandbox_row(sandbox),
+        **_lease(sandbox.lease),
         "hostname": sandbox.hostname or None,
         "domainname": sandbox.domainname or None,
         "dns": list(sandbox.dns),

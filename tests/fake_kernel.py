@@ -114,6 +114,7 @@ class FakeKernel:
         self._dead = False
         self._serial = 0
         self.bound: dict[tuple[str, int], str] = {}
+        self.processes: dict[int, int] = {}
         self.files: dict[str, str] = {}
         self.links_to: dict[str, str] = {}
         self.directories: set[str] = set()
@@ -548,6 +549,9 @@ class FakeKernel:
         # The store makes its own directories, on the disk.
         if path not in self.directories | self._implied and not os.path.isdir(path):
             raise _refused(errno.ENOENT, what)
+
+    def process_start(self, pid: int) -> int | None:
+        return self.processes.get(pid)
 
     def boot_id(self) -> str:
         return self._boot_id

@@ -105,7 +105,7 @@ class NetworkDefinition:
         A subnet that was not asked for may be any.
         """
         wanted = self.network(existing.id, existing.created, existing.scope)
-        same = replace(existing, pools=(), facts={}, boot_id="")
+        same = replace(existing, pools=(), facts={}, boot_id="", lease=None)
         differing = [
             name for name in field_names(Network) if getattr(wanted, name) != getattr(same, name)
         ]

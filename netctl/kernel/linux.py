@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from netctl.kernel.routes import Routes
     from netctl.kernel.sockets import Sockets
 
+_STARTTIME = 19
+"""Its place after the name (proc(5), /proc/pid/stat)."""
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
@@ -209,6 +211,11 @@ class LinuxKernel:
 
     def symlink_delete(self, path: str, target: str) -> bool:
         return files.symlink_delete(path, target)
+
+    def process_start(self, pid: int) -> int | None:
+        # The name may hold anything, but nothing after the last parenthesis is the name's.
+        fields = (files.read(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()
+        return int(fields[_STARTTIME]) if fields and fields[0] not in "ZX" else None
 
     def boot_id(self) -> str:
         if self._boot_id is None:

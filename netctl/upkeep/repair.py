@@ -10,8 +10,9 @@ from netctl.models import Network, Sandbox
 from netctl.operation import Operation
 from netctl.plan import Plan
 from netctl.record import record
-from netctl.upkeep import check, leftovers
+from netctl.upkeep import check, leases, leftovers
 from netctl.upkeep.check import Finding
+from netctl.upkeep.leases import Ended
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
@@ -67,7 +68,15 @@ class Repairs:
                 self._failed[finding.title] = f"{_line(finding)} is {finding.difference.found}"
 
     def collect(self) -> None:
-        """Take away what no document knows."""
+        """Take away what is at its end, and what no document knows."""
+        reader, controller = self._op.reader, self._controller
+        ended = {
+            item.document.id: item
+            for found in (leases.find(reader, controller), leases.for_good(reader, controller))
+            for item in found
+        }
+        for each in ended.values():
+            self._try(f"{each.what}: {each.why}", self._dissolving(each))
         for item in leftovers.find(self._op.reader, self._controller):
             self._try(f"{item.what}: {item.why}", self._committing(item.plan))
 
@@ -102,6 +111,9 @@ class Repairs:
             self._failed[line] = "; ".join([error.message, *error.notes])
         else:
             self._done.append(line)
+
+    def _dissolving(self, item: Ended) -> Callable[[], object]:
+        return lambda: leases.remove(self._op, item, self._controller)
 
     def _committing(self, plan: Plan) -> Callable[[], object]:
         return lambda: self._op.commit(plan, forward=True)

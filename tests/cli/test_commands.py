@@ -61,13 +61,13 @@ def test_forms_of_output(netctl: Netctl) -> None:
 
 
 KEYS = {
-    "network": "id name driver scope subnets internal ipv6 created labels ipv4 options ipam bridge"
-    " mtu endpoints",
+    "network": "id name driver scope subnets internal ipv6 created labels ipv4 expires owner_pid"
+    " options ipam bridge mtu endpoints",
     "endpoint": "id name network sandbox ipv4 ipv6 mac ports created labels network_id options ifname"
     " sysctls routes no_default_route gateway gateway6 transient aliases anonymous no_dns exposed"
     " attachment",
-    "sandbox": "id name type state key endpoint_count created labels hostname domainname dns"
-    " dns_search dns_options extra_hosts endpoints",
+    "sandbox": "id name type state key endpoint_count created labels expires owner_pid hostname"
+    " domainname dns dns_search dns_options extra_hosts endpoints",
 }
 
 

@@ -1,0 +1,70 @@
+"""What nobody wants any more: expired, or of an owner that is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from netctl.definitions.lease import ended
+from netctl.errors import NetctlError
+from netctl.models import Network, Sandbox, SandboxKind
+from netctl.operation import Operation
+from netctl.record import record
+from netctl.store import Reader
+from netctl.upkeep import desired
+
+if TYPE_CHECKING:
+    from netctl.controller import Controller
+
+
+@record
+class Ended:
+    """A document at its end."""
+
+    document: Network | Sandbox
+    why: str
+
+    @property
+    def what(self) -> str:
+        return f"{self.document.kind} {self.document.name}"
+
+
+def find(reader: Reader, controller: Controller) -> Iterator[Ended]:
+    """Yield the sandboxes and networks that are at their end; sandboxes first, for they use
+    networks."""
+    documents: list[Sandbox | Network] = [*reader.all(Sandbox), *reader.all(Network)]
+    for document in documents:
+        if why := ended(document.lease, controller.kernel):
+            yield Ended(document=document, why=why)
+
+
+def for_good(reader: Reader, controller: Controller) -> Iterator[Ended]:
+    """Yield the sandboxes that can never come back: somebody else made their namespace, and it is
+    gone."""
+    for room in desired.rooms(reader, controller):
+        sandbox = room.sandbox
+        if sandbox.type is SandboxKind.EXTERNAL and not room.alive and not room.intruded:
+            yield Ended(document=sandbox, why="its namespace, which somebody else made, is gone")
+
+
+def remove(op: Operation, item: Ended, controller: Controller) -> None:
+    """Remove a document with all that hangs on it."""
+    if isinstance(item.document, Sandbox):
+        controller.sandboxes.dissolve(op, item.document)
+    else:
+        controller.networks.dissolve(op, item.document)
+
+
+def reclaim(op: Operation, controller: Controller, kept: Collection[str]) -> bool:
+    """Remove what is at its end, for somebody is short of what it holds; return whether anything
+    went. What bears one of the ids ``kept`` is in use, and stays."""
+    done = False
+    for item in [each for each in find(op.reader, controller) if each.document.id not in kept]:
+        try:
+            remove(op, item, controller)
+        except NetctlError as error:
+            controller.notices.append(f"{item.what}, {item.why}, cannot be removed: {error}")
+        else:
+            done = True
+            controller.notices.append(f"removed {item.what}: {item.why}")
+    return done
