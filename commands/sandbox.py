@@ -202,3 +202,17 @@ def stats(state: State, name: str, style: str) -> None:
     columns = [render.Column("INTERFACE", "name")]
     columns += [render.Column(key.replace("_", " ").upper(), key) for key in keys]
     render.show(rows, columns, style)
+
+
+@sandbox.command(
+    epilog="Example: netctl sandbox unit c1 > /etc/systemd/system/web.service.d/netctl.conf"
+)
+@click.argument("name", shell_complete=complete.sandboxes)
+@pass_state
+def unit(state: State, name: str) -> None:
+    """Print the drop-in that puts a service of systemd into a sandbox, files and all."""
+    from netctl import files, system
+
+    found = state.controller.sandboxes.get(name).doc
+    where = files.paths(found, state.controller.config.state_dir)
+    click.echo(system.drop_in(found, where.hosts, where.resolv_conf), nl=False)

@@ -37,6 +37,7 @@ COMMANDS = {
     "run": ("netctl.commands.run:run", "Run one command in a sandbox of its own."),
     "sandbox": ("netctl.commands.sandbox:sandbox", "Sandboxes: network stacks, with their files."),
     "service": ("netctl.commands.service:service", "Services: dnet's word for endpoints."),
+    "system": ("netctl.commands.system:system", "Units of systemd, for boot and for timers."),
     "version": ("netctl.commands.info:version", "Show the version."),
 }
 """Name to where the command is, and its line in the help: nothing is imported to print that."""

@@ -89,7 +89,7 @@ def test_completion_imports_nothing_heavy(tmp_path: Path, word: str) -> None:
         ("container rm ", {"c1"}),
         ("run --network ", {"web", "db"}),
         ("network ls --format ", {"table", "json", "yaml", "name"}),
-        ("s", {"sandbox", "service"}),
+        ("s", {"sandbox", "service", "system"}),
         ("sandbox re", {"refresh", "rename"}),
         ("completion ", {"bash", "zsh", "fish"}),
     ],

@@ -55,6 +55,8 @@ def test_the_wheel_installs_and_runs(tmp_path: Path) -> None:
     }
     assert packed == expected
     assert "netctl/py.typed" in names
+    units = {path.name for path in (ROOT / "netctl/units").iterdir()}
+    assert {name.rpartition("/")[2] for name in names if name.startswith("netctl/units/")} == units
     site = tmp_path / "site"
     run(
         sys.executable,
