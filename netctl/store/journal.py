@@ -7,12 +7,13 @@ acknowledged; one that has its end and not its checksum is damage.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from netctl.codec import CodecError
 from netctl.errors import StoreDamaged
@@ -26,8 +27,10 @@ from netctl.store.documents import (
     encode_delta,
 )
 from netctl.store.storage import (
+    open_regular,
     read_bytes,
     sync_directory,
+    unreadable,
     unwritable,
     write_all,
 )
@@ -45,17 +48,60 @@ class Recorded:
 
     done: Delta = field(default_factory=Delta)
     pending: Intent | None = None
-    length: int = 0
-    """Bytes of whole lines that were read."""
+    written: bool = False
+    """Whether there is anything in it."""
+
+
+class Reading:
+    """The journal as a reader found it, and whether that is still so. It is held open meanwhile:
+    another file cannot get its number."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file: io.FileIO | None = None
+        self._torn = b""
+
+    def __enter__(self) -> Self:
+        try:
+            self._file = open(self._path, "rb", buffering=0, opener=open_regular)
+        except (FileNotFoundError, NotADirectoryError):
+            self._file = None
+        except OSError as error:
+            raise unreadable(self._path, error) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file:
+            self._file.close()
+
+    def recorded(self) -> Recorded:
+        """Return what it says. Raises ``StoreDamaged``."""
+        raw = self._file.readall() if self._file else b""
+        self._torn = raw.rpartition(b"\n")[2]
+        return parsed(self._path, raw)
+
+    def undisturbed(self) -> bool:
+        """Whether no line has gone into the shards since ``recorded``."""
+        try:
+            there = os.stat(self._path).st_ino
+        except OSError:
+            there = 0
+        if not self._file:
+            return not there
+        same = there == os.fstat(self._file.fileno()).st_ino
+        return same and _FOLD not in self._torn + self._file.readall()
 
 
 def read(path: str) -> Recorded | None:
     """Return what the journal says, None where there is none. Raises ``StoreDamaged``."""
     raw = read_bytes(path)
-    if raw is None:
-        return None
-    *whole, torn = raw.split(b"\n")
-    recorded = Recorded(length=len(raw) - len(torn))
+    return None if raw is None else parsed(path, raw)
+
+
+def parsed(path: str, raw: bytes) -> Recorded:
+    """Return what a journal of that content says. Raises ``StoreDamaged``."""
+    *whole, _ = raw.split(b"\n")
+    recorded = Recorded(written=bool(raw))
     for number, line in enumerate(whole, 1):
         record = _record(line)
         if record is None:
@@ -67,12 +113,6 @@ def read(path: str) -> Recorded | None:
         except (KeyError, TypeError, ValueError, CodecError) as error:
             raise _damaged(path, number) from error
     return recorded
-
-
-def folded_since(path: str, length: int) -> bool:
-    """Whether its lines have begun to go into the shards after its first ``length`` bytes."""
-    raw = read_bytes(path)
-    return raw is None or _FOLD in raw[length:]
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
@@ -162,24 +202,29 @@ class Journal:
         self._append({"type": "fold"}, sync=False)
 
     def restart(self, pending: Intent | None) -> None:
-        """Begin anew: forget what is in the shards by now, keep what is pending."""
+        """Begin anew: forget what is in the shards by now, keep what is pending.
+
+        Another file takes the journal's place, if only an empty one: it is by the file's number
+        that readers see what has happened, for the times of files are too coarse (10 ms and more
+        before Linux 6.13).
+        """
         self.close()
+        aside = self._path + ".tmp"
         try:
-            if pending is None:
-                _unlink(self._path)
+            if not pending and not _size_of(self._path):
+                return
+            _unlink(aside)
+            fresh = Journal(aside)
+            if pending:
+                fresh.intent(pending)
             else:
-                self._replace(pending)
+                fresh._open()
+            fresh.close()
+            os.rename(aside, self._path)
+            if pending:
+                sync_directory(os.path.dirname(self._path))
         except OSError as error:
             raise unwritable(self._path, error) from error
-
-    def _replace(self, pending: Intent) -> None:
-        aside = self._path + ".tmp"
-        _unlink(aside)
-        fresh = Journal(aside)
-        fresh.intent(pending)
-        fresh.close()
-        os.rename(aside, self._path)
-        sync_directory(os.path.dirname(self._path))
 
     def close(self) -> None:
         if self._descriptor >= 0:
@@ -192,6 +237,7 @@ class Journal:
         try:
             if self._descriptor < 0:
                 self._open()
+                sync_directory(os.path.dirname(self._path))
             write_all(self._descriptor, line)
             if sync:
                 os.fdatasync(self._descriptor)
@@ -204,13 +250,19 @@ class Journal:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         self._descriptor = os.open(self._path, flags, 0o600)
         self._size = os.fstat(self._descriptor).st_size
-        sync_directory(os.path.dirname(self._path))
 
     def _take_back(self) -> None:
         """Cut off what was written of a line that could not be written whole."""
         with suppress(OSError):
             if self._descriptor >= 0:
                 os.ftruncate(self._descriptor, self._size)
+
+
+def _size_of(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _unlink(path: str) -> None:

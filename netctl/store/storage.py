@@ -139,7 +139,7 @@ def write_all(descriptor: int, content: bytes) -> None:
 def read_bytes(path: str) -> bytes | None:
     """Return a file's content, None where there is none. A link is not followed."""
     try:
-        with open(path, "rb", buffering=0, opener=_open_regular) as file:
+        with open(path, "rb", buffering=0, opener=open_regular) as file:
             return file.readall()
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -147,7 +147,7 @@ def read_bytes(path: str) -> bytes | None:
         raise unreadable(path, error) from error
 
 
-def _open_regular(path: str, flags: int) -> int:
+def open_regular(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW)
 
 

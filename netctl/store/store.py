@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from netctl.errors import KernelError
 from netctl.store import journal, lock
-from netctl.store.documents import D, Delta, Intent
+from netctl.store.documents import D, Intent
 from netctl.store.storage import unwritable
 from netctl.store.view import View
 from netctl.store.writer import Writer
@@ -91,12 +91,9 @@ class Store:
         The journal says what was committed on top of the shards, and the shards change only after
         a line in it says so: what is appended meanwhile does not matter.
         """
-        path = f"{self.state_dir}/journal"
-        before = _stamp(self.state_dir)
-        recorded = journal.read(path)
-        found = look(View(self.state_dir, recorded.done if recorded else Delta()))
-        folded = recorded is not None and journal.folded_since(path, recorded.length)
-        return found, not folded and _stamp(self.state_dir) == before
+        with journal.Reading(f"{self.state_dir}/journal") as reading:
+            found = look(View(self.state_dir, reading.recorded().done))
+            return found, reading.undisturbed()
 
     @contextmanager
     def _directory(self) -> Iterator[None]:
@@ -120,12 +117,3 @@ class Store:
                 f"the state directory {self.state_dir} can be changed by other users",
                 hint=f"chown root {self.state_dir} && chmod 0700 {self.state_dir}",
             )
-
-
-def _stamp(path: str) -> tuple[int, int] | None:
-    """Return what changes when a file comes into a directory or goes: the journal."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns

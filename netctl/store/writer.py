@@ -138,7 +138,7 @@ class Writer(View):
 
     def _recover(self) -> None:
         recorded = journal.read(self._path)
-        if recorded is None:
+        if recorded is None or not recorded.written:
             return
         self._pending = recorded.pending
         self._apply(recorded.done)

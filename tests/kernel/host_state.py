@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 STATE = "/var/lib/netctl"
-_NOT_STATE = (f"{STATE}/schema.json", "/run/netctl/lock")
+_NOT_STATE = (f"{STATE}/schema.json", f"{STATE}/journal", "/run/netctl/lock")
 
 
 def link_facts(link: dict[str, Any]) -> dict[str, Any]:

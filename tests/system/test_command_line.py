@@ -32,8 +32,8 @@ def test_exec_passes_status_output_and_files(host: Host) -> None:
     done = host.netctl("sandbox", "exec", "c1", "--", "sh", "-c", "cat /etc/hosts; exit 7")
     assert done.returncode == 7
     assert "192.0.2.7\tdb" in done.stdout and "172.17.0.2\tc1" in done.stdout
-    done = host.netctl("sandbox", "exec", "c1", "ls", "/sys/class/net")
-    assert done.stdout.split() == ["eth0", "lo"]
+    done = host.netctl("sandbox", "exec", "c1", "sh", "-c", "cd /sys/class/net; ls -d */")
+    assert done.stdout.split() == ["eth0/", "lo/"]
     assert (
         host.netctl("sandbox", "exec", "c1", "--", "ping", "-c1", "-W2", Outside.IPV4).returncode
         == 0
