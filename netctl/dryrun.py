@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from netctl.kernel import Kernel, Link, Route
@@ -55,6 +55,9 @@ class DryReader:
             if claim.startswith(f"{prefix}/") and claim.rpartition("/")[2] in names
         }
         return {claim: holder for claim, holder in stored.items() if self._still(holder)} | mine
+
+    def claims(self) -> dict[str, str]:
+        return self._store.claims()
 
     def is_empty(self, kind: type[_T], parent: str = "") -> bool:
         return not self.all(kind, parent)
@@ -140,6 +143,7 @@ class DryOperation:
         *,
         put: tuple[Document, ...] = (),
         delete: tuple[Document, ...] = (),
+        claims: Mapping[str, str | None] | None = None,
         forward: bool = False,
     ) -> None:
         for step in plan:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -37,12 +37,14 @@ class Operation(Protocol):
         *,
         put: tuple[Document, ...] = (),
         delete: tuple[Document, ...] = (),
+        claims: Mapping[str, str | None] | None = None,
         forward: bool = False,
     ) -> None:
         """Carry out the plan and record the documents, or change nothing and raise.
 
-        ``forward`` says what becomes of a crash in the middle: the plan is finished (for taking
-        something down), else it is taken back.
+        ``claims`` puts claims right that no document is changed for. ``forward`` says what becomes
+        of a crash in the middle: the plan is finished (for taking something down), else it is taken
+        back.
         """
         ...
 
@@ -65,9 +67,10 @@ class LockedOperation:
         *,
         put: tuple[Document, ...] = (),
         delete: tuple[Document, ...] = (),
+        claims: Mapping[str, str | None] | None = None,
         forward: bool = False,
     ) -> None:
-        changes = Changes(put=put, delete=delete)
+        changes = Changes(put=put, delete=delete, claims=dict(claims or {}))
         if plan:
             self._begin(self._writer, plan, changes, forward)
         self._finish(self._writer, plan, changes)

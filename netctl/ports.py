@@ -37,7 +37,9 @@ def parse(text: str) -> Port:
             f"port {text[:60]!r}: no protocol {protocol[:20]!r}", hint="tcp, udp, sctp"
         )
     first, last = _range(text, match["inner"])
-    outer, outer_end = _range(text, match["outer"]) if match["outer"] else (0, 0)
+    # docker takes 0 for any free port, as bind(2) does.
+    given = match["outer"] if match["outer"] != "0" else ""
+    outer, outer_end = _range(text, given) if given else (0, 0)
     if outer and first != last and outer_end - outer != last - first:
         raise InvalidInput(
             f"port {text[:60]!r}: the ranges differ in length",

@@ -22,6 +22,8 @@ class Changes:
 
     put: tuple[Document, ...] = ()
     delete: tuple[Document, ...] = ()
+    claims: dict[str, str | None] = field(default_factory=dict)
+    """Claims to be put right beside those of the documents, None for one that is free."""
 
 
 @record
@@ -60,6 +62,10 @@ class Reader(Protocol):
         """Return the claims ``PREFIX/.../NAME`` of any of the names, and their holders' ids."""
         ...
 
+    def claims(self) -> dict[str, str]:
+        """Return every claim and its holder's id."""
+        ...
+
     def is_empty(self, kind: type[D], parent: str = "") -> bool:
         """Whether there is no such document; none is read to find out."""
         ...
@@ -93,6 +99,7 @@ def encode_changes(changes: Changes) -> dict[str, Any]:
     return {
         "put": [[document.kind, encode(document)] for document in changes.put],
         "delete": [[document.kind, encode(document)] for document in changes.delete],
+        "claims": changes.claims,
     }
 
 
@@ -100,6 +107,7 @@ def decode_changes(value: Mapping[str, Any]) -> Changes:
     return Changes(
         put=tuple(decode(KIND_OF[kind], document) for kind, document in value["put"]),
         delete=tuple(decode(KIND_OF[kind], document) for kind, document in value["delete"]),
+        claims=dict(value.get("claims", {})),
     )
 
 

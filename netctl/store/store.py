@@ -48,6 +48,9 @@ class Store:
     def owners(self, names: Collection[str], prefix: str) -> dict[str, str]:
         return self._read(lambda view: view.owners(names, prefix))
 
+    def claims(self) -> dict[str, str]:
+        return self._read(lambda view: view.claims())
+
     def is_empty(self, kind: type[D], parent: str = "") -> bool:
         return self._read(lambda view: view.is_empty(kind, parent))
 

@@ -14,6 +14,8 @@ from netctl.codec import CodecError, decode
 from netctl.store.documents import D, Delta, claim_shard, folder, shard_of
 from netctl.store.storage import ShardStorage, damaged, unreadable
 
+CLAIMS = "claims"
+"""The directory of their shards."""
 CLAIMS_ROW = 1
 
 
@@ -59,6 +61,14 @@ class View:
             for claim, holder in claims.items()
             if holder and claim.startswith(f"{prefix}/") and claim.rpartition("/")[2] in names
         }
+
+    def claims(self) -> dict[str, str]:
+        found: dict[str, str | None] = {}
+        for name in self._names(CLAIMS):
+            if name.endswith(".json"):
+                found.update(self.held(f"{CLAIMS}/{name}"))
+        found.update(self.done.claims)
+        return {claim: holder for claim, holder in found.items() if holder}
 
     def is_empty(self, kind: type[D], parent: str = "") -> bool:
         if self.done.documents:

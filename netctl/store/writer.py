@@ -97,7 +97,7 @@ class Writer(View):
         Every shard that they go into is open afterwards, so ``StoreDamaged`` comes before anything
         has happened.
         """
-        delta = Delta()
+        delta = Delta(claims=dict(changes.claims))
         for document in changes.delete:
             delta.documents[document.kind, document.parent, document.id] = None
             delta.claims.update(dict.fromkeys(document.claims()))

@@ -14,8 +14,8 @@ from netctl.models import HostState, Network, SandboxKind
 from netctl.plan import Difference
 from netctl.record import record
 from netctl.steps import Nft, Sysctl
-from netctl.store import Reader
-from netctl.upkeep import desired
+from netctl.store import Changes, Reader
+from netctl.upkeep import desired, documents
 from netctl.upkeep.desired import Part
 
 if TYPE_CHECKING:
@@ -31,10 +31,12 @@ class Finding:
     difference: Difference
     lost: bool = False
     """Whether the whole object is gone, and is made anew as a whole."""
+    changes: Changes | None = None
+    """For documents that contradict each other: the ones that put it right."""
 
     @property
     def repairable(self) -> bool:
-        return self.lost or bool(self.difference.repair)
+        return self.lost or bool(self.difference.repair) or self.changes is not None
 
 
 def check(controller: Controller) -> list[Finding]:
@@ -55,13 +57,23 @@ def check(controller: Controller) -> list[Finding]:
 
 
 def findings(reader: Reader, controller: Controller) -> list[Finding]:
-    """Return the differences as they are now."""
+    """Return the differences as they are now. Documents that contradict each other come alone: what
+    they would lead to is not to be believed."""
+    if contradictions := list(contradicting(reader)):
+        return contradictions
     found = Snapshot(controller.kernel)
     return [
         *_of_networks(reader, controller, found),
         *_of_sandboxes(reader, controller, found),
         *firewall_findings(reader, controller),
     ]
+
+
+def contradicting(reader: Reader) -> Iterator[Finding]:
+    """Yield the documents that contradict each other."""
+    for item in documents.find(reader):
+        difference = Difference(what=item.what, expected=item.expected, found=item.found)
+        yield Finding(title=item.title, difference=difference, changes=item.changes)
 
 
 def _of_networks(reader: Reader, controller: Controller, found: Snapshot) -> Iterator[Finding]:

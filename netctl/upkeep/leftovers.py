@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from netctl import files
 from netctl.backends import firewall
-from netctl.models import Network, Sandbox
+from netctl.models import Endpoint, Network, Sandbox
 from netctl.names import MARK, short
 from netctl.plan import Plan, Undo
 from netctl.record import record
@@ -51,9 +51,8 @@ def find(reader: Reader, controller: Controller) -> Iterator[Leftover]:
 
 
 def _known(reader: Reader) -> set[str]:
-    from netctl.models import Endpoint
-
-    return {document.id for kind in (Network, Endpoint, Sandbox) for document in reader.all(kind)}
+    joined = {endpoint.id for endpoint in reader.all(Endpoint) if endpoint.attachment}
+    return joined | {network.id for network in reader.all(Network)}
 
 
 def _links(controller: Controller, known: set[str]) -> Iterator[Leftover]:

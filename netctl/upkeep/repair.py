@@ -50,7 +50,9 @@ class Repairs:
         for _ in range(1 if dry else _ROUNDS):
             self._failed.clear()
             # The networks first: sandboxes are joined to their bridges.
-            if not any([self._networks(), self._differences(), self._sandboxes()]):
+            if not any(
+                [self._documents(), self._networks(), self._differences(), self._sandboxes()]
+            ):
                 break
         for finding in check.findings(self._op.reader, self._controller):
             if not (dry and finding.repairable) and finding.title not in self._failed:
@@ -79,6 +81,23 @@ class Repairs:
             self._try(f"{each.what}: {each.why}", self._dissolving(each))
         for item in leftovers.find(self._op.reader, self._controller):
             self._try(f"{item.what}: {item.why}", self._committing(item.plan))
+
+    def _documents(self) -> bool:
+        """Put documents right that contradict each other; one may hide another."""
+        for number in range(_ROUNDS):
+            found = [each for each in check.contradicting(self._op.reader) if each.changes]
+            for finding in found:
+                self._try(_line(finding), self._putting(finding))
+            if not found:
+                return number > 0
+        return True
+
+    def _putting(self, finding: Finding) -> Callable[[], object]:
+        changes = finding.changes
+        assert changes
+        return lambda: self._op.commit(
+            (), put=changes.put, delete=changes.delete, claims=changes.claims
+        )
 
     def _networks(self) -> bool:
         old = [n for n in self._op.reader.all(Network) if check.old(n, self._controller)]

@@ -62,3 +62,8 @@ def test_a_port_is_shown_as_docker_does() -> None:
     port = Port(protocol="tcp", first=80, last=81, host_ip="fd00::1", host_first=8080)
     assert shown(port) == "[fd00::1]:8080-8081->80-81/tcp"
     assert shown(Port(protocol="udp", first=53, last=53, host_first=53)) == "*:53->53/udp"
+
+
+def test_port_0_of_the_host_is_any_free_one() -> None:
+    assert parse("0:80") == parse("80")
+    assert parse("127.0.0.1:0:80/udp") == parse("127.0.0.1::80/udp")
