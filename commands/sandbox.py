@@ -35,6 +35,10 @@ def sandbox_options(function: F) -> F:
             click.option(
                 "--resolv-conf-path", metavar="FILE", default="", help="Write resolv.conf there."
             ),
+            click.option("--origin-hosts-path", metavar="FILE", default="", help="Copy hosts."),
+            click.option(
+                "--origin-resolv-conf-path", metavar="FILE", default="", help="Copy resolv.conf."
+            ),
             label,
         )
     ):
@@ -53,6 +57,8 @@ def definition(given: dict[str, Any]) -> dict[str, Any]:
         "extra_hosts": common.add_hosts(given["add_host"]),
         "hosts_path": given["hosts_path"],
         "resolv_conf_path": given["resolv_conf_path"],
+        "origin_hosts_path": given["origin_hosts_path"],
+        "origin_resolv_conf_path": given["origin_resolv_conf_path"],
         "labels": common.labels(given["labels"]),
     }
 
@@ -126,12 +132,12 @@ def inspect(state: State, sandboxes: tuple[str, ...], style: str) -> int:
     """Show all there is to know of sandboxes."""
     from netctl import render, views
 
-    controller = state.controller
-    return render.inspected(
-        sandboxes,
-        lambda name: views.sandbox_detail(controller.sandboxes.get(name).doc, controller.store),
-        style,
-    )
+    controller, state_dir = state.controller, state.controller.config.state_dir
+
+    def look(name: str) -> render.Row:
+        return views.sandbox_detail(controller.sandboxes.get(name).doc, controller.store, state_dir)
+
+    return render.inspected(sandboxes, look, style)
 
 
 @sandbox.command(epilog="Example: netctl sandbox exists c1 || netctl sandbox create c1")

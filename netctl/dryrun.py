@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from netctl.kernel import Kernel, Link, Route
 from netctl.models import Document
 from netctl.plan import Assembly, Observer, Plan, Step
-from netctl.steps import NetnsCreate, NetnsPin, VethAdd
+from netctl.steps import FileWrite, NetnsCreate, NetnsPin, VethAdd
 
 if TYPE_CHECKING:
     from netctl.store import Reader
@@ -84,6 +84,7 @@ class DryKernel:
         self._made: dict[str, str] = {}
         self._sources: dict[str, str] = {}
         self._peers: dict[str, list[Link]] = {}
+        self._files: dict[str, str] = {}
 
     def pretend(self, step: Step) -> None:
         if isinstance(step, Assembly):
@@ -95,6 +96,11 @@ class DryKernel:
         elif isinstance(step, NetnsPin):
             self._made[step.path] = step.identity
             self._sources[step.path] = step.source
+        elif isinstance(step, FileWrite):
+            self._files[step.path] = step.content
+
+    def file_read(self, path: str) -> str | None:
+        return self._files.get(path) or self._kernel.file_read(path)
 
     def netns_identity(self, path: str) -> str | None:
         return self._made.get(path) or self._kernel.netns_identity(path)

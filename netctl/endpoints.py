@@ -157,7 +157,7 @@ class Endpoints:
             endpoint = references.endpoint(op.reader, reference)
             network = self._controller.networks.need(op, endpoint.network_id)
             room = self._room(op, references.sandbox(op.reader, sandbox))
-            return self._handle(_join(op, room, network, endpoint, entrance))
+            return self._joined(op, room, network, endpoint, entrance)
 
     def leave(self, reference: str, sandbox: str | None = None) -> EndpointHandle:
         """Take an endpoint out of its sandbox. Raises ``Conflict`` where it is in none, or in
@@ -202,7 +202,7 @@ class Endpoints:
                 draft = partial(self._draft, op.reader, parent, wanted, transient=True)
                 endpoint, extra = self._controller.reclaiming(op, draft, parent.id, holder.id)
                 room = self._room(op, references.sandbox(op.reader, holder.id))
-                return self._handle(_join(op, room, parent, endpoint, entrance, extra))
+                return self._joined(op, room, parent, endpoint, entrance, extra)
 
     def publish(self, reference: str, ports: Iterable[str]) -> EndpointHandle:
         """Publish ports of an endpoint, at once where it is its sandbox's way out.
@@ -274,6 +274,20 @@ class Endpoints:
             gone = tuple(endpoint for endpoint in there if endpoint.transient)
             op.commit(change.plan, put=(*kept, *change.sandboxes), delete=gone, forward=True)
 
+    def _joined(
+        self,
+        op: Operation,
+        room: joining.Room,
+        network: Network,
+        endpoint: Endpoint,
+        entrance: Entrance,
+        extra: tuple[Document, ...] = (),
+    ) -> EndpointHandle:
+        change = joining.join(room, network, endpoint, entrance)
+        self._controller.notices += change.notices
+        op.commit(change.plan, put=(*change.endpoints, change.sandbox, *extra))
+        return self._handle(change.endpoints[0])
+
     def leaving(self, op: Operation, endpoints: Sequence[Endpoint]) -> Leaving:
         """Return how endpoints come out of the sandboxes they are in, whichever those are."""
         plans: list[Step] = []
@@ -286,6 +300,7 @@ class Endpoints:
             )
             here = [e for e in endpoints if e.attachment and e.attachment.sandbox_id == sandbox_id]
             change = joining.leave(self._room(op, sandbox), here)
+            self._controller.notices += change.notices
             plans += change.plan
             sandboxes.append(change.sandbox)
             kept.update((endpoint.id, endpoint) for endpoint in change.endpoints)
@@ -361,19 +376,6 @@ class Endpoints:
                 hint="what listens in the host's stack is reachable without",
             )
         return choose(reader, self._controller.kernel, ports)
-
-
-def _join(
-    op: Operation,
-    room: joining.Room,
-    network: Network,
-    endpoint: Endpoint,
-    entrance: Entrance,
-    extra: tuple[Document, ...] = (),
-) -> Endpoint:
-    change = joining.join(room, network, endpoint, entrance)
-    op.commit(change.plan, put=(*change.endpoints, change.sandbox, *extra))
-    return change.endpoints[0]
 
 
 def _check_joined(endpoint: Endpoint, expected: Sandbox | None) -> None:

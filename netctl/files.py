@@ -1,18 +1,23 @@
 """The hosts and resolv.conf of a sandbox, as text and as steps.
 
-Both are functions of the documents. A file whose content is not what the documents said was
-edited by somebody, and is left alone.
+Their text is a function of the documents, but for what is copied from an origin. The sandbox's
+document has a digest of what was written last: a file that is not that any more was edited by
+somebody, and is left alone from then on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from zlib import crc32
 
+from netctl.errors import NotFound
 from netctl.gateway import Member
 from netctl.kernel import Kernel
 from netctl.models import Sandbox, SandboxKind
-from netctl.plan import Step
+from netctl.plan import Plan, Step
 from netctl.record import record
+from netctl.resolv import resolv_text
 from netctl.steps import DirectoryCreate, FileWrite, Symlink
 
 ETC_NETNS = "/etc/netns"
@@ -36,70 +41,129 @@ class Paths:
     hosts: str
     resolv_conf: str
     etc: str
-    """Directory of links to them, under the name of the namespace."""
+    """Directory of links to them, under the name of the namespace; empty for the host's."""
+
+
+@record
+class Update:
+    """How the files come up to date, with the sandbox that says so."""
+
+    plan: Plan
+    sandbox: Sandbox
+    notices: tuple[str, ...] = ()
 
 
 def paths(sandbox: Sandbox, state_dir: str) -> Paths:
     directory = f"{state_dir}/files/{sandbox.id}"
+    name = sandbox.netns.rpartition("/")[2]
     return Paths(
         directory=directory,
         hosts=sandbox.hosts_path or f"{directory}/hosts",
         resolv_conf=sandbox.resolv_conf_path or f"{directory}/resolv.conf",
-        etc=f"{ETC_NETNS}/{sandbox.netns.rpartition('/')[2]}",
+        etc=f"{ETC_NETNS}/{name}" if name else "",
     )
 
 
-def has_files(sandbox: Sandbox) -> bool:
-    """Whether the sandbox has files of its own: the host's stack uses the host's."""
-    return sandbox.type is not SandboxKind.HOST
+def make(sandbox: Sandbox, members: Sequence[Member], state_dir: str, kernel: Kernel) -> Update:
+    """Return how the files and the links to them are made, over what netctl made of them before.
+
+    Raises ``NotFound`` for a file that is to be copied and is not there.
+    """
+    _check_origins(sandbox, kernel)
+    steps: list[Step] = []
+    after, notices = sandbox, []
+    for step in everything(sandbox, members, state_dir, kernel):
+        if isinstance(step, Symlink):
+            steps += [step] if kernel.link_target(step.path) != step.target else []
+        elif not isinstance(step, FileWrite):
+            steps.append(step)
+        elif not _is_ours(there := kernel.file_read(step.path), step.content, sandbox, step.path):
+            notices.append(_edited(step.path, sandbox))
+        else:
+            after = _digested(after, step.path, step.content)
+            steps += [replace(step, previous=there)] if there != step.content else []
+    return Update(plan=tuple(steps), sandbox=after, notices=tuple(notices))
 
 
-def plan_files(
-    sandbox: Sandbox, members: Sequence[Member], state_dir: str, resolv: str
-) -> list[Step]:
-    """Return the steps that make the files and the links to them."""
+def everything(sandbox: Sandbox, members: Sequence[Member], state_dir: str, kernel: Kernel) -> Plan:
+    """Return how the files and the links to them are made where there is nothing."""
     where = paths(sandbox, state_dir)
-    return [
+    texts = _texts(sandbox, members, state_dir)
+    return (
         DirectoryCreate(path=f"{state_dir}/files"),
         DirectoryCreate(path=where.directory),
-        FileWrite(path=where.hosts, content=hosts_text(sandbox, members)),
-        FileWrite(path=where.resolv_conf, content=resolv),
+        *(
+            FileWrite(path=path, content=kernel.file_read(origin) or "" if text is None else text)
+            for (path, text), origin in zip(texts.items(), origins(sandbox), strict=True)
+        ),
         *plan_links(sandbox, state_dir),
-    ]
+    )
 
 
-def plan_links(sandbox: Sandbox, state_dir: str) -> list[Step]:
+def standing(sandbox: Sandbox, state_dir: str, kernel: Kernel) -> Plan:
+    """Return how the files came into being as they are by now: edited, or removed by somebody."""
+    where = paths(sandbox, state_dir)
+    found = {path: kernel.file_read(path) for path in (where.hosts, where.resolv_conf)}
+    return (
+        DirectoryCreate(path=f"{state_dir}/files"),
+        DirectoryCreate(path=where.directory),
+        *(FileWrite(path=path, content=text) for path, text in found.items() if text is not None),
+        *plan_links(sandbox, state_dir),
+    )
+
+
+def plan_links(sandbox: Sandbox, state_dir: str) -> Plan:
     """Return the steps that make /etc/netns/NAME; /etc/netns itself belongs to the host, and stays
     when it is empty."""
     where = paths(sandbox, state_dir)
-    return [
+    if not where.etc:
+        return ()
+    return (
         DirectoryCreate(path=where.etc),
         Symlink(path=f"{where.etc}/hosts", target=where.hosts),
         Symlink(path=f"{where.etc}/resolv.conf", target=where.resolv_conf),
-    ]
+    )
 
 
-def plan_hosts(
+def update(
     before: Sandbox,
     members_before: Sequence[Member],
     after: Sandbox,
     members_after: Sequence[Member],
     state_dir: str,
     kernel: Kernel,
-) -> list[Step]:
-    """Return the step that brings the hosts file up to date, none where nothing changes."""
-    path = paths(before, state_dir).hosts
-    old, new = hosts_text(before, members_before), hosts_text(after, members_after)
-    if old == new or not has_files(before) or kernel.file_read(path) != old:
-        return []
-    return [FileWrite(path=path, content=new, previous=old)]
+) -> Update:
+    """Return how the files come up to date after a change, with a notice of each that somebody
+    edited or removed, and that therefore does not."""
+    steps: list[Step] = []
+    notices: list[str] = []
+    sandbox = after
+    old = _texts(before, members_before, state_dir)
+    for path, content in _texts(after, members_after, state_dir).items():
+        if content is None or content == old[path]:
+            continue
+        there = kernel.file_read(path)
+        if there is None or not _is_ours(there, old[path], before, path):
+            notices.append(_edited(path, after))
+            continue
+        steps.append(FileWrite(path=path, content=content, previous=there))
+        sandbox = _digested(sandbox, path, content)
+    return Update(plan=tuple(steps), sandbox=sandbox, notices=tuple(notices))
 
 
 def hosts_text(sandbox: Sandbox, members: Sequence[Member]) -> str:
-    """Return the content of hosts(5): localhost, the extra hosts, then the sandbox's own names."""
-    ipv6 = any(member.endpoint.ipv6 for member in members)
+    """Return the content of hosts(5): localhost, the extra hosts, then the sandbox's own names.
+
+    IPv6 is not spoken of where the sandbox has none.
+    """
+    host = sandbox.type is SandboxKind.HOST
+    ipv6 = host or any(member.endpoint.ipv6 for member in members)
+    extra = "".join(
+        f"{address}\t{name}\n"
+        for name, address in sandbox.extra_hosts
+        if ipv6 or ":" not in address
+    )
     own = "".join(_own_lines(sandbox, members))
-    extra = "".join(f"{address}\t{name}\n" for name, address in sandbox.extra_hosts)
     return _LOCALHOST + (_LOCALHOST6 if ipv6 else "") + extra + own
 
 
@@ -109,3 +173,54 @@ def _own_lines(sandbox: Sandbox, members: Sequence[Member]) -> Iterable[str]:
     for member in members:
         for address in member.endpoint.addresses:
             yield f"{address.partition('/')[0]}\t{full}\n"
+
+
+def _texts(sandbox: Sandbox, members: Sequence[Member], state_dir: str) -> dict[str, str | None]:
+    """Return the files' paths with their text as the documents say it, None for a copy."""
+    where = paths(sandbox, state_dir)
+    hosts, resolv_conf = origins(sandbox)
+    return {
+        where.hosts: None if hosts else hosts_text(sandbox, members),
+        where.resolv_conf: None if resolv_conf else resolv_text(sandbox),
+    }
+
+
+def origins(sandbox: Sandbox) -> tuple[str, str]:
+    """Return the files of which hosts and resolv.conf are copies, ``""`` where the text is ours.
+
+    The host's own stack has the host's files where nothing else is asked for (libnetwork).
+    """
+    hosts, resolv_conf = sandbox.origin_hosts_path, sandbox.origin_resolv_conf_path
+    if sandbox.type is SandboxKind.HOST:
+        hosts = hosts or ("" if sandbox.extra_hosts else "/etc/hosts")
+        resolv_conf = resolv_conf or ("" if sandbox.resolv.overridden else "/etc/resolv.conf")
+    return hosts, resolv_conf
+
+
+def _check_origins(sandbox: Sandbox, kernel: Kernel) -> None:
+    """Raise ``NotFound`` for a file of which a copy is asked for and that is not there."""
+    for path in filter(None, (sandbox.origin_hosts_path, sandbox.origin_resolv_conf_path)):
+        if kernel.file_read(path) is None:
+            raise NotFound(f"{path}, which is to be copied, is not there", hint="check the path")
+
+
+def _digested(sandbox: Sandbox, path: str, content: str) -> Sandbox:
+    return replace(sandbox, digests={**sandbox.digests, path: _digest(content)})
+
+
+def _is_ours(there: str | None, text: str | None, sandbox: Sandbox, path: str) -> bool:
+    """Whether a file is as netctl wrote it, or as it would write it."""
+    wrote = sandbox.digests.get(path)
+    return there in (None, text) or (there is not None and _digest(there) == wrote)
+
+
+def _digest(content: str) -> str:
+    data = content.encode(errors="surrogateescape")
+    return f"{len(data)}-{crc32(data):08x}"
+
+
+def _edited(path: str, sandbox: Sandbox) -> str:
+    return (
+        f"left as it is: {path}, which somebody edited or removed (to have it made anew: remove it,"
+        f" then netctl sandbox refresh {sandbox.name})"
+    )

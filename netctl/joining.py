@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import field, replace
 from ipaddress import ip_network
 
+from netctl import files
 from netctl.backends import registry
 from netctl.errors import Conflict, InvalidInput
-from netctl.files import plan_hosts
 from netctl.gateway import DEFAULT, Member, announce, ways_out, withdraw
 from netctl.kernel import Kernel
 from netctl.models import Attachment, Endpoint, EndpointRef, Network, Sandbox, SandboxKind
@@ -26,6 +26,7 @@ class Change:
     plan: Plan
     endpoints: tuple[Endpoint, ...]
     sandbox: Sandbox
+    notices: tuple[str, ...] = ()
 
 
 @record
@@ -109,15 +110,18 @@ def join(room: Room, network: Network, endpoint: Endpoint, entrance: Entrance) -
     new = member(network, replace(endpoint, attachment=attachment), attachment)
     after = (*room.members, new)
     families = room.families
+    texts = _texts(room, sandbox, after)
     plan = (
         *inverse(published(room, room.members, after)),
         *withdraw(room.members, after, families),
         *wiring(new),
         *announce(room.members, after, families),
         *published(room, after, room.members),
-        *plan_hosts(room.sandbox, room.members, sandbox, after, room.state_dir, room.kernel),
+        *texts.plan,
     )
-    return Change(plan=plan, endpoints=(new.endpoint,), sandbox=sandbox)
+    return Change(
+        plan=plan, endpoints=(new.endpoint,), sandbox=texts.sandbox, notices=texts.notices
+    )
 
 
 def leave(room: Room, endpoints: Sequence[Endpoint]) -> Change:
@@ -128,16 +132,22 @@ def leave(room: Room, endpoints: Sequence[Endpoint]) -> Change:
     kept = tuple(ref for ref in room.sandbox.endpoints if ref.endpoint_id not in leaving)
     sandbox = replace(room.sandbox, endpoints=kept)
     routes_away, routes_new = _routes(room, after)
+    texts = _texts(room, sandbox, after)
     plan = (
         *inverse(published(room, room.members, after)),
         *routes_away,
         *(step for item in reversed(gone) for step in inverse(wiring(item, inside=room.alive))),
         *routes_new,
         *published(room, after, room.members),
-        *plan_hosts(room.sandbox, room.members, sandbox, after, room.state_dir, room.kernel),
+        *texts.plan,
     )
     alone = tuple(replace(endpoint, attachment=None) for endpoint in endpoints)
-    return Change(plan=plan, endpoints=alone, sandbox=sandbox)
+    return Change(plan=plan, endpoints=alone, sandbox=texts.sandbox, notices=texts.notices)
+
+
+def _texts(room: Room, sandbox: Sandbox, members: Sequence[Member]) -> files.Update:
+    """Return how a sandbox's files follow a change of what is in it."""
+    return files.update(room.sandbox, room.members, sandbox, members, room.state_dir, room.kernel)
 
 
 def wiring(item: Member, *, inside: bool = True) -> Plan:

@@ -267,6 +267,31 @@ class EndpointRef:
 
 
 @record
+class Upstream:
+    """A name server that the resolver asks for a sandbox."""
+
+    address: str
+    host: bool
+    """Whether it is asked from the host's namespace, else from the sandbox's."""
+
+
+@record
+class ResolvConf:
+    """What a sandbox's resolv.conf says, chosen when the sandbox is made or refreshed."""
+
+    servers: tuple[str, ...] = ()
+    """Name servers for a sandbox without the resolver."""
+    search: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    """Further lines of the host's."""
+    upstream: tuple[Upstream, ...] = ()
+    """Whom the resolver asks."""
+    overridden: bool = False
+    """Whether something was asked for, rather than taken from the host."""
+
+
+@record
 class Sandbox:
     """A network stack: on Linux a network namespace, with its hosts and resolv.conf."""
 
@@ -294,6 +319,14 @@ class Sandbox:
     hosts_path: str = ""
     resolv_conf_path: str = ""
     """Where netctl writes the files; empty for the state directory."""
+    origin_hosts_path: str = ""
+    origin_resolv_conf_path: str = ""
+    """Files of which they are copies, whatever else is asked for."""
+    resolv: ResolvConf = field(default_factory=ResolvConf)
+    served: bool = False
+    """Whether the resolver answers in it: from the first join that asks for names until it goes."""
+    digests: dict[str, str] = field(default_factory=dict)
+    """Path of a file to a digest of what netctl wrote there last."""
     endpoints: tuple[EndpointRef, ...] = ()
     joins: int = 0
     """How many endpoints were ever joined."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from netctl import files, joining
 from netctl.errors import Conflict
 from netctl.gateway import FAMILIES, Member
-from netctl.models import Document, Sandbox, SandboxKind
+from netctl.models import Document, ResolvConf, Sandbox, SandboxKind
 from netctl.names import short
-from netctl.plan import Plan, Step, inverse
+from netctl.plan import Plan, inverse
 from netctl.record import record
-from netctl.steps import FileWrite, NetnsCreate, NetnsPin, NetnsRename, Symlink
+from netctl.steps import NetnsCreate, NetnsPin, NetnsRename
 
 
 @record
@@ -22,6 +21,7 @@ class Move:
     plan: Plan
     sandbox: Sandbox
     members: tuple[Member, ...] = ()
+    notices: tuple[str, ...] = ()
 
     @property
     def documents(self) -> tuple[Document, ...]:
@@ -45,13 +45,14 @@ def rename(room: joining.Room, name: str, path: str) -> Move:
     new = replace(old, name=name, netns=path)
     members = tuple(_moved(item, path) for item in room.members)
     pin = NetnsRename(old=old.netns, new=path, identity=old.identity)
+    texts = files.update(old, room.members, new, members, room.state_dir, room.kernel)
     plan = (
         *((pin,) if room.alive else ()),
-        *inverse(tuple(files.plan_links(old, room.state_dir))),
+        *inverse(files.plan_links(old, room.state_dir)),
         *files.plan_links(new, room.state_dir),
-        *files.plan_hosts(old, room.members, new, members, room.state_dir, room.kernel),
+        *texts.plan,
     )
-    return Move(plan=plan, sandbox=new, members=members)
+    return Move(plan=plan, sandbox=texts.sandbox, members=members, notices=texts.notices)
 
 
 def set_key(room: joining.Room, source: str, identity: str) -> Move:
@@ -127,40 +128,31 @@ def _parked(room: joining.Room) -> tuple[Plan, Plan]:
     return (step,), inverse(plan_namespace(aside, ""))
 
 
-def refresh(room: joining.Room, resolv: str) -> Move:
+def refresh(room: joining.Room, resolv: ResolvConf) -> Move:
     """Return how a sandbox's interfaces, files and, if it is gone, namespace are made anew."""
     old = room.sandbox
     boot_id = room.kernel.boot_id()
-    if old.type is SandboxKind.HOST:
-        return Move(plan=(), sandbox=replace(old, boot_id=boot_id))
-    if room.intruded:
+    if old.type is not SandboxKind.HOST and room.intruded:
         raise joining.intruder(old)
     if not room.alive and old.type is SandboxKind.EXTERNAL:
         raise joining.misfit(
             old,
             f"had a namespace that is gone; netctl sandbox set-key {old.name} PATH gives another",
         )
-    new = replace(old, boot_id=boot_id)
+    new = replace(old, boot_id=boot_id, resolv=resolv)
     members = tuple(_moved(item, new.netns, boot_id) for item in room.members)
     there = replace(room, sandbox=new, members=members)
     namespace = () if room.alive else plan_namespace(old, "")
+    texts = files.make(new, members, room.state_dir, room.kernel)
     families = room.families if room.alive else FAMILIES
     plan = (
         *joining.takedown(room),
         *inverse(namespace),
         *namespace,
-        *_texts(there, resolv),
+        *texts.plan,
         *joining.everything(there, families),
     )
-    return Move(plan=plan, sandbox=new, members=members)
-
-
-def _texts(room: joining.Room, resolv: str) -> Iterable[Step]:
-    for step in files.plan_files(room.sandbox, room.members, room.state_dir, resolv):
-        if isinstance(step, FileWrite):
-            yield replace(step, previous=room.kernel.file_read(step.path))
-        elif not isinstance(step, Symlink) or room.kernel.file_read(step.path) is None:
-            yield step
+    return Move(plan=plan, sandbox=texts.sandbox, members=members, notices=texts.notices)
 
 
 def _moved(item: Member, netns: str, boot_id: str | None = None) -> Member:

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from netctl import files
 from netctl.errors import InvalidInput, NetctlError, NotFound
-from netctl.files import ETC_NETNS
 from netctl.kernel import process
 from netctl.kernel.refusal import file_refused
 from netctl.models import Sandbox
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 _MARK_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def become(sandbox: Sandbox, argv: Sequence[str]) -> NoReturn:
+def become(sandbox: Sandbox, state_dir: str, argv: Sequence[str]) -> NoReturn:
     """Replace this process by ``argv`` in the sandbox. Raises ``SystemExit`` 126 or 127 as a shell
     does where the command cannot be run or found."""
     command = checked_command(argv)
-    process.enter(sandbox.netns, _binds(sandbox))
+    process.enter(sandbox.netns, _binds(sandbox, state_dir))
     process.execute(command)
 
 
@@ -69,7 +69,9 @@ def run(
                 _furnish(controller, sandbox_id, chosen, ports, endpoint)
             if controller.dry_run:
                 return 0
-            return process.supervise(sandbox.netns, _binds(sandbox), command)
+            return process.supervise(
+                sandbox.netns, _binds(sandbox, controller.config.state_dir), command
+            )
         finally:
             _vanish(controller, sandbox_id)
 
@@ -127,12 +129,17 @@ def _reap_one(controller: Controller, sandbox_id: str, path: str) -> None:
         os.close(descriptor)
 
 
-def _binds(sandbox: Sandbox) -> list[tuple[str, str]]:
-    """Return what is mounted over /etc: all of /etc/netns/NAME, as ``ip netns exec`` does."""
-    directory = f"{ETC_NETNS}/{sandbox.netns.rpartition('/')[2]}"
-    if not sandbox.netns or not os.path.isdir(directory):
-        return []
-    return [(f"{directory}/{name}", f"/etc/{name}") for name in sorted(os.listdir(directory))]
+def _binds(sandbox: Sandbox, state_dir: str) -> list[tuple[str, str]]:
+    """Return what is mounted over /etc: all of /etc/netns/NAME, as ``ip netns exec`` does; for the
+    host's stack, which has no such directory, its files."""
+    where = files.paths(sandbox, state_dir)
+    if not where.etc:
+        found = {"hosts": where.hosts, "resolv.conf": where.resolv_conf}
+    elif os.path.isdir(where.etc):
+        found = {name: f"{where.etc}/{name}" for name in sorted(os.listdir(where.etc))}
+    else:
+        found = {}
+    return [(path, f"/etc/{name}") for name, path in found.items() if os.path.exists(path)]
 
 
 @contextmanager

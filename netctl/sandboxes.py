@@ -17,9 +17,8 @@ from netctl.models import Document, Endpoint, Sandbox, SandboxKind
 from netctl.names import alias_of, check_id, check_name, new_id, short
 from netctl.networks import now
 from netctl.operation import Operation
-from netctl.plan import Plan, Step, inverse
+from netctl.plan import Plan, inverse
 from netctl.record import field_names, record
-from netctl.steps import FileWrite, NetnsCreate, NetnsPin
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
@@ -74,6 +73,8 @@ class Sandboxes:
         extra_hosts: Iterable[tuple[str, str]] = (),
         hosts_path: str = "",
         resolv_conf_path: str = "",
+        origin_hosts_path: str = "",
+        origin_resolv_conf_path: str = "",
         netns_path: str | None = None,
         pid: int | None = None,
         host: bool = False,
@@ -88,8 +89,8 @@ class Sandboxes:
         At most one of ``netns_path`` (a namespace that somebody else made; it is pinned and never
         deleted), ``pid`` (the namespace of that process) and ``host``. After ``ttl`` (``30m``,
         ``2h``) or the end of the process ``owner_pid`` it is removed when it is in the way, or by
-        ``gc``. Raises ``InvalidInput``, ``NotFound`` (the process or path), ``Conflict`` or
-        ``KernelError``.
+        ``gc``. The files that have an origin are copies of it. Raises ``InvalidInput``,
+        ``NotFound`` (the process or a path), ``Conflict`` or ``KernelError``.
         """
         source = external_source(netns_path, pid, host)
         wanted = SandboxDefinition(
@@ -103,6 +104,8 @@ class Sandboxes:
             extra_hosts=tuple(extra_hosts),
             hosts_path=hosts_path,
             resolv_conf_path=resolv_conf_path,
+            origin_hosts_path=origin_hosts_path,
+            origin_resolv_conf_path=origin_resolv_conf_path,
             labels=dict(labels or {}),
         ).checked()
         lease = asked(self._kernel, ttl, owner_pid)
@@ -150,8 +153,9 @@ class Sandboxes:
             if op.reader.owner(f"sandbox/{name}"):
                 raise Conflict(f"sandbox {name} exists already", hint="choose another name")
             pinned = room.sandbox.netns and room.sandbox.pinned
-            path = self._pin_path(name, room.sandbox) if pinned else ""
+            path = self._pin_path(name) if pinned else ""
             change = moving.rename(room, name, path)
+            self._controller.notices += change.notices
             op.commit(change.plan, put=change.documents, forward=True)
             return self._handle(change.sandbox)
 
@@ -173,7 +177,9 @@ class Sandboxes:
         """Refresh a sandbox within an operation."""
         for item in self._room(op, sandbox).members:
             self._controller.networks.need(op, item.network.id)
-        change = moving.refresh(self._room(op, sandbox), self._resolv(sandbox))
+        conf = resolv.choose(sandbox, self._controller.config, self._kernel)
+        change = moving.refresh(self._room(op, sandbox), conf)
+        self._controller.notices += change.notices
         op.commit(change.plan, put=change.documents, forward=True)
         return change.sandbox
 
@@ -187,7 +193,7 @@ class Sandboxes:
         """Become the command ``argv`` in the sandbox, with its files bound over /etc."""
         sandbox = references.sandbox(self._store, reference)
         self._check_alive(sandbox)
-        running.become(sandbox, argv)
+        running.become(sandbox, self._state_dir, argv)
 
     def run(
         self,
@@ -238,22 +244,26 @@ class Sandboxes:
             raise Conflict(f"sandbox {other.name} has the id {short(draft.id)} already")
         sandbox = self._designed(draft, source)
         self._check_new_files(sandbox)
-        op.commit(self._plan(sandbox, source), put=(sandbox,))
-        return sandbox
+        texts = files.make(sandbox, (), self._state_dir, self._kernel)
+        plan = (*moving.plan_namespace(sandbox, source), *texts.plan)
+        op.commit(plan, put=(texts.sandbox,))
+        return texts.sandbox
 
-    def _designed(self, sandbox: Sandbox, source: str) -> Sandbox:
+    def _designed(self, draft: Sandbox, source: str) -> Sandbox:
+        conf = resolv.choose(draft, self._controller.config, self._kernel)
+        sandbox = replace(draft, resolv=conf)
         if sandbox.type is SandboxKind.HOST:
             return replace(sandbox, pinned=False)
         path = f"{NETNS_DIR}/{sandbox.name}"
         if sandbox.type is SandboxKind.OWN:
             mark = alias_of("sandbox", sandbox.id)
-            return replace(sandbox, netns=self._pin_path(sandbox.name, sandbox), identity=mark)
+            return replace(sandbox, netns=self._pin_path(sandbox.name), identity=mark)
         identity = self._identity(source)
         pinned = source != path
-        netns = self._pin_path(sandbox.name, sandbox) if pinned else path
+        netns = self._pin_path(sandbox.name) if pinned else path
         return replace(sandbox, netns=netns, pinned=pinned, identity=identity)
 
-    def _pin_path(self, name: str, sandbox: Sandbox) -> str:
+    def _pin_path(self, name: str) -> str:
         """Return where a namespace of that name goes, which must be free, as must its files."""
         path = f"{NETNS_DIR}/{name}"
         if self._kernel.netns_identity(path) is not None:
@@ -261,7 +271,7 @@ class Sandboxes:
                 f"a namespace {name} exists already ({path}) and is not of netctl's making",
                 hint=f"netctl sandbox create {name} --netns {path} uses it",
             )
-        for item in ("hosts", "resolv.conf") if files.has_files(sandbox) else ():
+        for item in ("hosts", "resolv.conf"):
             if self._kernel.file_read(f"{files.ETC_NETNS}/{name}/{item}") is not None:
                 raise Conflict(
                     f"{files.ETC_NETNS}/{name}/{item} exists already",
@@ -275,23 +285,10 @@ class Sandboxes:
             if self._kernel.file_read(path) is not None:
                 raise Conflict(f"{path} exists already", hint="give the path of a file to be made")
 
-    def _plan(self, sandbox: Sandbox, source: str) -> Plan:
-        if sandbox.type is SandboxKind.HOST:
-            return ()
-        made = moving.plan_namespace(sandbox, source)
-        return (*made, *files.plan_files(sandbox, (), self._state_dir, self._resolv(sandbox)))
-
     def _standing(self, room: joining.Room) -> Plan:
-        """Return the plan with the files as they are by now: edited, or removed by somebody."""
-        steps: list[Step] = []
-        for step in self._plan(room.sandbox, ""):
-            if room.intruded and isinstance(step, NetnsCreate | NetnsPin):
-                continue
-            if not isinstance(step, FileWrite):
-                steps.append(step)
-            elif (content := self._kernel.file_read(step.path)) is not None:
-                steps.append(replace(step, content=content))
-        return tuple(steps)
+        """Return how what is there came into being, with the files as they are by now."""
+        namespace = () if room.intruded else moving.plan_namespace(room.sandbox, "")
+        return (*namespace, *files.standing(room.sandbox, self._state_dir, self._kernel))
 
     def _remove(self, op: Operation, room: joining.Room) -> None:
         if room.intruded:
@@ -309,16 +306,6 @@ class Sandboxes:
             else:
                 put.append(replace(endpoint, attachment=None))
         op.commit(plan, put=tuple(put), delete=tuple(gone), forward=True)
-
-    def _resolv(self, sandbox: Sandbox) -> str:
-        config = self._controller.config
-        filled = replace(
-            sandbox,
-            dns=sandbox.dns or config.dns,
-            dns_search=sandbox.dns_search or config.dns_search,
-            dns_options=sandbox.dns_options or config.dns_options,
-        )
-        return resolv.resolv_text(filled, resolv.host_resolv_conf(self._kernel))
 
     def _identity(self, source: str) -> str:
         """Return what tells the namespace that somebody else made from all others."""

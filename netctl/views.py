@@ -196,8 +196,11 @@ def sandbox_row(sandbox: Sandbox) -> Row:
     }
 
 
-def sandbox_detail(sandbox: Sandbox, reader: Reader) -> Row:
-    """Return a sandbox for ``inspect``: with its endpoints and names."""
+def sandbox_detail(sandbox: Sandbox, reader: Reader, state_dir: str) -> Row:
+    """Return a sandbox for ``inspect``: with its endpoints, names and files."""
+    from netctl import files
+
+    where = files.paths(sandbox, state_dir)
     names = Names(reader)
     found = [reader.get(Endpoint, ref.endpoint_id, ref.network_id) for ref in sandbox.endpoints]
     return {
@@ -211,5 +214,9 @@ def sandbox_detail(sandbox: Sandbox, reader: Reader) -> Row:
         "extra_hosts": [
             {"name": name, "address": address} for name, address in sandbox.extra_hosts
         ],
+        "hosts_path": where.hosts,
+        "resolv_conf_path": where.resolv_conf,
+        "origin_hosts_path": sandbox.origin_hosts_path or None,
+        "origin_resolv_conf_path": sandbox.origin_resolv_conf_path or None,
         "endpoints": [endpoint_detail(endpoint, names) for endpoint in found if endpoint],
     }

@@ -25,6 +25,8 @@ class SandboxDefinition:
     extra_hosts: tuple[tuple[str, str], ...] = ()
     hosts_path: str = ""
     resolv_conf_path: str = ""
+    origin_hosts_path: str = ""
+    origin_resolv_conf_path: str = ""
     labels: dict[str, str] = field(default_factory=dict)
 
     def checked(self) -> SandboxDefinition:
@@ -42,15 +44,28 @@ class SandboxDefinition:
                     f"--dns-opt {option[:80]!r} is not an option of resolv.conf",
                     hint="one word each, for instance ndots:2",
                 )
-        for what, path in (("hosts", self.hosts_path), ("resolv.conf", self.resolv_conf_path)):
-            if path:
-                check_path(f"{what} path", path)
+        self._check_paths()
         extra = tuple(
             (check_hostname("--add-host", name), check_address("--add-host", address))
             for name, address in self.extra_hosts
         )
         dns = tuple(check_address("--dns", server) for server in self.dns)
         return replace(self, extra_hosts=extra, dns=dns)
+
+    def _check_paths(self) -> None:
+        for option, path in {
+            "--hosts-path": self.hosts_path,
+            "--resolv-conf-path": self.resolv_conf_path,
+            "--origin-hosts-path": self.origin_hosts_path,
+            "--origin-resolv-conf-path": self.origin_resolv_conf_path,
+        }.items():
+            if path:
+                check_path(option, path)
+        if self.hosts_path and self.hosts_path == self.resolv_conf_path:
+            raise InvalidInput(
+                f"--hosts-path and --resolv-conf-path are both {self.hosts_path}",
+                hint="give two paths; without, netctl sandbox inspect shows where they are",
+            )
 
     def check_same(self, existing: Sandbox) -> None:
         """Raise ``Conflict`` where ``existing`` was defined in another way."""

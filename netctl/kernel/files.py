@@ -12,17 +12,27 @@ from netctl.kernel.refusal import file_refused
 
 _FILE_MODE = 0o644
 _DIRECTORY_MODE = 0o755
+_LONGEST = 16 << 20
+"""Bytes of a file that is read."""
 
 
 def read(path: str) -> str | None:
     """Return a file's text; None where there is no file. Odd bytes survive a write."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
+        # A pipe that nobody writes to would hold us up.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            _check_regular(path, os.fstat(descriptor))
+            return file.read().decode("utf-8", "surrogateescape")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise file_refused(f"read {path}", error) from error
+
+
+def _check_regular(path: str, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode) or found.st_size >= _LONGEST:
+        raise KernelError(f"read {path}: not a file, or longer than {_LONGEST >> 20} MiB")
 
 
 def write(path: str, content: str) -> None:

@@ -122,7 +122,7 @@ def _new_context(library: Any) -> int:
     context = library.nft_ctx_new(0)
     if not context:
         raise KernelError("open nftables: libnftables refuses", errno=errno.EIO)
-    for fd in filter(_is_open, _descriptors() - before):
+    for fd in _descriptors() - before:
         # libnftables opens its socket without SOCK_CLOEXEC: a command run in a sandbox would
         # hold a socket to the host's firewall.
         os.set_inheritable(fd, False)
@@ -132,15 +132,12 @@ def _new_context(library: Any) -> int:
 
 
 def _descriptors() -> set[int]:
-    return set(map(int, os.listdir("/proc/self/fd")))
-
-
-def _is_open(fd: int) -> bool:
-    try:
-        os.fstat(fd)
-    except OSError:
-        return False  # The descriptor of the listing itself.
-    return True
+    """Return what is open, but for the listing itself: its descriptor is the lowest free one, and
+    the next that is opened has it again."""
+    found = set(map(int, os.listdir("/proc/self/fd")))
+    lowest = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    os.close(lowest)
+    return found - {lowest}
 
 
 def _objects(output: str) -> list[dict[str, Any]]:

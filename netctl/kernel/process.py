@@ -35,7 +35,12 @@ def enter(netns: str, binds: Sequence[tuple[str, str]]) -> None:
     """
     try:
         if netns:
-            _enter_namespace(netns)
+            with namespaces.opened(netns) as descriptor:
+                syscalls.setns(descriptor, syscalls.CLONE_NEWNET)
+        if netns or binds:
+            _leave_mounts()
+        if netns:
+            _mount_own_sys()
         for source, target in binds:
             if os.path.exists(target):
                 syscalls.mount(source, target, syscalls.MS_BIND)
@@ -45,12 +50,13 @@ def enter(netns: str, binds: Sequence[tuple[str, str]]) -> None:
         ) from error
 
 
-def _enter_namespace(netns: str) -> None:
-    with namespaces.opened(netns) as descriptor:
-        syscalls.setns(descriptor, syscalls.CLONE_NEWNET)
+def _leave_mounts() -> None:
     syscalls.unshare(syscalls.CLONE_NEWNS)
     # Slave: what is mounted here stays here, what the host mounts still arrives.
     syscalls.mount("none", "/", syscalls.MS_SLAVE | syscalls.MS_REC)
+
+
+def _mount_own_sys() -> None:
     try:
         syscalls.umount("/sys", syscalls.MNT_DETACH)
         syscalls.mount_kind("sysfs", "/sys", "sysfs")

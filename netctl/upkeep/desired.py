@@ -57,13 +57,10 @@ def rooms(reader: Reader, controller: Controller) -> Iterator[Room]:
 
 def _of_sandbox(room: Room) -> Plan:
     sandbox = room.sandbox
-    if sandbox.type is SandboxKind.HOST:
-        return joining.everything(room, ())
-    texts = files.plan_files(sandbox, room.members, room.state_dir, "")
     # Somebody else's default route is not ours to replace, nor missed.
     families = room.families if room.alive else FAMILIES
     return (
         *moving.plan_namespace(sandbox, ""),
-        *texts,
-        *joining.everything(room, families),
+        *files.everything(sandbox, room.members, room.state_dir, room.kernel),
+        *joining.everything(room, () if sandbox.type is SandboxKind.HOST else families),
     )

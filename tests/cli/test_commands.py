@@ -67,7 +67,8 @@ KEYS = {
     " sysctls routes no_default_route gateway gateway6 transient aliases anonymous no_dns exposed"
     " attachment",
     "sandbox": "id name type state key endpoint_count created labels expires owner_pid hostname"
-    " domainname dns dns_search dns_options extra_hosts endpoints",
+    " domainname dns dns_search dns_options extra_hosts hosts_path resolv_conf_path"
+    " origin_hosts_path origin_resolv_conf_path endpoints",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.cli.conftest import Netctl
+from tests.fake_kernel import FakeKernel
 
 CREATE = ("endpoint", "create", "web", "web1")
 
@@ -81,6 +82,37 @@ def test_wrong_names_are_refused(netctl: Netctl, arguments: list[str], word: str
     assert done.status == 2
     assert word in done.err and "hint: " in done.err
     assert netctl("endpoint", "ls", "--format", "{name} {sandbox}").out == "there \n"
+
+
+def test_files_of_a_sandbox(netctl: Netctl, kernel: FakeKernel) -> None:
+    kernel.files["/run/h"] = "192.0.2.9 mine"
+    options = ["--hosts-path", "/run/hosts", "--origin-hosts-path", "/run/h"]
+    assert netctl("sandbox", "create", "c2", *options).status == 0
+    [row] = netctl("sandbox", "inspect", "c2").json
+    assert (row["hosts_path"], row["origin_hosts_path"]) == ("/run/hosts", "/run/h")
+    assert row["resolv_conf_path"].endswith(f"/files/{row['id']}/resolv.conf")
+    assert row["origin_resolv_conf_path"] is None
+    assert kernel.files["/run/hosts"] == "192.0.2.9 mine"
+    assert netctl("sandbox", "create", "c2", *options, "--if-not-exists").status == 0
+    assert netctl("sandbox", "create", "c2", "--if-not-exists").status == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        ("--hosts-path relative", 2),
+        ("--origin-resolv-conf-path relative", 2),
+        ("--hosts-path /run/x --resolv-conf-path /run/x", 2),
+        ("--origin-hosts-path /run/none", 3),
+        ("--hosts-path /run/there", 4),
+    ],
+)
+def test_wrong_files(netctl: Netctl, kernel: FakeKernel, options: str, status: int) -> None:
+    kernel.files["/run/there"] = ""
+    before = kernel.state()
+    done = netctl("sandbox", "create", "c2", *options.split())
+    assert done.status == status and "hint: " in done.err
+    assert kernel.state() == before
 
 
 def test_networks_without_interfaces_have_no_names(netctl: Netctl) -> None:

@@ -81,6 +81,14 @@ def _doomed(number: int, action: Callable[[Controller], object]) -> None:
         os._exit(0)
 
 
+def create(c: Controller, name: str, **options: Any) -> None:
+    c.sandboxes.create(name, **options)
+
+
+def connect(c: Controller, network: str, sandbox: str, **options: Any) -> None:
+    c.endpoints.connect(network, sandbox, **options)
+
+
 def web(c: Controller) -> None:
     c.networks.create("web", ipv6=True)
 

@@ -10,8 +10,8 @@ import pytest
 from netctl.controller import Controller
 from netctl.errors import Conflict, NetctlError
 from tests.kernel.host import Host, Outside
-from tests.system.library import act, addresses, clear, controller, two, web
-from tests.system.test_sandboxes import C1, connect, create, default_route
+from tests.system.library import act, addresses, clear, connect, controller, create, two, web
+from tests.system.test_sandboxes import C1, default_route
 
 LATER = "00000000-0000-4000-8000-000000000002"
 OWN_DEFAULT = (

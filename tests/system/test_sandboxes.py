@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from functools import partial
 from typing import Any
 
 import pytest
 
-from netctl.controller import Controller
 from netctl.errors import Conflict, InvalidInput, NotFound
 from tests.kernel.host import Host, Outside
-from tests.system.library import act, addresses, clear, controller, two, web
+from tests.system.library import act, addresses, clear, connect, controller, create, two, web
 
 C1, C2 = "/run/netns/c1", "/run/netns/c2"
-
-
-def create(c: Controller, name: str, **options: Any) -> None:
-    c.sandboxes.create(name, **options)
-
-
-def connect(c: Controller, network: str, sandbox: str, **options: Any) -> None:
-    c.endpoints.connect(network, sandbox, **options)
 
 
 def default_route(host: Host, family: str = "-4", netns: str = "c1") -> str:
@@ -197,21 +187,6 @@ def test_a_reboot_is_noticed_and_refresh_brings_all_back(host: Host) -> None:
     assert host.sh("nft list ruleset; ls /run/netns") == ""
 
 
-def test_files_of_a_sandbox(host: Host) -> None:
-    host.call(act, web, partial(create, name="c1", hostname="test", domainname="example.org"))
-    host.call(act, partial(connect, network="web", sandbox="c1"))
-    v4, v6 = host.call(addresses, "c1")
-    shown = host.sh("ip netns exec c1 cat /etc/hosts")
-    assert f"{v4}\ttest.example.org test\n" in shown and f"{v6}\ttest.example.org test\n" in shown
-    assert (
-        host.sh("ip netns exec c1 cat /etc/resolv.conf")
-        == "nameserver 192.0.2.254\nsearch example.net\n"
-    )
-    host.sh("echo '192.0.2.9 mine' | tee /var/lib/netctl/files/*/hosts")
-    host.call(act, lambda c: c.endpoints.disconnect("web", "c1"))
-    assert host.sh("ip netns exec c1 cat /etc/hosts") == "192.0.2.9 mine\n"
-
-
 @pytest.mark.parametrize(
     ("options", "error"),
     [
@@ -273,30 +248,6 @@ def test_a_route_of_an_external_namespace_is_not_overlaid(host: Host) -> None:
     with pytest.raises(Conflict, match="conflicts with the route"):
         host.call(act, partial(connect, network="web", sandbox="c1"))
     host.assert_unchanged(before)
-
-
-def test_files_that_are_there_are_not_overwritten(host: Host) -> None:
-    host.sh("echo mine > /run/hosts")
-    before = host.snapshot()
-    with pytest.raises(Conflict, match="/run/hosts exists already"):
-        host.call(act, partial(create, name="c1", hosts_path="/run/hosts"))
-    host.assert_unchanged(before)
-    host.call(act, partial(create, name="c1", hosts_path="/run/new"))
-    assert "localhost" in host.sh("ip netns exec c1 cat /etc/hosts; cat /run/new")
-    host.call(act, clear)
-    assert host.sh("cat /run/hosts; ls /run/new 2>/dev/null; true") == "mine\n"
-
-
-def test_a_running_command_sees_names_change(host: Host) -> None:
-    host.call(act, two)
-    seen = "ip netns exec c1 sh -c 'cat /etc/hosts; touch /run/ready; for i in $(seq 100); do [ -e /run/go ] && break; sleep .05; done; cat /etc/hosts'"
-    running = host.start("sh", "-c", seen, stdout=subprocess.PIPE)
-    host.sh("for i in $(seq 100); do [ -e /run/ready ] && exit; sleep .05; done; exit 1")
-    host.call(act, lambda c: c.networks.create("db"))
-    host.call(act, partial(connect, network="db", sandbox="c1"))
-    host.sh("touch /run/go")
-    shown, _ = running.communicate(timeout=20)
-    assert shown.count("\tc1\n") == 2 + 3
 
 
 def test_a_host_that_has_etc_netns_mounted_keeps_it(host: Host) -> None:
