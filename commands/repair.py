@@ -22,7 +22,7 @@ def repair(state: State) -> None:
     Only what differs is touched (see netctl check), and printed, a line each. What cannot be
     brought back is named, and the exit status is 10.
     """
-    _tell(state, state.controller.repair())
+    _tell(state.controller.repair())
 
 
 @click.command(epilog="Example: netctl restore")
@@ -34,7 +34,7 @@ def restore(state: State) -> None:
     A namespace that somebody else had made cannot be made again: it is named, and the exit status
     is 10.
     """
-    _tell(state, state.controller.restore())
+    _tell(state.controller.restore())
 
 
 @click.command(epilog="Examples: netctl gc; netctl gc --yes")
@@ -44,16 +44,16 @@ def restore(state: State) -> None:
 def gc(state: State, yes: bool) -> None:
     """List what bears netctl's mark and no document knows; remove it with --yes."""
     if state.dry_run or yes:
-        _tell(state, state.controller.collect())
+        _tell(state.controller.collect())
         return
     for item in state.controller.leftovers():
         click.echo(f"{item.what}: {item.why}")
 
 
-def _tell(state: State, repaired: Repaired) -> None:
+def _tell(repaired: Repaired) -> None:
     from netctl.errors import Partial
 
-    for line in repaired.done if not state.dry_run else ():
+    for line in repaired.done:
         click.echo(line)
     if repaired.left:
         error = Partial(f"done in part: {len(repaired.left)} left", hint="netctl check shows them")

@@ -175,7 +175,9 @@ class Controller:
             self.notices.clear()
             repairs = Repairs(op, self)
             mend(repairs)
-        return replace(repairs.result, done=(*settled, *repairs.result.done))
+        # In a dry run the steps have been shown, and nothing was done.
+        done = () if self.dry_run else repairs.result.done
+        return replace(repairs.result, done=(*settled, *done))
 
     def reload(self) -> None:
         """Put the firewall's rules back in order, as after ``nft flush ruleset``."""
