@@ -105,6 +105,10 @@ class BridgeDriver:
             host=forward.without if site.removing else forward.with_it,
         )
 
+    def stands(self, network: Network, kernel: Kernel) -> bool:
+        link = kernel.link("", network.facts["bridge"])
+        return link is not None and link.alias == alias_of("network", network.id)
+
     def check_there(self, network: Network, kernel: Kernel) -> None:
         bridge = network.facts["bridge"]
         link = kernel.link("", bridge)

@@ -71,6 +71,10 @@ class Driver(Protocol):
         """Return how the network is made. Taking it down is the inverse."""
         ...
 
+    def stands(self, network: Network, kernel: Kernel) -> bool:
+        """Whether what the network itself made is there."""
+        ...
+
     def check_there(self, network: Network, kernel: Kernel) -> None:
         """Raise ``Conflict`` where what endpoints are joined to is gone, or not the network's."""
         ...

@@ -39,6 +39,9 @@ class _Bare:
     def plan_network(self, network: Network, site: Site) -> NetworkPlan:
         return NetworkPlan(plan=(), host=site.host)
 
+    def stands(self, network: Network, kernel: Kernel) -> bool:
+        return True
+
     def check_there(self, network: Network, kernel: Kernel) -> None:
         pass
 

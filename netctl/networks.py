@@ -240,7 +240,11 @@ class Networks:
             registry.load(network.driver).check_there(network, self._controller.kernel)
             return network
         fresh = replace(network, boot_id=self._controller.kernel.boot_id())
-        _make(op, fresh, self._controller)
+        if registry.load(network.driver).stands(network, self._controller.kernel):
+            # Its document is older than what it made, as after a file was put back from a copy.
+            op.commit((), put=(fresh,))
+        else:
+            _make(op, fresh, self._controller)
         return fresh
 
 

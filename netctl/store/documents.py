@@ -113,7 +113,8 @@ def decode_changes(value: Mapping[str, Any]) -> Changes:
 
 def folder(kind: str, parent: str) -> str:
     """Return the directory of a kind below the state directory."""
-    return f"{kind}s/{parent}" if parent else f"{kind}s"
+    plural = f"{kind}es" if kind.endswith("x") else f"{kind}s"
+    return f"{plural}/{parent}" if parent else plural
 
 
 def shard_of(object_id: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 from netctl.controller import Controller
 from netctl.models import Document, Endpoint, Network, Sandbox
 from netctl.store import Changes
+from netctl.store.documents import folder
 from tests.fake_kernel import FakeKernel
 from tests.unit.test_every_step import config
 
@@ -35,7 +36,7 @@ def _behind(c: Controller, changes: Changes) -> None:
 
 def _without(c: Controller, kind: type[Network] | type[Sandbox]) -> None:
     """Lose every file of a kind, as if it had been put back from before there was one."""
-    shutil.rmtree(f"{c.config.state_dir}/{kind.kind}s")
+    shutil.rmtree(f"{c.config.state_dir}/{folder(kind.kind, '')}")
 
 
 def _claims_lost(c: Controller) -> None:
