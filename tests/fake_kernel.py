@@ -18,7 +18,10 @@ from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from netctl.errors import InvalidInput, KernelError
+from netctl.kernel.instructions import Rule, Verdict
 from netctl.kernel.interface import Address, Link, Route
+from netctl.kernel.lookup import Neighbour, Way
+from netctl.kernel.ruleset import Chain, LegacyChain
 from tests.fake_nft import FakeNft
 
 P = ParamSpec("P")
@@ -115,6 +118,11 @@ class FakeKernel:
         self._serial = 0
         self.bound: dict[tuple[str, int], str] = {}
         self.processes: dict[int, int] = {}
+        self.foreign: dict[Chain, list[Rule]] = {}
+        """Somebody else's chains of nftables."""
+        self.elements: dict[tuple[str, str], dict[bytes, Verdict | bytes | None]] = {}
+        """Of foreign sets and maps, by table and name."""
+        self.legacy: dict[tuple[int, str], LegacyChain] = {}
         self.files: dict[str, str] = {}
         self.links_to: dict[str, str] = {}
         self.directories: set[str] = set()
@@ -424,6 +432,19 @@ class FakeKernel:
             raise _refused(errno.EEXIST, what)
         stack.routes.append(route)
 
+    def way(self, netns: str, destination: str, *, source: str = "", iif: str = "") -> Way:
+        address = ipaddress.ip_address(destination)
+        stack = self._stack(netns)
+        routes = [*stack.connected(), *stack.routes]
+        fitting = [r for r in routes if address in ipaddress.ip_network(r.destination)]
+        best = max(fitting, key=lambda r: int(r.destination.split("/")[1]), default=None)
+        if best is None:
+            return Way(kind="none")
+        return Way(kind="unicast", link=best.link, gateway=best.gateway)
+
+    def neighbours(self, netns: str) -> list[Neighbour]:
+        return []
+
     @mutating
     def route_delete(self, netns: str, route: Route) -> bool:
         stack = self._stack_or_none(netns)
@@ -476,6 +497,24 @@ class FakeKernel:
     def nft_list(self, command: str) -> list[dict[str, Any]]:
         self._check_alive()
         return self.firewall.find(command)
+
+    def nft_chains(self) -> list[Chain]:
+        return list(self.foreign)
+
+    def nft_rules(self, chain: Chain) -> list[Rule]:
+        return self.foreign[chain]
+
+    def nft_key_size(self, chain: Chain, name: str) -> int:
+        return len(next(iter(self.elements.get((chain.table, name), {b"": None}))))
+
+    def nft_element(self, chain: Chain, name: str, key: bytes) -> Verdict | bytes | None:
+        return self.elements[chain.table, name].get(key)
+
+    def nft_text(self, chain: Chain) -> dict[int, str]:
+        return {rule.handle: "the rule's text" for rule in self.foreign[chain]}
+
+    def legacy_chain(self, version: int, hook: str) -> LegacyChain | None:
+        return self.legacy.get((version, hook))
 
     def nft_preview(self, commands: str, command: str) -> list[dict[str, Any]]:
         preview = FakeNft()

@@ -10,9 +10,14 @@ and the operation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from netctl.record import record
+
+if TYPE_CHECKING:
+    from netctl.kernel.instructions import Rule, Verdict
+    from netctl.kernel.lookup import Neighbour, Way
+    from netctl.kernel.ruleset import Chain, LegacyChain
 
 
 @record
@@ -151,6 +156,13 @@ class Kernel(Protocol):
         """Routes of the main table that lead nowhere, both families."""
         ...
 
+    def way(self, netns: str, destination: str, *, source: str = "", iif: str = "") -> Way:
+        """Look up the route of a packet; with ``iif`` of one that came in there, from ``source``,
+        else of one from here."""
+        ...
+
+    def neighbours(self, netns: str) -> list[Neighbour]: ...
+
     # settings, firewall, files
     def sysctl_get(self, netns: str, key: str) -> str | None:
         """``key`` with slashes, ``net/ipv4/ip_forward``; None where the kernel lacks it."""
@@ -180,6 +192,29 @@ class Kernel(Protocol):
     def nft_preview(self, commands: str, command: str) -> list[dict[str, Any]]:
         """Return what the ``list`` command would find if the commands were run in an empty
         namespace."""
+        ...
+
+    def nft_chains(self) -> list[Chain]:
+        """Return the chains of all tables, also those that libnftables cannot print."""
+        ...
+
+    def nft_rules(self, chain: Chain) -> list[Rule]: ...
+
+    def nft_key_size(self, chain: Chain, name: str) -> int:
+        """Return the length of the keys of a set of a chain's table, bytes; 0 for no set."""
+        ...
+
+    def nft_element(self, chain: Chain, name: str, key: bytes) -> Verdict | bytes | None:
+        """Return what a set or map of a chain's table holds for a key; None for nothing."""
+        ...
+
+    def nft_text(self, chain: Chain) -> dict[int, str]:
+        """Return the rules of a chain as nft prints them, by handle; those it can print."""
+        ...
+
+    def legacy_chain(self, version: int, hook: str) -> LegacyChain | None:
+        """Return legacy iptables' built-in chain of table filter (4, 6); None without that table.
+        ``hook`` is ``input``, ``forward`` or ``output``."""
         ...
 
     def file_read(self, path: str) -> str | None: ...

@@ -14,13 +14,21 @@ from netctl.kernel import files
 from netctl.kernel.interface import Address, Link, Route
 
 if TYPE_CHECKING:
+    from netctl.kernel.instructions import Rule, Verdict
     from netctl.kernel.links import Links
+    from netctl.kernel.lookup import Neighbour, Way
     from netctl.kernel.nftables import Nftables
+    from netctl.kernel.nftlink import Ruleset
     from netctl.kernel.routes import Routes
+    from netctl.kernel.ruleset import Chain, LegacyChain
     from netctl.kernel.sockets import Sockets
 
 _STARTTIME = 19
 """Its place after the name (proc(5), /proc/pid/stat)."""
+_LEGACY_TABLES = {
+    4: "/proc/thread-self/net/ip_tables_names",
+    6: "/proc/thread-self/net/ip6_tables_names",
+}
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
@@ -54,6 +62,12 @@ class LinuxKernel:
         from netctl.kernel.nftables import Nftables
 
         return Nftables()
+
+    @cached_property
+    def _ruleset(self) -> Ruleset:
+        from netctl.kernel.nftlink import Ruleset
+
+        return Ruleset()
 
     def netns_create(self, path: str, *, alias: str) -> None:
         from netctl.kernel import namespaces
@@ -147,6 +161,16 @@ class LinuxKernel:
     def dead_ends(self, netns: str) -> list[Route]:
         return self._routes.dead_ends(netns)
 
+    def way(self, netns: str, destination: str, *, source: str = "", iif: str = "") -> Way:
+        from netctl.kernel import lookup
+
+        return lookup.way(self._sockets, netns, destination, source, iif)
+
+    def neighbours(self, netns: str) -> list[Neighbour]:
+        from netctl.kernel import lookup
+
+        return lookup.neighbours(self._sockets, netns)
+
     def sysctl_get(self, netns: str, key: str) -> str | None:
         from netctl.kernel import sysctl
 
@@ -191,6 +215,28 @@ class LinuxKernel:
     def directory_list(self, path: str) -> list[str]:
         return files.directory_list(path)
 
+    def nft_chains(self) -> list[Chain]:
+        return self._ruleset.chains()
+
+    def nft_rules(self, chain: Chain) -> list[Rule]:
+        return self._ruleset.rules(chain)
+
+    def nft_key_size(self, chain: Chain, name: str) -> int:
+        return self._ruleset.key_size(chain, name)
+
+    def nft_element(self, chain: Chain, name: str, key: bytes) -> Verdict | bytes | None:
+        return self._ruleset.element(chain, name, key)
+
+    def nft_text(self, chain: Chain) -> dict[int, str]:
+        return self._nftables.text(chain.family, chain.table, chain.name)
+
+    def legacy_chain(self, version: int, hook: str) -> LegacyChain | None:
+        if "filter" not in (files.read(_LEGACY_TABLES[version]) or "").split():
+            return None
+        from netctl.kernel import legacy
+
+        return legacy.chain(version, hook)
+
     def file_read(self, path: str) -> str | None:
         return files.read(path)
 
@@ -225,5 +271,7 @@ class LinuxKernel:
     def close(self) -> None:
         if "_sockets" in vars(self):
             self._sockets.close()
+        if "_ruleset" in vars(self):
+            self._ruleset.close()
         if "_nftables" in vars(self):
             self._nftables.close()

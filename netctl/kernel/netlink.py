@@ -10,7 +10,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fcntl import ioctl
 from typing import NamedTuple, Self
 
@@ -43,6 +43,10 @@ _IFINFO = struct.Struct("=BxHiII")
 IFINFO_BYTES = _IFINFO.size
 """Length of struct ifinfomsg, after which a link's attributes begin."""
 _IFF_UP = 1
+
+
+NameOf = Callable[[int], str]
+"""Gives the name of a link's index, ``""`` where there is none."""
 
 
 class Message(NamedTuple):
@@ -227,15 +231,18 @@ LITTLE = struct.pack("=H", 1) == b"\x01\x00"
 
 def attributes(data: bytes, offset: int) -> dict[int, bytes]:
     """Return the attributes that follow a fixed part of ``offset`` bytes, by type."""
-    found: dict[int, bytes] = {}
+    return dict(each_attribute(data, offset))
+
+
+def each_attribute(data: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the attributes that follow a fixed part, as of a list where all are of one type."""
     end = len(data)
     while offset + 4 <= end:
         length, kind = _ATTRIBUTE.unpack_from(data, offset)
         if length < 4:
             break
-        found[kind & 0x3FFF] = data[offset + 4 : offset + length]
+        yield kind & 0x3FFF, data[offset + 4 : offset + length]
         offset += length + 3 & ~3
-    return found
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -251,6 +258,21 @@ def text(value: bytes) -> str:
 def number(value: bytes) -> int:
     """Return an unsigned integer attribute of this machine's byte order; 0 where it is absent."""
     return int.from_bytes(value, "little" if LITTLE else "big")
+
+
+def big(found: dict[int, bytes], kind: int) -> int:
+    """Return an integer attribute in network byte order, as netfilter has them; 0 for none."""
+    return int.from_bytes(found.get(kind, b""), "big")
+
+
+def signed(value: int) -> int:
+    """Return what an unsigned number of 32 bits is as a signed one."""
+    return value - (1 << 32) if value >= 1 << 31 else value
+
+
+def word(found: dict[int, bytes], kind: int) -> str:
+    """Return a string attribute, ``""`` where it is absent."""
+    return text(found.get(kind, b""))
 
 
 def alias_in(link: bytes) -> str:

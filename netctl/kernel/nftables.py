@@ -9,6 +9,7 @@ import ctypes
 import errno
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,10 @@ from netctl.kernel.refusal import not_permitted
 
 LIBRARY = "libnftables.so.1"
 _JSON_OUTPUT = 1 << 4
+_WITH_HANDLES = 1 << 3
+_RULE = re.compile(r"\t*(.+) # handle (\d+)")
+_NAME = re.compile(r"[A-Za-z_.][A-Za-z0-9_./-]*")
+_COUNTER = re.compile(r"counter packets \d+ bytes \d+ ?")
 _EXCERPT = 200
 """How much of the offending command an error shows, in characters."""
 _ERRNOS = (
@@ -56,6 +61,16 @@ class Nftables:
         if isinstance(error, KernelError) and error.errno == errno.ENOENT:
             return []
         raise error
+
+    def text(self, family: str, table: str, chain: str) -> dict[int, str]:
+        """Return a chain's rules as nft prints them, by handle, without counters; none of a chain
+        whose name it does not take, for names are the kernel's to allow and may be anything."""
+        if not all(map(_NAME.fullmatch, (family, table, chain))):
+            return {}
+        command = f"list chain {family} {table} {chain}"
+        failed, output, _ = self._run(command, _WITH_HANDLES)
+        found = (_RULE.fullmatch(line) for line in ([] if failed else output.splitlines()))
+        return {int(m[2]): " ".join(_COUNTER.sub("", m[1]).split()) for m in found if m}
 
     def close(self) -> None:
         if self._context is not None and self._pid == os.getpid():

@@ -72,3 +72,13 @@ def die_with_parent() -> None:
 def set_title(title: str) -> None:
     """Name the calling thread, 15 letters at most, as ``ps -e`` shows it (prctl PR_SET_NAME)."""
     _call("prctl", _PR_SET_NAME, title.encode())
+
+
+def getsockopt(fd: int, level: int, option: int, request: bytes) -> bytes:
+    """Ask with a request in the buffer of the answer, which Python's own function has not."""
+    import ctypes
+
+    buffer = ctypes.create_string_buffer(request, len(request))
+    size = ctypes.c_uint(len(request))
+    _call("getsockopt", fd, level, option, buffer, ctypes.byref(size))
+    return buffer.raw[: size.value]

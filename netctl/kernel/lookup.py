@@ -1,0 +1,133 @@
+"""Looking up the way of one packet: ``ip route get`` and ``ip neighbour``."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+
+from netctl.kernel import netlink
+from netctl.kernel.links import index_of
+from netctl.kernel.netlink import Message, Refusal, attribute
+from netctl.kernel.refusal import refused
+from netctl.kernel.sockets import Sockets
+from netctl.record import record
+
+_RTMSG = struct.Struct("=8BI")
+_NDMSG = struct.Struct("=BxxxiHBB")
+_RTA_DST, _RTA_SRC, _RTA_IIF, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_VIA = 1, 2, 3, 4, 5, 7, 18
+_RTM_GETNEIGH = 30
+_NDA_DST, _NDA_LLADDR = 1, 2
+_KINDS = {1: "unicast", 2: "local", 3: "broadcast", 4: "anycast", 5: "multicast"}
+_NO_WAY = {
+    errno.ENETUNREACH: "none",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.EINVAL: "blackhole",
+    errno.EACCES: "prohibit",
+    errno.EXDEV: "martian",
+}
+"""What the kernel answers for routes that are refusals (net/ipv4/fib_semantics.c, fib_props)."""
+_STATES = {
+    0x01: "incomplete",
+    0x02: "reachable",
+    0x04: "stale",
+    0x08: "delay",
+    0x10: "probe",
+    0x20: "failed",
+    0x40: "noarp",
+    0x80: "permanent",
+}
+
+
+@record
+class Way:
+    """Where the kernel would send a packet."""
+
+    kind: str
+    """``unicast``, ``local``, ``broadcast``, ...; or why it goes nowhere: ``none`` (no route),
+    ``unreachable``, ``blackhole``, ``prohibit``, ``martian`` (its source is not believed)."""
+    link: str = ""
+    gateway: str = ""
+    source: str = ""
+    """The address that the kernel would send it from."""
+
+
+@record
+class Neighbour:
+    """An entry of the table of neighbours."""
+
+    link: str
+    address: str
+    mac: str
+    state: str
+    """``reachable``, ``stale``, ``failed``, ``incomplete``, ..."""
+
+
+def way(sockets: Sockets, netns: str, destination: str, source: str, iif: str) -> Way:
+    """``ip route get DESTINATION from SOURCE iif IIF``."""
+    what = f"look up the route to {destination} in {netns or 'the host'}"
+    family, bits = _family(destination)
+    with sockets.at(netns) as sock:
+        body = attribute(_RTA_DST, socket.inet_pton(family, destination))
+        if source:
+            body += attribute(_RTA_SRC, socket.inet_pton(family, source))
+        if iif:
+            index = index_of(sock, iif)
+            if isinstance(index, Refusal):
+                raise refused(f"{what}: find interface {iif}", index.errno, words=index.words)
+            body += attribute(_RTA_IIF, struct.pack("=I", index))
+        header = _RTMSG.pack(family, bits, bits if source else 0, 0, 0, 0, 0, 0, 0)
+        answer = sock.get(Message(netlink.RTM_GETROUTE, header + body))
+        if isinstance(answer, Refusal):
+            if answer.errno in _NO_WAY:
+                return Way(kind=_NO_WAY[answer.errno])
+            raise refused(what, answer.errno, words=answer.words)
+        return _way(answer, sock.name_of)
+
+
+def _way(body: bytes, name_of: netlink.NameOf) -> Way:
+    family, kind = body[0], body[7]
+    found = netlink.attributes(body, _RTMSG.size)
+    gateway = found.get(_RTA_GATEWAY) or found.get(_RTA_VIA, b"")
+    return Way(
+        kind=_KINDS.get(kind, "other"),
+        link=name_of(netlink.number(found.get(_RTA_OIF, b""))),
+        gateway=_address(family, gateway),
+        source=_address(family, found.get(_RTA_PREFSRC, b"")),
+    )
+
+
+def neighbours(sockets: Sockets, netns: str) -> list[Neighbour]:
+    """``ip neighbour``."""
+    with sockets.at(netns) as sock:
+        header = _NDMSG.pack(0, 0, 0, 0, 0)
+        found = sock.dump(Message(_RTM_GETNEIGH, header))
+        if isinstance(found, Refusal):
+            what = f"list the neighbours of {netns or 'the host'}"
+            raise refused(what, found.errno, words=found.words)
+        return [item for body in found if (item := _neighbour(body, sock.name_of))]
+
+
+def _neighbour(body: bytes, name_of: netlink.NameOf) -> Neighbour | None:
+    family, index, state, _, _ = _NDMSG.unpack_from(body)
+    found = netlink.attributes(body, _NDMSG.size)
+    if family not in (socket.AF_INET, socket.AF_INET6) or _NDA_DST not in found:
+        return None
+    return Neighbour(
+        link=name_of(index),
+        address=_address(family, found[_NDA_DST]),
+        mac=found.get(_NDA_LLADDR, b"").hex(":"),
+        state=_STATES.get(state, "none"),
+    )
+
+
+def _address(family: int, packed: bytes) -> str:
+    """Return an address as text; that of RTA_VIA brings its own family."""
+    sizes = {socket.AF_INET: 4, socket.AF_INET6: 16}
+    if len(packed) > sizes[socket.AddressFamily(family)]:
+        family, packed = struct.unpack_from("=H", packed)[0], packed[2:]
+    return socket.inet_ntop(family, packed) if packed else ""
+
+
+def _family(address: str) -> tuple[int, int]:
+    return (socket.AF_INET6, 128) if ":" in address else (socket.AF_INET, 32)
