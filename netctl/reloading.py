@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from netctl import joining
-from netctl.backends import publication
+from netctl.backends import bridge, publication
 from netctl.gateway import Member, ways_out
 from netctl.kernel import Kernel
 from netctl.models import HostState, Network, Port, Sandbox
@@ -28,7 +28,17 @@ def plan(reader: Reader, kernel: Kernel, state_dir: str) -> Plan:
     if not networks:
         return ()
     rules = publication.reload(networks, host, _publications(reader, kernel, state_dir))
-    return (rules, *(Sysctl(netns="", key=key, value="1") for key in host.forwarding))
+    return (rules, *_settings(networks, host, kernel))
+
+
+def _settings(networks: Iterable[Network], host: HostState, kernel: Kernel) -> Iterator[Sysctl]:
+    """Yield the host's settings that the rules rely on, which ``sysctl --system`` may have put
+    back; those of a bridge that is gone are not to be had."""
+    bridges = (network for network in networks if network.facts.get("localnet") == "true")
+    for key in (*host.forwarding, *map(bridge.localnet_key, bridges)):
+        found = kernel.sysctl_get("", key)
+        if found is not None:
+            yield Sysctl(netns="", key=key, value="1", previous=found)
 
 
 def _publications(

@@ -40,6 +40,8 @@ def test_units_are_installed_enabled_and_removed(tmp_path: Path) -> None:
     units = tmp_path / "etc/systemd/system"
     assert (units / "multi-user.target.wants/netctl-restore.service").is_symlink()
     assert (units / "timers.target.wants/netctl-check.timer").is_symlink()
+    for firewall in ("nftables", "firewalld", "ufw"):
+        assert (units / f"{firewall}.service.wants/netctl-reload.service").is_symlink()
     restore = _unit((units / "netctl-restore.service").read_text())
     assert restore["Service"]["ExecStart"] == f"{NETCTL} restore"
     network = (tmp_path / "etc/systemd/network/netctl.network").read_text()
