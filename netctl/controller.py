@@ -28,6 +28,7 @@ from netctl.store import Store
 
 if TYPE_CHECKING:
     from netctl.endpoints import Endpoints
+    from netctl.models import Network
     from netctl.networks import Networks
     from netctl.sandboxes import Sandboxes
     from netctl.upkeep.check import Finding
@@ -61,7 +62,8 @@ class Controller:
         )
         self.dry_run = dry_run
         self.notices: list[str] = []
-        """What was settled of other processes' unfinished work, one line each."""
+        """What was settled of other processes' unfinished work, and what of somebody else's is in
+        the way; each begins with a line that says it."""
         if dry_run:
             self._pretend()
         self._observe = observe
@@ -116,6 +118,29 @@ class Controller:
         from netctl.running import reap
 
         reap(self)
+
+    def look_around(self, network: Network, *, published: bool = False) -> None:
+        """Give notice of what somebody else's firewall drops of a network's traffic; with
+        ``published`` of connections to its published ports too."""
+        if "bridge" not in network.facts:
+            return
+        from netctl.noticing import notices
+
+        found = notices(
+            network,
+            self.kernel,
+            self.config.run_dir,
+            published=published,
+            dry_run=self.dry_run,
+        )
+        self.notices += [notice for notice in found if notice not in self.notices]
+
+    def forget_notices(self, network: Network) -> None:
+        """Forget what was told of a network, which goes."""
+        from netctl.noticing import forget
+
+        if not self.dry_run:
+            forget(network, self.config.run_dir)
 
     @contextmanager
     def batch(self, name: str = "batch") -> Iterator[None]:

@@ -222,6 +222,7 @@ class Endpoints:
             after = replace(endpoint, ports=(*endpoint.ports, *chosen.ports))
             plan = self._published(op, network, endpoint, chosen.ports, endpoint.ports)
             op.commit(plan, put=(after, *chosen.cursor))
+            self._controller.look_around(network, published=True)
             return self._handle(after)
 
     def unpublish(self, reference: str, ports: Iterable[str]) -> EndpointHandle:
@@ -286,6 +287,7 @@ class Endpoints:
         change = joining.join(room, network, endpoint, entrance)
         self._controller.notices += change.notices
         op.commit(change.plan, put=(*change.endpoints, change.sandbox, *extra))
+        self._controller.look_around(network, published=bool(endpoint.ports))
         return self._handle(change.endpoints[0])
 
     def leaving(self, op: Operation, endpoints: Sequence[Endpoint]) -> Leaving:

@@ -281,6 +281,7 @@ def _make(op: Operation, network: Network, controller: Controller) -> None:
     driver = registry.load(network.driver)
     made = driver.plan_network(network, site(op.reader, network, controller, removing=False))
     op.commit(made.plan, put=(network, *_host_put(op, made.host)))
+    controller.look_around(network)
 
 
 def _remove(
@@ -304,6 +305,7 @@ def _remove(
         delete=(*endpoints, *gone),
         forward=True,
     )
+    controller.forget_notices(network)
 
 
 def _cursors(reader: Reader, network: Network) -> list[Cursor]:
