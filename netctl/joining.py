@@ -27,8 +27,6 @@ class Change:
     endpoints: tuple[Endpoint, ...]
     sandbox: Sandbox
     notices: tuple[str, ...] = ()
-    way_out: tuple[int, ...] = ()
-    """The families (4, 6) in which the endpoint that comes in is the way out."""
 
 
 @record
@@ -122,11 +120,7 @@ def join(room: Room, network: Network, endpoint: Endpoint, entrance: Entrance) -
         *texts.plan,
     )
     return Change(
-        plan=plan,
-        endpoints=(new.endpoint,),
-        sandbox=texts.sandbox,
-        notices=texts.notices,
-        way_out=ways_out(after).get(endpoint.id, ()),
+        plan=plan, endpoints=(new.endpoint,), sandbox=texts.sandbox, notices=texts.notices
     )
 
 

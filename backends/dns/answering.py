@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import cycle
+from itertools import count, cycle
 
 from netctl.backends.dns import wire
 from netctl.backends.dns.wire import Question
@@ -10,6 +10,8 @@ from netctl.backends.dns.zones import AAAA, A, View
 
 _AXFR, _IXFR = 252, 251
 _ANY_CLASS = 255
+_turns = count()
+"""Which of several answers comes first."""
 
 
 class Forward:
@@ -59,9 +61,10 @@ def _answered(
     if asked.klass not in (wire.IN, _ANY_CLASS):
         records = []
     made = wire.answers(query, asked, records, wire.STREAM if stream else asked.size)
+    first = next(_turns) % len(made)
     if stream or asked.options:
-        return made[view.turn() % len(made)]
-    turns = cycle(one[2:] for one in made)
+        return made[first]
+    turns = cycle(one[2:] for one in made[first:] + made[:first])
     view.remember(asked.name, query[2:], turns, sum(map(len, made)))
     return query[:2] + next(turns)
 

@@ -28,7 +28,7 @@ class Connection:
         self._received, self._closed = received, closed
         self._piece = piece
         self._waiting = bytearray()
-        self._ended = self._paused = False
+        self._ended = self._paused = self._last = False
         self._events = READ
         loop.watch(sock.fileno(), self._ready)
 
@@ -46,6 +46,11 @@ class Connection:
         if self._paused != paused:
             self._paused = paused
             self._listen()
+
+    def close_when_sent(self) -> None:
+        """Close as soon as the other side has taken everything."""
+        self._last = True
+        self._flush()
 
     def close(self) -> None:
         if self._socket.fileno() >= 0:
@@ -78,6 +83,8 @@ class Connection:
         except BlockingIOError:
             pass
         except OSError:
+            self.close()
+        if self._last and not self._waiting:
             self.close()
         self._listen()
 

@@ -15,12 +15,12 @@ from collections.abc import Callable, Mapping
 from netctl.backends.dns.connection import Connection
 from netctl.backends.dns.loop import Loop
 from netctl.errors import InvalidInput, NetctlError
+from netctl.kernel.refusal import file_refused
 
 _LONGEST = 64 << 20
 """Bytes of a line: 100,000 endpoints have 20 MiB."""
 _PIECE = 1 << 16
-_MOST = 32
-"""Connections at a time; one command makes one."""
+_BACKLOG = 1024
 
 Handle = Callable[[Mapping[str, object]], Mapping[str, object]]
 
@@ -58,7 +58,7 @@ class Control:
             sock, _ = self._listener.accept()
         except OSError:
             return
-        if len(self._clients) >= _MOST or not _trusted(sock):
+        if not _trusted(sock):
             sock.close()
             return
         sock.setblocking(False)
@@ -107,13 +107,20 @@ def _answered(handle: Handle, line: bytearray) -> Mapping[str, object]:
 
 def _listening(path: str) -> socket.socket:
     """Return a listening socket. What is at ``path`` was left by one that is dead."""
-    _unlink(path)
+    try:
+        _unlink(path)
+        return _bound(path)
+    except OSError as error:
+        raise file_refused(f"listen on {path}", error) from error
+
+
+def _bound(path: str) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     # The mode of the umask: between bind and chmod somebody could come in.
     before = os.umask(0o177)
     try:
         listener.bind(path)
-        listener.listen(_MOST)
+        listener.listen(_BACKLOG)
     except BaseException:
         listener.close()
         raise

@@ -15,13 +15,14 @@ from typing import Protocol
 
 from netctl.backends.dns import wire
 from netctl.backends.dns.answering import Forward
-from netctl.backends.dns.loop import READ, WRITE, Loop, Timer
+from netctl.backends.dns.loop import READ, WRITE, Loop
 from netctl.backends.dns.model import Server
 from netctl.kernel import nameserver
 from netctl.kernel.nameserver import Place
 
 _TURN = 1.0
 """Seconds until the next server is asked."""
+_PRECISION = 0.02
 _TURNS = 4
 """How many of them until the client gets SERVFAIL: libnetwork's 4 seconds."""
 MOST_ASKED = 1024
@@ -50,16 +51,49 @@ class Forwarder:
     """All questions that are on their way."""
 
     def __init__(self, loop: Loop, tell: Callable[[str], None]) -> None:
-        self.loop, self.tell = loop, tell
-        self.asked = 0
+        self.loop, self._tell = loop, tell
+        self._due: dict[Exchange, float] = {}
+        self._waiting = False
+
+    @property
+    def asked(self) -> int:
+        """How many there are."""
+        return len(self._due)
 
     def forward(self, question: Forward, asker: Asker, stream: bool, reply: Reply) -> None:
         """Ask the servers of a sandbox; ``reply`` is called in any case, once."""
-        if len(asker.exchanges) >= MOST_ASKED or self.asked >= _MOST_ASKED_OF_ALL:
-            self.tell(f"{self.asked} questions are on their way to other servers: more are refused")
+        if len(asker.exchanges) >= MOST_ASKED or len(self._due) >= _MOST_ASKED_OF_ALL:
+            self._tell(
+                f"{self.asked} questions are on their way to other servers: more are refused"
+            )
             reply(wire.failure(question.query, wire.REFUSED, question.asked))
             return
-        Exchange(self, question, asker, stream, reply).begin()
+        exchange = Exchange(self, question, asker, stream, reply)
+        self.turn_later(exchange)
+        exchange.begin()
+
+    def turn_later(self, exchange: Exchange) -> None:
+        """Call ``next_turn`` of an exchange in a second, unless it has ended."""
+        # All wait equally long: the first to come is the first to be due.
+        self._due[exchange] = time.monotonic() + _TURN
+        if not self._waiting:
+            self._waiting = True
+            self.loop.after(_TURN, self._next_turns)
+
+    def ended(self, exchange: Exchange) -> None:
+        del self._due[exchange]
+
+    def _next_turns(self) -> None:
+        now = time.monotonic()
+        while self._due:
+            exchange, when = next(iter(self._due.items()))
+            if when > now:
+                break
+            del self._due[exchange]
+            exchange.next_turn()
+        self._waiting = bool(self._due)
+        if self._waiting:
+            self.loop.after(_PRECISION, self._next_turns)
 
 
 class Exchange:
@@ -74,7 +108,6 @@ class Exchange:
         "_reply",
         "_servers",
         "_stream",
-        "_timer",
         "_turn",
         "_untried",
     )
@@ -89,12 +122,9 @@ class Exchange:
         self._failed: set[Server] = set()
         self._open: list[Datagram | Stream] = []
         self._turn = 0
-        self._timer: Timer | None = None
 
     def begin(self) -> None:
-        self._forwarder.asked += 1
         self._asker.exchanges.add(self)
-        self._timer = self._forwarder.loop.after(_TURN, self._next_turn)
         self._ask_next()
 
     def answered(self, attempt: Datagram | Stream, answer: bytes) -> None:
@@ -116,9 +146,10 @@ class Exchange:
         self._failed.add(attempt.server)
         self._ask_next()
 
-    def _next_turn(self) -> None:
+    def next_turn(self) -> None:
         """Begin the next second: ask somebody else as well, or the same again, for packets get
         lost."""
+        self._forwarder.turn_later(self)
         self._turn += 1
         if self._turn == _TURNS:
             self._finish(None)
@@ -126,7 +157,6 @@ class Exchange:
         until = time.monotonic() + _SILENCE
         for attempt in self._open:
             self._asker.silent[attempt.server] = until
-        self._timer = self._forwarder.loop.after(_TURN, self._next_turn)
         if not self._untried:
             self._untried = [server for server in self._servers if server not in self._failed]
         self._ask_next()
@@ -158,12 +188,10 @@ class Exchange:
 
     def abandon(self) -> None:
         """End without an answer."""
-        if self._timer:
-            self._timer.cancel()
         for attempt in self._open:
             attempt.close()
         self._open.clear()
-        self._forwarder.asked -= 1
+        self._forwarder.ended(self)
         self._asker.exchanges.discard(self)
 
     def _finish(self, answer: bytes | None) -> None:
@@ -258,8 +286,7 @@ class Stream:
         if not whole:
             self._exchange.failed(self)
             return
-        self._loop.forget(self._socket.fileno())
-        self._loop.watch(self._socket.fileno(), self._ready, READ)
+        self._loop.change(self._socket.fileno(), READ, self._ready)
 
     def _ready(self, events: int) -> None:
         try:

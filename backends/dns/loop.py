@@ -45,13 +45,19 @@ class Loop:
         self._epoll.register(fd, events)
         self._handlers[fd] = handler
 
-    def change(self, fd: int, events: int) -> None:
+    def change(self, fd: int, events: int, handler: Handler | None = None) -> None:
         self._epoll.modify(fd, events)
+        if handler:
+            self._handlers[fd] = handler
+
+    def pause(self, fd: int) -> None:
+        """Watch no more, until ``watch`` again."""
+        del self._handlers[fd]
+        self._epoll.unregister(fd)
 
     def forget(self, fd: int) -> None:
-        """Watch no more; before ``fd`` is closed."""
-        if self._handlers.pop(fd, None):
-            self._epoll.unregister(fd)
+        """Watch no more, for ``fd`` is about to be closed: that takes it out of epoll as well."""
+        self._handlers.pop(fd, None)
 
     def after(self, seconds: float, call: Callable[[], None]) -> Timer:
         timer = Timer(call)

@@ -13,7 +13,10 @@ from netctl.backends.dns.sites import Site
 from netctl.backends.dns.zones import Zones
 from netctl.errors import Conflict, InvalidInput, NetctlError
 from netctl.kernel import nameserver
-from netctl.kernel.nameserver import Place
+from netctl.kernel.nameserver import Place, Places
+
+_SETTLE = 0.3
+"""Seconds after which a namespace is let go of."""
 
 
 class Resolver:
@@ -21,6 +24,8 @@ class Resolver:
 
     def __init__(self, loop: Loop, tell: Callable[[str], None], report: Callable[[], None]) -> None:
         self._loop, self._report = loop, report
+        self._places = Places()
+        self._settling = False
         self._forwarder = Forwarder(loop, tell)
         self._zones = Zones()
         self._networks: dict[str, Network] = {}
@@ -53,13 +58,27 @@ class Resolver:
         Raises ``InvalidInput`` for one that cannot be understood, ``KernelError`` where a
         sandbox's namespace is gone or refuses, ``Conflict`` where two sandboxes share one.
         """
-        self._apply(_last_of_each(changes(told)))
+        try:
+            self._apply(_last_of_each(changes(told)))
+        finally:
+            self._settle_later()
 
     def close(self) -> None:
         """Leave all namespaces as they were found."""
         for site in self._sites.values():
-            site.close()
+            site.close(self._places)
         self._sites.clear()
+        self._places.close()
+
+    def _settle_later(self) -> None:
+        if not self._settling:
+            self._settling = True
+            self._loop.after(_SETTLE, self._settle)
+
+    def _settle(self) -> None:
+        self._settling = False
+        if self._places.settle():
+            self._settle_later()
 
     def _apply(self, todo: Sequence[Change]) -> None:
         taken = self._take_places(todo)
@@ -73,7 +92,7 @@ class Resolver:
         for site in self._sites.values() if left else ():
             if site.place.identity in left:
                 # One sandbox has left the namespace that another has come into, and took its table.
-                nameserver.lead(site.place)
+                self._places.lead(site.place)
 
     # the sandboxes' places: all that can fail, before anything is changed
 
@@ -86,13 +105,13 @@ class Resolver:
                 found = self._checked_identity(sandbox, todo, taken)
                 site = self._sites.get(sandbox.id)
                 if site and site.place.identity == found:
-                    nameserver.lead(site.place)
+                    self._places.lead(site.place)
                 else:
                     mark = f"netctl:sandbox:{sandbox.id}"
-                    taken[sandbox.id] = nameserver.take(sandbox.netns, mark)
+                    taken[sandbox.id] = self._places.take(sandbox.netns, mark)
         except NetctlError:
             for place in taken.values():
-                nameserver.leave(place)
+                self._places.leave(place)
             raise
         return taken
 
@@ -146,7 +165,7 @@ class Resolver:
 
     def _close(self, id: str) -> None:
         if site := self._sites.pop(id, None):
-            site.close()
+            site.close(self._places)
 
 
 def _last_of_each(todo: Iterable[Change]) -> list[Change]:

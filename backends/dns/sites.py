@@ -14,7 +14,7 @@ from netctl.backends.dns.model import Sandbox, Server
 from netctl.backends.dns.streams import Reply, Streams
 from netctl.backends.dns.zones import View
 from netctl.kernel import nameserver
-from netctl.kernel.nameserver import Place
+from netctl.kernel.nameserver import Place, Places
 
 _BATCH = 64
 """Queries that are answered before other sandboxes have their turn."""
@@ -54,13 +54,13 @@ class Site:
             if (outside if server.host else server.address != nameserver.ADDRESS)
         ]
 
-    def close(self) -> None:
+    def close(self, places: Places) -> None:
         """Close the sockets; what is on its way to other servers ends unanswered."""
         self._loop.forget(self.place.udp.fileno())
         self._streams.close()
         for exchange in list(self.exchanges):
             exchange.abandon()
-        nameserver.leave(self.place)
+        places.leave(self.place)
 
     def _readable(self, events: int) -> None:
         sock = self.place.udp

@@ -18,7 +18,7 @@ _MOST_ASKED = 32
 """Questions of one client that wait for other servers."""
 _LONGEST = 4096
 """Bytes of a query; who sends more is no client."""
-_PATIENCE = 10.0
+_PATIENCE = 5.0
 """Seconds without a whole query until a client is sent away."""
 _SWEEP = 1.0
 _BREATH = 0.2
@@ -68,7 +68,7 @@ class Streams:
     def _take_breath(self) -> None:
         for client in list(self._clients)[: _MOST // 2]:
             client.close()
-        self._loop.forget(self._listener.fileno())
+        self._loop.pause(self._listener.fileno())
         self._loop.after(_BREATH, self._listen_again)
 
     def _listen_again(self) -> None:
@@ -125,5 +125,5 @@ class Client:
 
     def _rest(self) -> None:
         self._connection.pause(self._asked >= _MOST_ASKED)
-        if self._ended and not self._asked and self._connection.idle:
-            self.close()
+        if self._ended and not self._asked:
+            self._connection.close_when_sent()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
-from itertools import count
 from weakref import WeakSet, WeakValueDictionary
 
 from netctl.backends.dns.model import Endpoint, Member, Network
@@ -76,7 +75,7 @@ class View:
     ``answers`` maps a query without its id to its answers without theirs, which take turns.
     """
 
-    __slots__ = ("__weakref__", "_asked", "_budget", "_turns", "answers", "members")
+    __slots__ = ("__weakref__", "_asked", "_budget", "answers", "members")
 
     def __init__(
         self, members: Sequence[tuple[Zone, Mapping[str, str]]], budget: Budget | None = None
@@ -84,7 +83,6 @@ class View:
         self.members = members
         self.answers: dict[bytes, Iterator[bytes]] = {}
         self._asked: dict[str, list[bytes]] = {}
-        self._turns = count()
         self._budget = budget or Budget()
         self._budget.views.add(self)
         for zone, _ in members:
@@ -94,10 +92,6 @@ class View:
     def forward(self) -> bool:
         """Whether one of its networks leads outside."""
         return any(zone.forward for zone, _ in self.members)
-
-    def turn(self) -> int:
-        """Return whose turn it is among answers that are not kept."""
-        return next(self._turns)
 
     def remember(self, name: str, query: bytes, answers: Iterator[bytes], size: int) -> None:
         """Keep the answers, of ``size`` bytes in all, to a query for a name."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -52,7 +51,11 @@ def _scopes(module: str) -> list[list[str]]:
 
     What a service or a session of systemd starts dies with it, unless it is in a scope of its own.
     """
-    run = shutil.which("systemd-run") if os.path.isdir(_SYSTEMD) else None
+    if not os.path.isdir(_SYSTEMD):
+        return [[]]
+    from shutil import which  # 3 ms that only systemd's hosts need
+
+    run = which("systemd-run")
     scope = [run, "--scope", "--quiet", "--collect", f"--description={module}"] if run else []
     return [scope, []] if scope else [[]]
 

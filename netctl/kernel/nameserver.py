@@ -7,25 +7,24 @@ connection tracking: 53 to the socket's own, and back.
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 
-from netctl.errors import NetctlError
+from netctl.errors import KernelError, NetctlError
 from netctl.kernel import namespaces, syscalls
-from netctl.kernel.nftables import Nftables
 from netctl.kernel.refusal import refused
+from netctl.kernel.rulesets import Rulesets
 from netctl.record import record
 
 ADDRESS = "127.0.0.11"
 TABLE = "inet netctl-dns"
 _RULES = """\
-add table {table}
-delete table {table}
+create table {table} {{ comment "{mark}"; }}
 table {table} {{
-    comment "{mark}"
     chain output {{
         type filter hook output priority -310; policy accept;
         oif != "lo" accept
@@ -36,11 +35,14 @@ table {table} {{
     }}
 }}
 """
-"""Before the priority of raw (-300): nothing of this is tracked."""
+"""Before the priority of raw (-300): nothing of this is tracked. The table is created apart, for
+libnftables 1.0.6 forgets the chains of one that is to be new."""
 _GONE = f"add table {TABLE}\ndelete table {TABLE}\n"
 
 _QUEUE = 1 << 20
 """Bytes of queries that wait while the server does something else: about 1,300 of them."""
+_BUFFER = 1 << 17
+"""Bytes that a client over TCP can leave waiting, in each direction."""
 _BACKLOG = 128
 _DESCRIPTORS = 1 << 18
 _SO_RCVBUFFORCE = 33
@@ -75,47 +77,55 @@ def own_identity() -> Identity:
     return identity(namespaces.OWN)
 
 
-def take(netns: str, mark: str) -> Place:
-    """Open the sockets in the namespace at ``netns`` and lead port 53 of 127.0.0.11 to them.
+class Places:
+    """Takes and gives up places. To be made before other descriptors are opened."""
 
-    ``mark`` says in the table whose it is. Raises ``KernelError`` where the namespace is gone or
-    refuses; then nothing stays.
-    """
-    with namespaces.opened(netns) as descriptor:
-        kept = os.dup(descriptor)
-    udp = tcp = None
-    try:
-        with _in(kept):
-            udp, tcp = _bound(socket.SOCK_DGRAM), _bound(socket.SOCK_STREAM)
-        place = Place(netns=kept, identity=_identity(kept), udp=udp, tcp=tcp, mark=mark)
-        lead(place)
-    except BaseException as error:
-        for opened in (udp, tcp):
-            if opened:
-                opened.close()
-        os.close(kept)
-        if isinstance(error, OSError):
-            raise refused(f"open a name server in {netns}", error.errno or 0) from error
-        raise
-    return place
+    def __init__(self) -> None:
+        self._rulesets = Rulesets()
 
+    def take(self, netns: str, mark: str) -> Place:
+        """Open the sockets in the namespace at ``netns`` and lead port 53 of 127.0.0.11 to them.
 
-def lead(place: Place) -> None:
-    """Put the table there, or there again: somebody may have flushed the namespace's rules."""
-    udp, tcp = place.udp.getsockname()[1], place.tcp.getsockname()[1]
-    rules = _RULES.format(table=TABLE, mark=place.mark, address=ADDRESS, udp=udp, tcp=tcp)
-    _nft(place, rules)
+        ``mark`` says in the table whose it is. Raises ``KernelError`` where the namespace is gone
+        or refuses; then nothing stays.
+        """
+        place = _opened(netns, mark)
+        try:
+            self.lead(place)
+        except BaseException:
+            _close(place)
+            raise
+        return place
 
+    def lead(self, place: Place) -> None:
+        """Put the table there, or there again: somebody may have flushed the namespace's rules."""
+        udp, tcp = place.udp.getsockname()[1], place.tcp.getsockname()[1]
+        rules = _RULES.format(table=TABLE, mark=place.mark, address=ADDRESS, udp=udp, tcp=tcp)
+        try:
+            self._rulesets.run(place.netns, rules, deleting=False)
+        except KernelError as error:
+            if error.errno != errno.EEXIST:
+                raise
+            # One of a server that was killed, or of this one.
+            self._rulesets.run(place.netns, _GONE + rules, deleting=True)
 
-def leave(place: Place) -> None:
-    """Close the sockets and take the table away: the namespace is as it was found."""
-    try:
-        with suppress(NetctlError):
-            _nft(place, _GONE)
-    finally:
-        place.udp.close()
-        place.tcp.close()
-        os.close(place.netns)
+    def leave(self, place: Place) -> None:
+        """Close the sockets and take the table away: the namespace is as it was found."""
+        try:
+            with suppress(NetctlError):
+                self._rulesets.run(place.netns, _GONE, deleting=True)
+        finally:
+            _close(place)
+
+    def settle(self) -> bool:
+        """Let go of namespaces that were changed some time ago; return whether some are left.
+
+        To be called again and again after each change.
+        """
+        return self._rulesets.settle()
+
+    def close(self) -> None:
+        self._rulesets.close()
 
 
 def outgoing(place: Place | None, address: str, kind: socket.SocketKind) -> socket.socket:
@@ -159,8 +169,11 @@ def _bound(kind: socket.SocketKind) -> socket.socket:
         if kind == socket.SOCK_DGRAM:
             with suppress(PermissionError):
                 opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _QUEUE)
-        opened.bind((ADDRESS, 0))
-        if kind == socket.SOCK_STREAM:
+            opened.bind((ADDRESS, 0))
+        else:
+            for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                opened.setsockopt(socket.SOL_SOCKET, buffer, _BUFFER)
+            opened.bind((ADDRESS, 0))
             opened.listen(_BACKLOG)
     except BaseException:
         opened.close()
@@ -168,16 +181,28 @@ def _bound(kind: socket.SocketKind) -> socket.socket:
     return opened
 
 
-def _nft(place: Place, commands: str) -> None:
-    # libnftables opens its socket in the namespace of the thread, at the first command.
-    with _in(place.netns), closing(Nftables()) as nftables:
-        nftables.run(commands)
+def _opened(netns: str, mark: str) -> Place:
+    with namespaces.opened(netns) as descriptor:
+        kept = os.dup(descriptor)
+    udp = None
+    try:
+        with namespaces.entered(f"/proc/self/fd/{kept}"):
+            udp = _bound(socket.SOCK_DGRAM)
+            tcp = _bound(socket.SOCK_STREAM)
+    except BaseException as error:
+        if udp:
+            udp.close()
+        os.close(kept)
+        if isinstance(error, OSError):
+            raise refused(f"open a name server in {netns}", error.errno or 0) from error
+        raise
+    return Place(netns=kept, identity=_identity(kept), udp=udp, tcp=tcp, mark=mark)
 
 
-@contextmanager
-def _in(netns: int) -> Iterator[None]:
-    with namespaces.entered(f"/proc/self/fd/{netns}"):
-        yield
+def _close(place: Place) -> None:
+    place.udp.close()
+    place.tcp.close()
+    os.close(place.netns)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from netctl.errors import KernelError, NetctlError, NotPermitted, Unsupported
@@ -39,9 +40,14 @@ _ERRNOS = (
 
 
 class Nftables:
-    """A context of libnftables in the namespace of the calling thread, made at first use."""
+    """A context of libnftables in the namespace of the calling thread, made at first use.
 
-    def __init__(self) -> None:
+    ``inherited`` leaves its socket to the children of a process that has none: to find it out
+    takes 2 ms with some thousand descriptors.
+    """
+
+    def __init__(self, *, inherited: bool = False) -> None:
+        self._inherited = inherited
         self._library: Any = None
         self._context: int | None = None
         self._pid = 0
@@ -90,11 +96,13 @@ class Nftables:
         if self._context is None or self._pid != os.getpid():
             # A forked child must not share the parent's netlink socket.
             self._library = self._library or load()
-            self._context = _new_context(self._library)
+            make = _new_context if self._inherited else _new_private_context
+            self._context = make(self._library)
             self._pid = os.getpid()
         return self._context
 
 
+@cache
 def load() -> Any:
     """Load libnftables and declare what is used of it; ``Unsupported`` where it is missing."""
     try:
@@ -132,15 +140,20 @@ def _as_file(commands: str) -> Iterator[str]:
         os.close(fd)
 
 
-def _new_context(library: Any) -> int:
+def _new_private_context(library: Any) -> int:
     before = _descriptors()
-    context = library.nft_ctx_new(0)
-    if not context:
-        raise KernelError("open nftables: libnftables refuses", errno=errno.EIO)
+    context = _new_context(library)
     for fd in _descriptors() - before:
         # libnftables opens its socket without SOCK_CLOEXEC: a command run in a sandbox would
         # hold a socket to the host's firewall.
         os.set_inheritable(fd, False)
+    return context
+
+
+def _new_context(library: Any) -> int:
+    context = library.nft_ctx_new(0)
+    if not context:
+        raise KernelError("open nftables: libnftables refuses", errno=errno.EIO)
     library.nft_ctx_buffer_output(context)
     library.nft_ctx_buffer_error(context)
     return int(context)

@@ -17,7 +17,6 @@ from netctl.steps import Nft, Sysctl
 from netctl.store import Changes, Reader
 from netctl.upkeep import desired, documents
 from netctl.upkeep.desired import Part
-from netctl.upkeep.memory import Memory
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
@@ -60,16 +59,13 @@ def check(controller: Controller) -> list[Finding]:
 def findings(reader: Reader, controller: Controller) -> list[Finding]:
     """Return the differences as they are now. Documents that contradict each other come alone: what
     they would lead to is not to be believed."""
-    memory = Memory(reader)
-    if contradictions := list(contradicting(memory)):
+    if contradictions := list(contradicting(reader)):
         return contradictions
     found = Snapshot(controller.kernel)
-    rooms = list(desired.rooms(memory, controller))
     return [
-        *_of_networks(memory, controller, found),
-        *_of_sandboxes(rooms, found),
-        *lost_sandboxes(rooms),
-        *firewall_findings(memory, controller),
+        *_of_networks(reader, controller, found),
+        *_of_sandboxes(reader, controller, found),
+        *firewall_findings(reader, controller),
     ]
 
 
@@ -101,15 +97,16 @@ def _forwarding(network: Network, part: Part, found: Snapshot, reader: Reader) -
             yield Finding(title=part.title, difference=replace(difference, repair=repair))
 
 
-def _of_sandboxes(rooms: Iterable[Room], found: Snapshot) -> Iterator[Finding]:
-    for room in rooms:
+def _of_sandboxes(reader: Reader, controller: Controller, found: Snapshot) -> Iterator[Finding]:
+    for room, part in desired.sandboxes(reader, controller):
         if room.alive:
-            yield from differing(desired.sandbox(room), found)
+            yield from differing(part, found)
+    yield from lost_sandboxes(reader, controller)
 
 
-def lost_sandboxes(rooms: Iterable[Room]) -> Iterator[Finding]:
+def lost_sandboxes(reader: Reader, controller: Controller) -> Iterator[Finding]:
     """Yield the sandboxes whose namespace is gone: ``lost`` are those that can be made anew."""
-    for room in rooms:
+    for room in desired.rooms(reader, controller):
         if not room.alive:
             lost = room.sandbox.type is SandboxKind.OWN and not room.intruded
             title = f"sandbox {room.sandbox.name}"

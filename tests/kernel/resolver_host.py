@@ -88,3 +88,14 @@ def timed(host: Host, netns: str, question: str) -> tuple[str, float]:
 
 def ruleset(host: Host, netns: str) -> str:
     return host.sh(f"ip netns exec {netns} nft list ruleset")
+
+
+def loaded(state_dir: str) -> list[Message]:
+    """Stand in for what reads the store: its sandbox "gone" has no namespace any more."""
+    assert state_dir == "/var/lib/netctl"
+    return [
+        network("web"),
+        endpoint("e", "web", "web1", "10.0.0.1"),
+        sandbox("gone", "web"),
+        sandbox("c1", "web"),
+    ]

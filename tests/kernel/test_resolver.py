@@ -182,3 +182,56 @@ def test_many_sandboxes(host: Host) -> None:
     gone: list[Message] = [{"do": "sandbox-gone", "id": name} for name in names]
     tell(host, *gone)
     assert not host.call(resolver.running, RUN)
+
+
+def test_in_the_foreground_it_begins_with_what_the_store_says(host: Host) -> None:
+    host.sh(f"ip netns add c1 && ip -n c1 link set lo up && mkdir {RUN}")
+    script = (
+        "import sys; from netctl.backends.dns import __main__ as resolver\n"
+        "resolver.LOADER = 'tests.kernel.resolver_host:loaded'\n"
+        f"words = ['--foreground', '--run-dir', {RUN!r}, '--state-dir', '/var/lib/netctl']\n"
+        "sys.exit(resolver.main(words))"
+    )
+    process = host.start(sys.executable, "-c", script, stderr=subprocess.PIPE)
+    host.sh(f"for i in $(seq 500); do [ -e {RUN}/resolver.sock ] && exit; sleep 0.01; done; exit 1")
+    assert state(host)["sandboxes"] == 1 and dig(host, "c1", "web1") == ["10.0.0.1"]
+    tell(host, {"do": "sandbox-gone", "id": "c1"})
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert "left out: enter namespace /run/netns/gone" in errors and errors.count("\n") == 1
+
+
+def test_what_a_start_fails_of_is_said(host: Host) -> None:
+    for words in (["--run-dir"], ["--run-dir", "/x"], ["--nonsense"], []):
+        done = host.run(sys.executable, "-m", "netctl.backends.dns", *words)
+        assert done.returncode == 2 and "usage:" in done.stderr
+    host.sh(f"mkdir -p {RUN}/resolver.pid")
+    with pytest.raises(KernelError, match=r"start the resolver: lock .*resolver\.pid"):
+        host.call(resolver.start, RUN)
+    host.sh(f"rmdir {RUN}/resolver.pid && mkdir {RUN}/resolver.sock")
+    with pytest.raises(KernelError, match=r"start the resolver: listen on .*resolver\.sock"):
+        host.call(resolver.start, RUN)
+    assert host.processes() == []
+
+
+FAKE_SYSTEMD_RUN = """#!/bin/sh
+echo "$@" >>/run/scopes
+[ -e /run/broken ] && exit 1
+while [ "${1#--}" != "$1" ]; do shift; done
+exec "$@"
+"""
+
+
+def test_under_systemd_it_has_a_scope_of_its_own(host: Host) -> None:
+    host.run("sh", "-c", "cat >/run/systemd-run", input=FAKE_SYSTEMD_RUN, check=True)
+    host.sh("chmod 755 /run/systemd-run; mkdir -p /run/systemd/system")
+    script = f"from netctl.kernel import resolver; resolver.start({RUN!r})"
+    path = {"PATH": f"/run:{os.environ['PATH']}"}
+    host.run(sys.executable, "-c", script, env=path, check=True)
+    assert host.call(resolver.running, RUN)
+    assert "--scope" in host.sh("cat /run/scopes") and RUN in host.sh("cat /run/scopes")
+    host.call(resolver.stop, RUN)
+    # Without one it starts all the same.
+    host.sh("touch /run/broken")
+    host.run(sys.executable, "-c", script, env=path, check=True)
+    assert host.call(resolver.running, RUN)
