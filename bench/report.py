@@ -118,11 +118,15 @@ def _daemon(name: str, kib: int) -> list[str]:
 
 def _preamble(facts: Facts) -> str:
     when = datetime.now(UTC).strftime("%Y-%m-%d")
-    machine = (
+    return f"Measured on {when} in {facts.seconds:.0f} s: {machine()}.\n{', '.join(_versions())}."
+
+
+def machine() -> str:
+    """Return what is measured on."""
+    return (
         f"{os.cpu_count()} CPUs ({_processor()}), {_memory_size()} GiB,"
         f" Linux {platform.release()}, Python {platform.python_version()}"
     )
-    return f"Measured on {when} in {facts.seconds:.0f} s: {machine}.\n{', '.join(_versions())}."
 
 
 def _legend(facts: Facts) -> str:
