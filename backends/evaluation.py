@@ -166,12 +166,12 @@ class _Walk:
                 case Load():
                     registers.store(instruction.register, self._load(instruction))
                     continue
-                case Compare(register, sign, value):
-                    matches = _compared(registers.read(register, len(value)), sign, value)
+                case Compare():
+                    matches = _compared(instruction, registers)
                 case Verdict():
                     return instruction, sure
-                case Translate(word):
-                    return Verdict(word), sure
+                case Translate():
+                    return Verdict(instruction.word), sure
                 case Lookup():
                     matches, verdict = self._lookup(chain, instruction, registers)
                     if verdict:
@@ -201,13 +201,13 @@ class _Walk:
     def _step(self, instruction: Instruction, registers: _Registers) -> bool | None:
         """Carry out an instruction; return whether the rule still matches, None for perhaps."""
         match instruction:
-            case Immediate(register, value):
-                registers.store(register, value)
+            case Immediate():
+                registers.store(instruction.register, instruction.value)
             case Mask():
                 registers.store(instruction.target, _masked(instruction, registers))
             case Match():
                 return _extension(instruction, self._packet)
-            case Other(_, harmless) if not harmless:
+            case Other() if not instruction.harmless:
                 registers.forget()
                 return None
         return True
@@ -320,11 +320,10 @@ def _masked(instruction: Mask, registers: _Registers) -> bytes | None:
     return bytes(v & m ^ x for v, m, x in zip(value, mask, xor, strict=True))
 
 
-def _compared(value: bytes | None, sign: str, wanted: bytes) -> bool | None:
-    if value is None:
-        return None
-    compare = _OPERATORS.get(sign)
-    return compare(value, wanted) if compare else None
+def _compared(compare: Compare, registers: _Registers) -> bool | None:
+    value = registers.read(compare.register, len(compare.value))
+    holds = _OPERATORS.get(compare.operator)
+    return None if value is None or holds is None else holds(value, compare.value)
 
 
 _OPERATORS: Mapping[str, Callable[[bytes, bytes], bool]] = {
