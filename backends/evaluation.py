@@ -38,7 +38,8 @@ _STATUSES = {"new": 0, "established": 0x0E}
 """Seen reply, assured and confirmed."""
 _DNAT, _XT_DNAT = 0x20, 0x80
 _XT_STATE, _XT_STATE_ALIAS = 0x0001, 0x2000
-_UNICAST = 1
+_UNICAST, _LOCAL = 1, 2
+"""RTN_UNICAST and RTN_LOCAL (linux/rtnetlink.h)."""
 _PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58, "sctp": 132}
 
 
@@ -58,6 +59,8 @@ class Packet:
     """``new`` or ``established``."""
     translated: bool = False
     """Whether its destination was (ct status dnat)."""
+    local: bool = False
+    """Whether it is for an address of the host."""
 
 
 @record
@@ -263,7 +266,7 @@ def _facts(packet: Packet) -> Mapping[str, bytes]:
         "ct mark": bytes(4),
         "ct state": _native(_STATES[packet.state]),
         "ct status": _native(status),
-        "fib daddr type": _native(_UNICAST),
+        "fib daddr type": _native(_LOCAL if packet.local else _UNICAST),
         "fib saddr type": _native(_UNICAST),
         **_names(packet),
     }
@@ -343,7 +346,7 @@ def _extension(match: Match, packet: Packet) -> bool | None:
     if match.name == "conntrack" and match.revision in (1, 2, 3) and len(match.info) >= 154:
         return _conntrack(match.info, packet)
     if match.name == "addrtype" and match.revision == 1 and len(match.info) >= 8:
-        return _addrtype(match.info)
+        return _addrtype(match.info, _LOCAL if packet.local else _UNICAST)
     return None
 
 
@@ -359,11 +362,11 @@ def _conntrack(info: bytes, packet: Packet) -> bool | None:
     return None if flags & ~(_XT_STATE | _XT_STATE_ALIAS) else True
 
 
-def _addrtype(info: bytes) -> bool | None:
-    """``-m addrtype``: struct xt_addrtype_info_v1; what is forwarded is from and to unicast."""
-    source, destination = (int.from_bytes(info[at : at + 2], sys.byteorder) for at in (0, 2))
+def _addrtype(info: bytes, destination: int) -> bool | None:
+    """``-m addrtype``: struct xt_addrtype_info_v1."""
+    froms, tos = (int.from_bytes(info[at : at + 2], sys.byteorder) for at in (0, 2))
     flags = int.from_bytes(info[4:8], sys.byteorder)
-    for types, inverted in ((source, flags & 1), (destination, flags & 2)):
-        if types and bool(types & 1 << _UNICAST) == bool(inverted):
+    for types, kind, inverted in ((froms, _UNICAST, flags & 1), (tos, destination, flags & 2)):
+        if types and bool(types & 1 << kind) == bool(inverted):
             return False
     return True

@@ -23,7 +23,7 @@ FEW, MANY = 100, 100_000
 """Rules that a packet is followed through: beside something else that was asked for, and where
 this was. What comes after so many is not looked at."""
 BRIDGED = {4: "net/bridge/bridge-nf-call-iptables", 6: "net/bridge/bridge-nf-call-ip6tables"}
-_OUTSIDE = {4: "198.41.0.4", 6: "2001:503:ba3e::2:30"}
+OUTSIDE = {4: "198.41.0.4", 6: "2001:503:ba3e::2:30"}
 """Some host of the internet, for the look-up of the way there: a.root-servers.net."""
 _FLOWS = {
     "out": "packets to the outside",
@@ -159,7 +159,7 @@ class _Look:
 
     def _uplink(self, version: int) -> str:
         if version not in self._uplinks:
-            self._uplinks[version] = self._kernel.way("", _OUTSIDE[version]).link
+            self._uplinks[version] = self._kernel.way("", OUTSIDE[version]).link
         return self._uplinks[version]
 
     def _through_the_firewall(self, version: int) -> bool:

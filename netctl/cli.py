@@ -27,6 +27,7 @@ COMMANDS = {
         "Print the completion script of a shell.",
     ),
     "container": ("netctl.commands.container:container", "Containers: dnet's word for sandboxes."),
+    "doctor": ("netctl.commands.doctor:doctor", "Explain why traffic would fail."),
     "endpoint": ("netctl.commands.endpoint:endpoint", "Endpoints: a network's attachment points."),
     "gc": ("netctl.commands.repair:gc", "Remove what bears netctl's mark and nothing needs."),
     "info": ("netctl.commands.info:info", "Show the configuration, the kernel and the versions."),

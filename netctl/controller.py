@@ -27,6 +27,7 @@ from netctl.plan import Observer
 from netctl.store import Store
 
 if TYPE_CHECKING:
+    from netctl.doctor.finding import Finding as Symptom
     from netctl.endpoints import Endpoints
     from netctl.models import Network
     from netctl.networks import Networks
@@ -156,6 +157,13 @@ class Controller:
         from netctl.upkeep.check import check
 
         return check(self)
+
+    def examine(self, *, probe: bool = False) -> list[Symptom]:
+        """Return what is wrong with the machine, or may be, the worst first; nothing is changed.
+        ``probe`` allows to ask the name servers whether they answer."""
+        from netctl.doctor.examination import examine
+
+        return examine(self, probe=probe)
 
     def repair(self) -> Repaired:
         """Settle what dead processes left unfinished, and bring the kernel to the store. What is

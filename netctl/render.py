@@ -71,6 +71,17 @@ def inspected(names: Sequence[str], look: Callable[[str], Row], style: str) -> i
     return status
 
 
+def explained(rows: Iterable[Row]) -> None:
+    """Print findings as paragraphs: what, the evidence, and the commands that mend it."""
+    for number, row in enumerate(rows):
+        if number:
+            click.echo()
+        click.echo(printable(f"{row['severity']}: {row['what']} [{row['code']}]"))
+        click.echo(printable(f"  found: {row['evidence']}"))
+        for line in row["remedy"]:
+            click.echo(printable(f"  mend:  {line}"))
+
+
 def described(row: Row, style: str) -> None:
     """Print one object: as ``KEY  VALUE`` lines where the style is table."""
     if style != "table":

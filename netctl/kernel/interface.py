@@ -39,6 +39,8 @@ class Link:
     isolated: bool = False
     hairpin: bool = False
     """How it is a bridge's port."""
+    carrier: bool = True
+    """Whether something is at its other end."""
 
 
 @record

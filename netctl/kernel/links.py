@@ -32,6 +32,7 @@ _FIRST_INDEX = 1 << 24
 """The kernel counts up from 1: far above that nobody else's links are."""
 _INDEX_TRIES = 32
 _ADDRESS, _MTU, _MASTER, _LINKINFO, _STATS64 = 1, 4, 10, 18, 23
+_CARRIER = 33
 _INFO_KIND, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 4, 5
 _BRPORT_MODE, _BRPORT_ISOLATED = 4, 33
 """linux/if_link.h"""
@@ -277,6 +278,7 @@ def _link(body: bytes) -> Link:
         counters=_counters(found.get(_STATS64, b"")),
         isolated=port.get(_BRPORT_ISOLATED, b"\0") != b"\0",
         hairpin=port.get(_BRPORT_MODE, b"\0") != b"\0",
+        carrier=found.get(_CARRIER, b"\1") != b"\0",
     )
 
 

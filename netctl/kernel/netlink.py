@@ -22,6 +22,7 @@ RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x4, 0x10, 0x300
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
 IFLA_IFNAME, IFLA_IFALIAS, IFLA_EXT_MASK = 3, 20, 29
+_IFLA_LINKINFO = 18
 NLA_F_NESTED = 0x8000
 SKIP_STATS = 8
 """RTEXT_FILTER_SKIP_STATS: counters are half of an answer, and slow to gather."""
@@ -294,6 +295,12 @@ def link_flags(*, index: int = 0, name: str = "", up: bool) -> Message:
     """Return the request that sets a link up or down: ``ip link set NAME up``."""
     header = link_header(index=index, flags=_IFF_UP if up else 0, change=_IFF_UP)
     return Message(RTM_NEWLINK, header + (named(name) if name else b""))
+
+
+def link_birth(name: str, kind: str) -> Message:
+    """Return the request for a link: ``ip link add NAME type KIND``."""
+    info = attribute(_IFLA_LINKINFO | NLA_F_NESTED, attribute(1, kind.encode() + b"\0"))
+    return Message(RTM_NEWLINK, link_header() + named(name) + info, NLM_F_CREATE | NLM_F_EXCL)
 
 
 def link_alias(alias: str, *, index: int = 0, name: str = "") -> Message:

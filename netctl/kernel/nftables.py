@@ -218,5 +218,7 @@ def library_version() -> str | None:
         output = (library.nft_ctx_get_output_buffer(context) or b"").decode(errors="replace")
     finally:
         library.nft_ctx_free(context)
-    found = [item["metainfo"]["version"] for item in _objects(output) if "metainfo" in item]
+    # Without the right to look at the ruleset it says nothing at all.
+    objects = _objects(output) if output else []
+    found = [item["metainfo"]["version"] for item in objects if "metainfo" in item]
     return found[0] if found else "unknown"

@@ -65,6 +65,16 @@ def _bind(protocol: str, family: int, address: str, port: int) -> None:
             sock.listen(1)
 
 
+def listener(protocol: str, port: int) -> str | None:
+    """Return the process that serves a port of the host at this moment, None where none does.
+
+    Nothing is bound to find out; of processes whose files cannot be read there is only that they
+    are.
+    """
+    inodes = set(_inodes(protocol, port))
+    return (_process(protocol, port) or "a process") if inodes else None
+
+
 def _process(protocol: str, port: int) -> str | None:
     """Return the process that has a socket at the port, of those whose files can be read."""
     links = {f"socket:[{inode}]" for inode in _inodes(protocol, port)}

@@ -1,0 +1,137 @@
+"""Addresses: what came to overlap a network later, and what is used up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+
+from netctl.backends import ipam
+from netctl.backends.ipam.allocate import bounds
+from netctl.backends.ipam.surroundings import Surroundings
+from netctl.definitions.network import NetworkDefinition
+from netctl.doctor.finding import Finding, problem, warning
+from netctl.doctor.machine import Machine
+from netctl.errors import Exhausted
+from netctl.models import Network, Pool
+from netctl.networks import surroundings
+
+_SCARCE = 10
+"""It is said that addresses run out when one of so many is left."""
+_COUNTED = 1 << 17
+"""Addresses of a pool above which nobody runs out of them."""
+
+
+def led_elsewhere(machine: Machine) -> Iterator[Finding]:
+    """Networks to which the host's routes, of whatever table, do not lead any more."""
+    for network in machine.networks:
+        bridge = machine.found.link("", network.facts["bridge"])
+        if bridge is None or not bridge.up:
+            continue
+        for pool in network.pools:
+            address = _some_address(network, pool, machine)
+            way = machine.way(address)
+            there = {a.address.partition("/")[0] for a in machine.found.addresses("")}
+            if pool.gateway in there and way.link != bridge.name and way.kind != "local":
+                where = f"dev {way.link}" if way.link else way.kind
+                yield problem(
+                    "route-elsewhere",
+                    f"the host's packets to network {network.name} go another way: a route that"
+                    " came later, as of a VPN, covers its subnet",
+                    f"ip route get {address}: {where}, not dev {bridge.name}",
+                    f"netctl network create NAME  # with another subnet than {pool.subnet}",
+                )
+
+
+def _some_address(network: Network, pool: Pool, machine: Machine) -> str:
+    """Return an endpoint's address, or where there is none the first that one could get."""
+    endpoints = machine.endpoints.get(network.id, ())
+    held = (e.ipv4 if pool.version == 4 else e.ipv6 for e in endpoints)
+    taken = next(filter(None, held), "").partition("/")[0]
+    low, high = bounds(pool)
+    first = str(ip_address(low if str(ip_address(low)) != pool.gateway else min(low + 1, high)))
+    return taken or first
+
+
+def overlaps(machine: Machine) -> Iterator[Finding]:
+    """Addresses, routes and name servers of the host in a network's subnet."""
+    ours = {network.facts["bridge"] for network in machine.networks}
+    around = ipam.surroundings(
+        networks=(),
+        routes=[route for route in machine.found.routes("") if route.link not in ours],
+        addresses=[a for a in machine.found.addresses("") if a.link not in ours],
+        resolv_conf=machine.resolv_conf,
+    )
+    for network in machine.networks:
+        for pool in network.pools:
+            yield from _overlapping(network, pool, around)
+
+
+def _overlapping(network: Network, pool: Pool, around: Surroundings) -> Iterator[Finding]:
+    for by in around.host_users(pool.subnet):
+        kind = by.partition(" ")[0]
+        if kind == "name":
+            yield problem(
+                "resolver-hidden",
+                f"network {network.name} hides a name server of the host, which has an address in"
+                " its subnet: names cannot be resolved",
+                f"{by}; network {network.name} is {pool.subnet}",
+                f"netctl network create NAME  # with another subnet than {pool.subnet}",
+            )
+        else:
+            yield warning(
+                "subnet-overlap",
+                f"network {network.name} has addresses in common with what the host reaches"
+                " otherwise: one hides the other",
+                f"{by}; network {network.name} is {pool.subnet}",
+                f"netctl network create NAME  # with another subnet than {pool.subnet}",
+            )
+
+
+def used_up(machine: Machine) -> Iterator[Finding]:
+    """Networks that have no address left, or hardly one."""
+    for network in machine.all_networks:
+        for pool in network.pools:
+            low, high = bounds(pool)
+            size = high - low + 1
+            if not 0 < size <= _COUNTED:
+                continue
+            taken = sum(low <= int(address) <= high for address in _held(network, pool, machine))
+            if machine.endpoints.get(network.id) and size - taken <= max(size // _SCARCE, 1):
+                say = problem if taken >= size else warning
+                yield say(
+                    "addresses-used-up",
+                    f"network {network.name} has {size - taken} of {size} addresses left",
+                    f"{taken} of {pool.ip_range or pool.subnet} are held; netctl endpoint ls"
+                    f" --network {network.name}",
+                    "netctl gc --yes  # what has expired",
+                    f"netctl network create NAME  # larger than {pool.subnet}",
+                )
+
+
+def _held(network: Network, pool: Pool, machine: Machine) -> Iterator[int]:
+    texts = {*network.reserved}
+    for endpoint in machine.endpoints.get(network.id, ()):
+        texts.update(address.partition("/")[0] for address in endpoint.addresses)
+    subnet = ip_network(pool.subnet)
+    for text in texts:
+        address = ip_address(text)
+        if address.version == pool.version and address in subnet:
+            yield int(address)
+
+
+def no_subnet_left(machine: Machine) -> Iterator[Finding]:
+    """Address pools of which no subnet is free for another network."""
+    from netctl.backends import registry
+
+    name = machine.config.default_driver
+    wanted = NetworkDefinition(name="another", driver=name)
+    request = wanted.pool_request(machine.config, registry.load(name))
+    try:
+        ipam.load("default").pools(request, surroundings(machine.all_networks, machine.kernel))
+    except Exhausted as error:
+        yield warning(
+            "pools-used-up",
+            "no subnet is left for another network",
+            error.message,
+            "netctl network create NAME --subnet auto/26  # or configure address_pools",
+        )

@@ -1,0 +1,87 @@
+"""All checks, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from netctl.doctor import addressing, bridges, firewalls, host, routing, state
+from netctl.doctor.finding import Finding, Severity, note
+from netctl.doctor.machine import Machine
+from netctl.errors import NetctlError
+from netctl.kernel.vitals import Vitals
+
+if TYPE_CHECKING:
+    from netctl.controller import Controller
+
+Check = Callable[[Machine], Iterable[Finding]]
+
+CHECKS: dict[str, Check] = {
+    "privileges": host.privileges,
+    "the state directory": state.directories,
+    "the journal": state.unsettled,
+    "boots": state.another_boot,
+    "namespaces": state.sandboxes,
+    "the kernel's features": host.features,
+    "libnftables": host.library,
+    "our firewall rules": firewalls.our_table,
+    "other firewalls": firewalls.foreign_drops,
+    "legacy iptables": firewalls.legacy_rules,
+    "others' NAT": firewalls.foreign_translations,
+    "route_localnet": firewalls.loopback_source,
+    "br_netfilter": firewalls.bridged,
+    "forwarding": routing.forwarding,
+    "the way out": routing.way_out,
+    "router advertisements": routing.advertisements,
+    "reverse path filters": routing.reverse_path,
+    "IPv6": routing.ipv6_switched_off,
+    "bridges": bridges.bridges,
+    "ports of bridges": bridges.ports,
+    "numbers of ports": bridges.full,
+    "sizes of packets": bridges.sizes,
+    "routes to networks": addressing.led_elsewhere,
+    "overlapping subnets": addressing.overlaps,
+    "addresses": addressing.used_up,
+    "address pools": addressing.no_subnet_left,
+    "tracked connections": host.connections,
+    "neighbours": host.neighbours,
+    "other managers": host.managers,
+    "listening processes": host.listeners,
+    "name servers": host.name_servers,
+    "the comparison with the store": state.differences,
+}
+"""What is looked at, and by which function."""
+
+_ORDER = list(Severity)
+
+
+def examine(
+    controller: Controller, *, probe: bool = False, vitals: Vitals | None = None
+) -> list[Finding]:
+    """Return what is wrong with the machine, the worst first.
+
+    Where something is, it is looked at again with the lock held, if that can be had: another netctl
+    in the middle of its work looks like a fault. ``probe`` allows to ask the name servers.
+    """
+    found = _examined(Machine(controller, vitals, probe=probe))
+    if any(finding.severity is Severity.PROBLEM for finding in found):
+        with suppress(NetctlError), controller.store.locked("doctor") as writer:
+            found = _examined(Machine(controller, vitals, reader=writer, probe=probe))
+    return found
+
+
+def _examined(machine: Machine) -> list[Finding]:
+    """Carry out the checks; one that is not possible stops no other."""
+    found: list[Finding] = []
+    impossible: dict[str, list[str]] = {}
+    for name, check in CHECKS.items():
+        try:
+            found.extend(check(machine))
+        except NetctlError as error:
+            impossible.setdefault(error.message, []).append(name)
+    found += [
+        note("not-looked-at", f"could not look at {', '.join(names)}", reason)
+        for reason, names in impossible.items()
+    ]
+    return sorted(found, key=lambda finding: _ORDER.index(finding.severity))

@@ -1,0 +1,49 @@
+"""What the doctor finds."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from netctl.record import record
+
+
+class Severity(StrEnum):
+    PROBLEM = "problem"
+    """Something does not work."""
+    WARNING = "warning"
+    """Something may not work, now or soon."""
+    NOTE = "note"
+    """Good to know when something does not work."""
+
+
+@record
+class Finding:
+    """One thing that is wrong, or may be."""
+
+    code: str
+    """The word by which a script knows it; it stays the same."""
+    severity: Severity
+    what: str
+    """What follows from it, in one sentence."""
+    evidence: str
+    """What was found, as the machine says it."""
+    remedy: tuple[str, ...] = ()
+    """The commands that mend it."""
+
+
+def problem(code: str, what: str, evidence: str, *remedy: str) -> Finding:
+    return _finding(Severity.PROBLEM, code, what, evidence, remedy)
+
+
+def warning(code: str, what: str, evidence: str, *remedy: str) -> Finding:
+    return _finding(Severity.WARNING, code, what, evidence, remedy)
+
+
+def note(code: str, what: str, evidence: str, *remedy: str) -> Finding:
+    return _finding(Severity.NOTE, code, what, evidence, remedy)
+
+
+def _finding(
+    severity: Severity, code: str, what: str, evidence: str, remedy: tuple[str, ...]
+) -> Finding:
+    return Finding(code=code, severity=severity, what=what, evidence=evidence, remedy=remedy)

@@ -1,0 +1,141 @@
+"""The host as a router: forwarding, the way out, what is believed of a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netctl.backends.forwarding import SYSCTLS
+from netctl.doctor.finding import Finding, note, problem, warning
+from netctl.doctor.machine import Machine
+
+_CONF = {4: "net/ipv4/conf", 6: "net/ipv6/conf"}
+_STRICT = 1
+_DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
+
+
+def forwarding(machine: Machine) -> Iterator[Finding]:
+    """Forwarding, of the host and of each interface that our packets come in by."""
+    for version, key in SYSCTLS.items():
+        needing = [n for n in machine.leading_out if n.pool(version)]
+        if not needing:
+            continue
+        if machine.sysctl(key) == "0":
+            names = ", ".join(network.name for network in needing)
+            dotted = key.replace("/", ".")
+            yield problem(
+                "forwarding-off",
+                f"the host forwards no IPv{version} packets: networks ({names}) reach nothing"
+                " outside, and no published port is reached from there",
+                f"{dotted} = 0",
+                f"sysctl -w {dotted}=1",
+            )
+            continue
+        links = {network.facts["bridge"] for network in needing} | {machine.uplink(version).link}
+        for link in sorted(filter(None, links)) if version == 4 else ():
+            if machine.sysctl(f"{_CONF[4]}/{link}/forwarding") == "0":
+                dotted = f"net.ipv4.conf.{link}.forwarding"
+                yield problem(
+                    "forwarding-off",
+                    f"the host forwards no IPv4 packets that come in by {link}",
+                    f"{dotted} = 0",
+                    f"sysctl -w {dotted}=1",
+                )
+
+
+def way_out(machine: Machine) -> Iterator[Finding]:
+    """The host's own way to the outside."""
+    for version in (4, 6):
+        needing = [n for n in machine.leading_out if n.pool(version)]
+        if not needing:
+            continue
+        way = machine.uplink(version)
+        if way.kind != "unicast":
+            # Networks have IPv6 of their own on hosts that have none.
+            say = problem if version == 4 else note
+            yield say(
+                "no-way-out",
+                f"the host itself has no IPv{version} route to the outside, so its networks have"
+                " none either",
+                f"ip -{version} route show default: nothing; a look-up says {way.kind}",
+                f"ip -{version} route add default via GATEWAY dev INTERFACE",
+            )
+            continue
+        link = machine.found.link("", way.link)
+        if link and not (link.up and link.carrier):
+            state = "no carrier" if link.up else "down"
+            yield problem(
+                "uplink-down",
+                f"the host's way to the outside leads through {link.name}, which is {state}",
+                f"ip link show {link.name}: {state}",
+                f"ip link set {link.name} up" if not link.up else f"ethtool {link.name}",
+            )
+
+
+def advertisements(machine: Machine) -> Iterator[Finding]:
+    """Routers' advertisements, which a host that forwards does not heed by default."""
+    if not any(n.pool(6) for n in machine.leading_out):
+        return
+    defaults = [r for r in machine.found.routes("") if r.destination == _DEFAULT[6]]
+    for route in defaults:
+        key = f"{_CONF[6]}/{route.link}/accept_ra"
+        # A gateway by its link-local address is what an advertisement brings.
+        learned = route.gateway.startswith("fe80:")
+        if learned and machine.sysctl(key) == "1" and machine.sysctl(SYSCTLS[6]) == "1":
+            dotted = f"net.ipv6.conf.{route.link}.accept_ra"
+            yield warning(
+                "accept-ra",
+                f"the host forwards IPv6 and so heeds no router's advertisement on {route.link}:"
+                " its default route goes when it expires",
+                f"{dotted} = 1; default via {route.gateway} dev {route.link}",
+                f"sysctl -w {dotted}=2",
+            )
+
+
+def reverse_path(machine: Machine) -> Iterator[Finding]:
+    """Strict reverse path filters on interfaces that the default route does not lead out by:
+    whoever comes in there from elsewhere is not believed."""
+    way = machine.uplink(4)
+    ours = {network.facts["bridge"] for network in machine.networks}
+    outward = {r.link for r in machine.found.routes("") if r.destination == _DEFAULT[4]}
+    if way.kind != "unicast" or not machine.published:
+        return
+    addressed = {a.link for a in machine.found.addresses("") if ":" not in a.address}
+    for name in sorted(addressed - ours - outward - {"lo"}):
+        link = machine.found.link("", name)
+        if link and link.up and not link.master and _filter(machine, name) == _STRICT:
+            yield warning(
+                "rp-filter",
+                f"connections from beyond {name} to published ports are dropped: answers would"
+                f" leave by {way.link}, and the filter there is strict",
+                f"net.ipv4.conf.{name}.rp_filter = 1 (or of all); default route dev {way.link}",
+                f"sysctl -w net.ipv4.conf.{name}.rp_filter=2",
+            )
+
+
+def _filter(machine: Machine, link: str) -> int:
+    """Return the reverse path filter in effect, which is the larger of two."""
+    values = (machine.sysctl(f"{_CONF[4]}/{name}/rp_filter") for name in ("all", link))
+    return max(int(value or 0) for value in values)
+
+
+def ipv6_switched_off(machine: Machine) -> Iterator[Finding]:
+    """IPv6 that a sysctl took from a bridge or a sandbox's interface."""
+    for network in machine.networks:
+        bridge = network.facts["bridge"]
+        if network.pool(6) and machine.sysctl(f"{_CONF[6]}/{bridge}/disable_ipv6") == "1":
+            yield problem(
+                "ipv6-disabled",
+                f"IPv6 is switched off on the bridge of network {network.name}: it has no gateway",
+                f"net.ipv6.conf.{bridge}.disable_ipv6 = 1",
+                f"sysctl -w net.ipv6.conf.{bridge}.disable_ipv6=0",
+                "netctl repair",
+            )
+    for network, endpoint, place in machine.joined:
+        key = f"{_CONF[6]}/{place.ifname}/disable_ipv6"
+        if endpoint.ipv6 and machine.sysctl(key, place.netns) == "1":
+            yield problem(
+                "ipv6-disabled",
+                f"IPv6 is switched off on the interface of endpoint {network.name}/{endpoint.name}",
+                f"net.ipv6.conf.{place.ifname}.disable_ipv6 = 1 in {place.netns}",
+                "netctl repair",
+            )

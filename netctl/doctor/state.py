@@ -1,0 +1,123 @@
+"""The store and the sandboxes: another boot, dead processes, disk and rights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from netctl.doctor.finding import Finding, problem, warning
+from netctl.doctor.machine import Machine
+from netctl.models import SandboxKind
+
+_SPACE, _FILES = 16 << 20, 64
+"""Bytes and files below which the disk is as good as full: a document takes a few kilobytes."""
+
+
+def directories(machine: Machine) -> Iterator[Finding]:
+    """The state directory: private, writable, with room."""
+    path = machine.config.state_dir
+    found = machine.vitals.filesystem(path)
+    if found is None:
+        return
+    if found.mode & 0o077 or found.owner != os.geteuid():
+        yield warning(
+            "state-permissions",
+            "others can read or change netctl's documents",
+            f"{path}: mode {found.mode:04o}, owner {found.owner}",
+            f"chown {os.geteuid()} {path} && chmod 700 {path}",
+        )
+    for place in (path, machine.config.run_dir):
+        yield from _room(place, machine)
+
+
+def _room(path: str, machine: Machine) -> Iterator[Finding]:
+    found = machine.vitals.filesystem(path)
+    if found is None:
+        return
+    if found.read_only:
+        yield problem(
+            "state-read-only",
+            "nothing can be made or removed: netctl's directory is mounted read-only",
+            f"{path}: read-only file system",
+            f"mount -o remount,rw {path}  # after a look at dmesg",
+        )
+    elif found.free < _SPACE or (found.free_files or _FILES) < _FILES:
+        yield problem(
+            "disk-full",
+            "nothing can be made or removed: the disk that netctl writes to is full, or nearly",
+            f"{path}: {found.free >> 10} KiB and"
+            f" {'any number of' if found.free_files is None else found.free_files} files free",
+            f"df -h {path}; df -i {path}",
+        )
+
+
+def unsettled(machine: Machine) -> Iterator[Finding]:
+    """An operation that a dead process left half done."""
+    pending = machine.controller.store.pending()
+    if pending and machine.kernel.file_read(f"/proc/{pending.pid}/comm") is None:
+        yield problem(
+            "unsettled",
+            "a netctl that was killed left something half done, which the next command settles",
+            f"'{pending.operation}', left by process {pending.pid}",
+            "netctl repair",
+        )
+
+
+def another_boot(machine: Machine) -> Iterator[Finding]:
+    """Networks that were made before the last boot, and were not made anew."""
+    old = [n.name for n in machine.all_networks if n.facts and n.boot_id != machine.boot_id]
+    if old:
+        yield problem(
+            "another-boot",
+            f"{len(old)} networks are of an earlier boot: their bridges and rules are gone",
+            f"networks {', '.join(old)}; this boot is {machine.boot_id}",
+            "netctl restore",
+            "netctl system install  # does it at every boot",
+        )
+
+
+def sandboxes(machine: Machine) -> Iterator[Finding]:
+    """Sandboxes whose namespace is gone, or not theirs."""
+    for room in machine.rooms:
+        if room.alive:
+            continue
+        sandbox = room.sandbox
+        if room.intruded:
+            yield problem(
+                "sandbox-replaced",
+                f"another namespace stands in the place of that of sandbox {sandbox.name}",
+                f"{sandbox.netns}: {machine.found.identity(sandbox.netns)}, not {sandbox.identity}",
+                f"ip netns delete {sandbox.netns.rpartition('/')[2]}  # or rename it",
+                f"netctl sandbox refresh {sandbox.name}",
+            )
+            continue
+        own = sandbox.type is SandboxKind.OWN
+        earlier = " since the last boot" if sandbox.boot_id != machine.boot_id else ""
+        yield problem(
+            "sandbox-gone",
+            f"the namespace of sandbox {sandbox.name} is gone{earlier}, with the"
+            f" {len(room.members)} endpoints in it",
+            f"{sandbox.netns}: no namespace",
+            f"netctl sandbox refresh {sandbox.name}"
+            if own
+            else f"netctl sandbox set-key {sandbox.name} PATH",
+        )
+
+
+def differences(machine: Machine) -> Iterator[Finding]:
+    """Whatever else is not as the documents say."""
+    from netctl.upkeep.check import findings
+
+    found = findings(machine.reader, machine.controller)
+    if found:
+        shown = "; ".join(
+            f"{item.title}: {item.difference.what} is {item.difference.found}" for item in found[:3]
+        )
+        more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+        yield warning(
+            "differs",
+            f"the kernel is not as netctl left it in {len(found)} points",
+            shown + more,
+            "netctl check  # lists them",
+            "netctl repair",
+        )
