@@ -57,6 +57,7 @@ class BridgeDriver:
         IFACE_PREFIX: "what interface names in a sandbox begin with (eth)",
         SNAT[4]: "IPv4 source address to the outside, in the place of masquerading",
         SNAT[6]: "IPv6 source address to the outside, in the place of masquerading",
+        **wire.OPTIONS,
     }
 
     def design(self, network: Network, kernel: Kernel) -> Network:
@@ -72,6 +73,7 @@ class BridgeDriver:
                 kernel.sysctl_get("", "net/ipv6/conf/all/disable_ipv6") is not None
             ),
             **_source_nat(network, options),
+            **wire.facts(options),
         }
         return replace(network, options=options, facts=facts)
 

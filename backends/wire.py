@@ -2,35 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from netctl.backends.options import PREFIX, integer
 from netctl.models import Attachment, Endpoint, Network, Pool
 from netctl.names import alias_of, sysctl_path
 from netctl.plan import Assembly, Plan, Step
-from netctl.steps import AddressAdd, LinkUp, Sysctl, VethAdd
+from netctl.steps import AddressAdd, Announced, LinkUp, NeighboursForgotten, Sysctl, VethAdd
+
+COUNT = PREFIX + "advertise_addr_nmsgs"
+GAP = PREFIX + "advertise_addr_ms"
+OPTIONS: Mapping[str, str] = {
+    COUNT: "how often a join tells the network the endpoint's addresses, 0 to 3 (1)",
+    GAP: "milliseconds from one time to the next, which the join waits, 100 to 2000 (1000)",
+}
+"""libnetwork tells them three times, in the background; here nothing stays to do that."""
 
 
-def veth(network: Network, endpoint: Endpoint, attachment: Attachment) -> Plan:
+def facts(options: Mapping[str, str]) -> dict[str, str]:
+    """Return what the options say, for the network's facts."""
+    return {
+        "announcements": str(integer(options, COUNT, default=1, low=0, high=3)),
+        "announcement_gap": str(integer(options, GAP, default=1000, low=100, high=2000)),
+    }
+
+
+def veth(network: Network, endpoint: Endpoint, place: Attachment) -> Plan:
     """Return how an endpoint's pair comes into being; taking it away takes all of it."""
-    netns, ifname = attachment.netns, attachment.ifname
+    netns, ifname = place.netns, place.ifname
     pair = VethAdd(
-        name=attachment.host_ifname,
+        name=place.host_ifname,
         alias=alias_of("endpoint", endpoint.id),
         master=network.facts["bridge"],
         isolated=network.facts["icc"] != "true",
         hairpin=False,
-        mtu=attachment.mtu,
+        mtu=place.mtu,
         netns=netns,
         peer=ifname,
-        peer_mac=attachment.mac,
+        peer_mac=place.mac,
     )
-    first, last = _asked_settings(endpoint, netns, ifname)
+    asked, last = _asked_settings(endpoint, netns, ifname)
+    own = (*ipv6_switch(network, netns, ifname, endpoint.ipv6), *_telling(network, endpoint, place))
     # What the user asks for takes the place of our own.
-    settings = {s.key: s for s in (*ipv6_switch(network, netns, ifname, endpoint.ipv6), *first)}
+    settings = {step.key: step for step in (*own, *asked)}
     steps: list[Step] = [pair, *settings.values()]
     steps += (LinkUp(netns="", name=pair.name), LinkUp(netns=netns, name=ifname))
     steps += (AddressAdd(netns=netns, link=ifname, address=a) for a in endpoint.addresses)
-    return (Assembly(steps=(*steps, *last)),)
+    addresses = tuple(address.partition("/")[0] for address in endpoint.addresses)
+    forgotten = NeighboursForgotten(link=network.facts["bridge"], addresses=addresses)
+    first = (forgotten,) if addresses else ()
+    return (*first, Assembly(steps=(*steps, *last)), *_told(network, place))
+
+
+def _announcements(network: Network) -> int:
+    return int(network.facts.get("announcements", "1"))
+
+
+def _telling(network: Network, endpoint: Endpoint, place: Attachment) -> Iterable[Sysctl]:
+    if _announcements(network):
+        if endpoint.ipv4:
+            key = f"net/ipv4/conf/{place.ifname}/arp_notify"
+            yield Sysctl(netns=place.netns, key=key, value="1")
+        if endpoint.ipv6:
+            key = f"net/ipv6/conf/{place.ifname}/ndisc_notify"
+            yield Sysctl(netns=place.netns, key=key, value="1")
+
+
+def _told(network: Network, place: Attachment) -> Iterable[Step]:
+    if count := _announcements(network):
+        yield Announced(
+            netns=place.netns,
+            link=place.ifname,
+            port=place.host_ifname,
+            mac=place.mac,
+            count=count,
+            gap=int(network.facts.get("announcement_gap", "1000")),
+        )
 
 
 def ipv6_switch(

@@ -461,6 +461,17 @@ class FakeKernel:
     def dead_ends(self, netns: str) -> list[Route]:
         return [route for route in self._stack(netns).routes if route.kind != "unicast"]
 
+    @mutating
+    def neighbours_forget(self, link: str, addresses: Sequence[str]) -> None:
+        pass
+
+    @mutating
+    def announce(
+        self, netns: str, link: str, *, port: str, mac: str, count: int, gap: float
+    ) -> None:
+        _need(self._stack(netns), link, f"announce {link}")
+        _need(self.host, port, f"announce {link}")
+
     # settings and firewall
 
     def sysctl_get(self, netns: str, key: str) -> str | None:

@@ -165,6 +165,18 @@ class Kernel(Protocol):
 
     def neighbours(self, netns: str) -> list[Neighbour]: ...
 
+    def neighbours_forget(self, link: str, addresses: Sequence[str]) -> None:
+        """Delete what the host knows of addresses on its interface ``link``."""
+        ...
+
+    def announce(
+        self, netns: str, link: str, *, port: str, mac: str, count: int, gap: float
+    ) -> None:
+        """Have an interface tell its neighbours its addresses, ``count`` times, ``gap`` seconds
+        apart, as soon as its other end ``port`` forwards: where ``arp_notify`` and ``ndisc_notify``
+        are on. ``mac`` is what it has."""
+        ...
+
     # settings, firewall, files
     def sysctl_get(self, netns: str, key: str) -> str | None:
         """``key`` with slashes, ``net/ipv4/ip_forward``; None where the kernel lacks it."""

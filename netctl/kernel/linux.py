@@ -171,6 +171,18 @@ class LinuxKernel:
 
         return lookup.neighbours(self._sockets, netns)
 
+    def neighbours_forget(self, link: str, addresses: Sequence[str]) -> None:
+        from netctl.kernel import neighbours
+
+        neighbours.forget(self._sockets, link, addresses)
+
+    def announce(
+        self, netns: str, link: str, *, port: str, mac: str, count: int, gap: float
+    ) -> None:
+        from netctl.kernel import neighbours
+
+        neighbours.announce(self._sockets, netns, link, port=port, mac=mac, count=count, gap=gap)
+
     def sysctl_get(self, netns: str, key: str) -> str | None:
         from netctl.kernel import sysctl
 

@@ -106,6 +106,8 @@ class NetlinkSocket:
         The kernel goes through all of them before the call returns: a process that is killed
         leaves all done or none begun. It does not stop at one that fails.
         """
+        if not messages:
+            return []
         first = self._send(messages, NLM_F_ACK)
         answers: dict[int, Refusal | None] = {}
         for part in self._parts(first, first + len(messages) - 1):

@@ -10,11 +10,13 @@ from netctl.steps.addresses import AddressAdd, RouteAdd
 from netctl.steps.files import DirectoryCreate, FileWrite, Symlink
 from netctl.steps.links import BridgeAdd, Hairpin, LinkChange, LinkGone, LinkUp, VethAdd
 from netctl.steps.namespaces import NetnsCreate, NetnsPin, NetnsRename
+from netctl.steps.neighbours import Announced, NeighboursForgotten
 from netctl.steps.settings import FlowsForgotten, Nft, Sysctl
 
 __all__ = [
     "STEPS",
     "AddressAdd",
+    "Announced",
     "BridgeAdd",
     "DirectoryCreate",
     "FileWrite",
@@ -23,6 +25,7 @@ __all__ = [
     "LinkChange",
     "LinkGone",
     "LinkUp",
+    "NeighboursForgotten",
     "NetnsCreate",
     "NetnsPin",
     "NetnsRename",
@@ -45,6 +48,8 @@ STEPS = (
     LinkUp,
     AddressAdd,
     RouteAdd,
+    NeighboursForgotten,
+    Announced,
     Sysctl,
     Nft,
     FlowsForgotten,

@@ -28,7 +28,7 @@ CHANGES = frozenset(
     name
     for name in dir(Kernel)
     if name.endswith(("_create", "_pin", "_delete", "_add", "_up", "_hairpin", "_set", "_write"))
-    or name in ("nft", "symlink")
+    or name in ("nft", "symlink", "announce", "neighbours_forget")
 )
 """The methods of the kernel door that change something."""
 
