@@ -42,10 +42,12 @@ def veth(network: Network, endpoint: Endpoint, place: Attachment) -> Plan:
         peer_mac=place.mac,
     )
     asked, last = _asked_settings(endpoint, netns, ifname)
+    # The bridge takes all that comes in at its port: an address there would only make noise.
+    port = ipv6_switch(network, "", pair.name, None)
     own = (*ipv6_switch(network, netns, ifname, endpoint.ipv6), *_telling(network, endpoint, place))
     # What the user asks for takes the place of our own.
     settings = {step.key: step for step in (*own, *asked)}
-    steps: list[Step] = [pair, *settings.values()]
+    steps: list[Step] = [pair, *port, *settings.values()]
     steps += (LinkUp(netns="", name=pair.name), LinkUp(netns=netns, name=ifname))
     steps += (AddressAdd(netns=netns, link=ifname, address=a) for a in endpoint.addresses)
     addresses = tuple(address.partition("/")[0] for address in endpoint.addresses)
