@@ -32,6 +32,8 @@ add map {TABLE} any{v}-range {{ type inet_proto . inet_service : ipv{v}_addr; fl
 )
 _PORTS = "meta l4proto { tcp, udp, sctp }"
 _TARGET = "meta l4proto . th dport map"
+# What is sent to ::1 cannot leave the host, whatever it is translated to (RFC 4291 section 2.5.3):
+# left alone it is refused at once, and who asked for localhost goes on to 127.0.0.1.
 # nftables of Debian 12 does not know the name of -100, dstnat, in the hook output.
 _RULES = f"""\
 add chain {TABLE} published
@@ -42,6 +44,7 @@ flush chain {TABLE} prerouting
 flush chain {TABLE} output
 add rule {TABLE} prerouting fib daddr type local jump published
 add rule {TABLE} output fib daddr type local jump published
+add rule {TABLE} published ip6 daddr ::1 return
 """ + "".join(
     f"""\
 add rule {TABLE} published {_PORTS} dnat {ip} to {ip} daddr . {_TARGET} @at{v}

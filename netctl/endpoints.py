@@ -27,7 +27,7 @@ from netctl.networks import NetworkHandle, now
 from netctl.operation import Operation
 from netctl.plan import Plan, Step, inverse
 from netctl.ports import parse_all
-from netctl.publishing import Chosen, choose, published_as
+from netctl.publishing import Chosen, check_unheld, choose, published_as
 from netctl.record import record
 from netctl.store import Reader
 
@@ -150,7 +150,8 @@ class Endpoints:
 
         Among a sandbox's endpoints the one of highest ``priority`` gives the default route.
         ``local_aliases`` are names that hold in this sandbox alone, each with the name in the
-        network that it stands for. Raises ``Conflict`` where it is joined already, or does not fit.
+        network that it stands for. Raises ``Conflict`` where it is joined already, or does not fit,
+        ``Exhausted`` where a port that it publishes has come to be held.
         """
         entrance = Entrance(priority=priority, aliases=check_local_aliases(local_aliases or {}))
         with self._controller.operation(f"endpoint join {reference} {sandbox}") as op:
@@ -285,6 +286,7 @@ class Endpoints:
         extra: tuple[Document, ...] = (),
     ) -> EndpointHandle:
         change = joining.join(room, network, endpoint, entrance)
+        check_unheld(room.kernel, change.endpoints[0], change.way_out)
         self._controller.notices += change.notices
         op.commit(change.plan, put=(*change.endpoints, change.sandbox, *extra))
         self._controller.look_around(network, published=bool(endpoint.ports))

@@ -27,6 +27,8 @@ class Change:
     endpoints: tuple[Endpoint, ...]
     sandbox: Sandbox
     notices: tuple[str, ...] = ()
+    way_out: tuple[int, ...] = ()
+    """The families (4, 6) in which the endpoint that comes in is the way out."""
 
 
 @record
@@ -120,7 +122,11 @@ def join(room: Room, network: Network, endpoint: Endpoint, entrance: Entrance) -
         *texts.plan,
     )
     return Change(
-        plan=plan, endpoints=(new.endpoint,), sandbox=texts.sandbox, notices=texts.notices
+        plan=plan,
+        endpoints=(new.endpoint,),
+        sandbox=texts.sandbox,
+        notices=texts.notices,
+        way_out=ways_out(after).get(endpoint.id, ()),
     )
 
 

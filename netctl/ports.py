@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from netctl.errors import InvalidInput, Unsupported
 from netctl.models import Port
@@ -108,6 +108,8 @@ def _address(text: str, host: str) -> str:
         if "%" in host:
             raise ValueError
         found = ip_address(host.removeprefix("[").removesuffix("]"))
+        if _is_nobodys(found):
+            raise ValueError
     except ValueError:
         raise InvalidInput(
             f"port {text[:60]!r}: {host[:40]} is no address of a host",
@@ -119,3 +121,10 @@ def _address(text: str, host: str) -> str:
             hint="publish on 127.0.0.1, or on another address of the host",
         )
     return str(found)
+
+
+def _is_nobodys(address: IPv4Address | IPv6Address) -> bool:
+    """Whether no host has the address, or none without a zone."""
+    if address.version == 4:
+        return address.is_multicast or str(address) == "255.255.255.255"
+    return address.is_multicast or address.is_link_local or address.ipv4_mapped is not None

@@ -15,6 +15,7 @@ from netctl.store import Reader
 
 _EPHEMERAL = (49153, 65535)
 """Where the kernel says nothing (libnetwork's)."""
+_WILDCARD = {4: "0.0.0.0", 6: "::"}
 _FAMILIES = {"": {4, 6}, "0.0.0.0": {4}, "::": {6}}
 
 
@@ -42,6 +43,20 @@ def choose(reader: Reader, kernel: Kernel, wanted: Sequence[Port]) -> Chosen:
             last[port.protocol] = str(done[index].host_ports[-1])
     moved = (replace(cursor, last=last),) if last != cursor.last else ()
     return Chosen(ports=tuple(done[index] for index in range(len(wanted))), cursor=moved)
+
+
+def check_unheld(kernel: Kernel, endpoint: Endpoint, versions: Iterable[int]) -> None:
+    """Raise ``Exhausted`` where a process of the host has come to hold a port, chosen earlier, that
+    an endpoint is now to be published on in those families (4, 6)."""
+    for version in versions:
+        for port in (port for port in endpoint.ports if port.on(version)):
+            there = replace(port, host_ip=port.host_ip or _WILDCARD[version])
+            if holder := _process_at(kernel, there):
+                raise Exhausted(
+                    f"{port.protocol} port {holder}",
+                    hint="end that process, or publish another port: netctl endpoint unpublish,"
+                    " netctl endpoint publish",
+                )
 
 
 def published_as(endpoint: Endpoint, wanted: Sequence[Port]) -> tuple[Port, ...]:
@@ -128,6 +143,10 @@ def _holder(reader: Reader, kernel: Kernel, port: Port, others: tuple[Port, ...]
         _, _, host_ip, taken = claim.split("/")
         if overlap(host_ip, port.host_ip):
             return f"{taken} is held by endpoint {_named(reader, owner)}"
+    return _process_at(kernel, port)
+
+
+def _process_at(kernel: Kernel, port: Port) -> str:
     for number in port.host_ports:
         if process := kernel.port_holder(port.protocol, port.host_ip, number):
             return f"{number} is held by {process}"

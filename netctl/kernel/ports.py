@@ -41,15 +41,28 @@ def _busy(protocol: str, version: int, address: str, port: int, *, everywhere: b
         if error.errno == errno.EADDRINUSE:
             return True
         if error.errno == errno.EADDRNOTAVAIL and not everywhere:
-            raise Conflict(
-                f"{address} is no address of this host",
-                hint="'ip address' lists those that are; leave it out for all of them",
-            ) from error
+            raise _not_ours(address) from error
         if everywhere and version == 6:
             return False  # A host without IPv6.
         what = f"bind {protocol} port {port} of {address}"
         raise refused(what, error.errno or 0, capability="CAP_NET_BIND_SERVICE") from error
+    if not everywhere and version == 4 and _is_broadcast(address):
+        raise _not_ours(address)
     return False
+
+
+def _is_broadcast(address: str) -> bool:
+    """Whether an address that can be bound is only that of all hosts of a subnet (net/ipv4/
+    datagram.c: without SO_BROADCAST it cannot be connected to). Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        return sock.connect_ex((address, 9)) == errno.EACCES
+
+
+def _not_ours(address: str) -> Conflict:
+    return Conflict(
+        f"{address} is no address of this host",
+        hint="'ip address' lists those that are; leave it out for all of them",
+    )
 
 
 def _bind(protocol: str, family: int, address: str, port: int) -> None:

@@ -17,6 +17,7 @@ from netctl.steps import Nft, Sysctl
 from netctl.store import Changes, Reader
 from netctl.upkeep import desired, documents
 from netctl.upkeep.desired import Part
+from netctl.upkeep.memory import Memory
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
@@ -59,13 +60,16 @@ def check(controller: Controller) -> list[Finding]:
 def findings(reader: Reader, controller: Controller) -> list[Finding]:
     """Return the differences as they are now. Documents that contradict each other come alone: what
     they would lead to is not to be believed."""
-    if contradictions := list(contradicting(reader)):
+    memory = Memory(reader)
+    if contradictions := list(contradicting(memory)):
         return contradictions
     found = Snapshot(controller.kernel)
+    rooms = list(desired.rooms(memory, controller))
     return [
-        *_of_networks(reader, controller, found),
-        *_of_sandboxes(reader, controller, found),
-        *firewall_findings(reader, controller),
+        *_of_networks(memory, controller, found),
+        *_of_sandboxes(rooms, found),
+        *lost_sandboxes(rooms),
+        *firewall_findings(memory, controller),
     ]
 
 
@@ -97,16 +101,15 @@ def _forwarding(network: Network, part: Part, found: Snapshot, reader: Reader) -
             yield Finding(title=part.title, difference=replace(difference, repair=repair))
 
 
-def _of_sandboxes(reader: Reader, controller: Controller, found: Snapshot) -> Iterator[Finding]:
-    for room, part in desired.sandboxes(reader, controller):
+def _of_sandboxes(rooms: Iterable[Room], found: Snapshot) -> Iterator[Finding]:
+    for room in rooms:
         if room.alive:
-            yield from differing(part, found)
-    yield from lost_sandboxes(reader, controller)
+            yield from differing(desired.sandbox(room), found)
 
 
-def lost_sandboxes(reader: Reader, controller: Controller) -> Iterator[Finding]:
+def lost_sandboxes(rooms: Iterable[Room]) -> Iterator[Finding]:
     """Yield the sandboxes whose namespace is gone: ``lost`` are those that can be made anew."""
-    for room in desired.rooms(reader, controller):
+    for room in rooms:
         if not room.alive:
             lost = room.sandbox.type is SandboxKind.OWN and not room.intruded
             title = f"sandbox {room.sandbox.name}"

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from netctl import files, joining, moving
 from netctl.backends import forwarding, registry
-from netctl.gateway import FAMILIES
 from netctl.joining import Room
 from netctl.models import Network, Sandbox, SandboxKind
 from netctl.networks import site
@@ -43,24 +42,20 @@ def networks(reader: Reader, controller: Controller) -> Iterator[tuple[Network, 
         yield network, Part(title=f"network {network.name}", plan=plan)
 
 
-def sandboxes(reader: Reader, controller: Controller) -> Iterator[tuple[Room, Part]]:
-    """Yield every sandbox with the steps of its namespace, files and endpoints."""
-    for room in rooms(reader, controller):
-        yield room, Part(title=f"sandbox {room.sandbox.name}", plan=_of_sandbox(room))
+def sandbox(room: Room) -> Part:
+    """Return a sandbox that is there with the steps of its namespace, files and endpoints."""
+    found = room.sandbox
+    # Somebody else's default route is not ours to replace, nor missed.
+    families = () if found.type is SandboxKind.HOST else room.families
+    plan = (
+        *moving.plan_namespace(found, ""),
+        *files.everything(found, room.members, room.state_dir, room.kernel),
+        *joining.everything(room, families),
+    )
+    return Part(title=f"sandbox {found.name}", plan=plan)
 
 
 def rooms(reader: Reader, controller: Controller) -> Iterator[Room]:
     """Yield every sandbox with what is in it."""
     for sandbox in reader.all(Sandbox):
         yield joining.enter(reader, sandbox, controller.kernel, controller.config.state_dir)
-
-
-def _of_sandbox(room: Room) -> Plan:
-    sandbox = room.sandbox
-    # Somebody else's default route is not ours to replace, nor missed.
-    families = room.families if room.alive else FAMILIES
-    return (
-        *moving.plan_namespace(sandbox, ""),
-        *files.everything(sandbox, room.members, room.state_dir, room.kernel),
-        *joining.everything(room, () if sandbox.type is SandboxKind.HOST else families),
-    )

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from netctl.errors import NetctlError
+from netctl.joining import Room
 from netctl.models import Network, Sandbox
 from netctl.operation import Operation
 from netctl.plan import Plan
 from netctl.record import record
-from netctl.upkeep import check, leases, leftovers
+from netctl.upkeep import check, desired, leases, leftovers
 from netctl.upkeep.check import Finding
 from netctl.upkeep.leases import Ended
 
@@ -65,7 +66,7 @@ class Repairs:
         namespace is gone."""
         self._networks()
         self._sandboxes()
-        for finding in check.lost_sandboxes(self._op.reader, self._controller):
+        for finding in check.lost_sandboxes(self._rooms()):
             if not finding.lost:
                 self._failed[finding.title] = f"{_line(finding)} is {finding.difference.found}"
 
@@ -106,7 +107,7 @@ class Repairs:
         return bool(old)
 
     def _sandboxes(self) -> bool:
-        found = check.lost_sandboxes(self._op.reader, self._controller)
+        found = check.lost_sandboxes(self._rooms())
         names = [finding.title for finding in found if finding.lost]
         for sandbox in self._op.reader.all(Sandbox):
             if f"sandbox {sandbox.name}" in names:
@@ -133,6 +134,9 @@ class Repairs:
 
     def _dissolving(self, item: Ended) -> Callable[[], object]:
         return lambda: leases.remove(self._op, item, self._controller)
+
+    def _rooms(self) -> list[Room]:
+        return list(desired.rooms(self._op.reader, self._controller))
 
     def _committing(self, plan: Plan) -> Callable[[], object]:
         return lambda: self._op.commit(plan, forward=True)

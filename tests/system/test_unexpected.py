@@ -1,0 +1,54 @@
+"""What an operator does that nobody meant him to: it is refused with a reason, or it works."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from tests.kernel.host import Host, Result
+
+
+def refused(done: Result, status: int, words: str) -> None:
+    """Check that a command failed with that status, and said what, why and what to do."""
+    assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
+    assert re.search(words, done.stderr), done.stderr
+    assert done.stderr.startswith("netctl: ") and "\nhint: " in done.stderr, done.stderr
+
+
+def two(host: Host) -> None:
+    """Make the network web and the sandboxes c1 and c2."""
+    for line in ("network create web", "sandbox create c1", "sandbox create c2"):
+        assert host.netctl(*line.split()).returncode == 0
+
+
+def test_a_port_is_not_taken_from_its_server(host: Host) -> None:
+    two(host)
+    host.netctl("endpoint", "create", "web", "p1", "-p", "8077:80")
+    with host.server("", "0.0.0.0", 8077):
+        refused(host.netctl("endpoint", "join", "p1", "c1"), 5, r"8077 is held by process \d+ \(")
+        assert host.ask("outside", "192.0.2.1", 8077)
+    assert host.netctl("endpoint", "join", "p1", "c1").returncode == 0
+
+
+def test_localhost_goes_on_from_ipv6_to_ipv4(host: Host) -> None:
+    host.netctl("network", "create", "web", "--ipv6")
+    host.netctl("sandbox", "create", "c1")
+    host.netctl("network", "connect", "web", "c1", "-p", "8080:80", "-p", "9000-9001:9000-9001")
+    with host.server("/run/netns/c1", "0.0.0.0", 80):
+        for port in (8080, 9000):
+            began = time.monotonic()
+            assert host.ask("", "::1", port, seconds=5) is None
+            assert time.monotonic() - began < 2.5
+        assert host.ask("", "127.0.0.1", 8080)
+
+
+def test_addresses_that_no_host_has_are_refused(host: Host) -> None:
+    host.netctl("network", "create", "web", "--ipv6")
+    for address in ("224.0.0.1", "239.1.2.3", "255.255.255.255", "[ff02::1]", "[::ffff:192.0.2.1]"):
+        done = host.netctl("endpoint", "create", "web", "e", "-p", f"{address}:8080:80")
+        refused(done, 2, "no address of a host")
+    done = host.netctl("endpoint", "create", "web", "e", "-p", "192.0.2.255:8080:80")
+    refused(done, 4, "192.0.2.255 is no address of this host")
+    here = ("192.0.2.1", "127.0.0.9", "[2001:db8::1]", "0.0.0.0", "[::]")
+    words = [word for address in here for word in ("-p", f"{address}::80")]
+    assert host.netctl("endpoint", "create", "web", "e", *words).returncode == 0
