@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from netctl.errors import InvalidInput, KernelError, NotPermitted, Unsupported
-from netctl.kernel import nftables
 from netctl.kernel.linux import LinuxKernel
 from netctl.kernel.messages import encode_link
 from netctl.kernel.refusal import not_permitted
@@ -92,7 +91,8 @@ def test_bad_nft_syntax_is_quoted(host: Host) -> None:
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nftables, "LIBRARY", "libnftables-missing.so.9")
+    # By name: what is patched is what is imported now.
+    monkeypatch.setattr("netctl.kernel.nftables.LIBRARY", "libnftables-missing.so.9")
     with pytest.raises(Unsupported, match=r"libnftables-missing\.so\.9") as caught:
         LinuxKernel().nft("list tables")
     assert "apt-get install" in str(caught.value.hint)
