@@ -355,9 +355,9 @@ class FakeKernel:
 
     @mutating
     def port_hairpin(self, name: str, *, on: bool) -> bool:
-        if name not in self.host.ports:
+        if name not in self.host.ports or not self.host.links[name].master:
             if on:
-                raise _refused(errno.ENODEV, f"set hairpin of bridge port {name}")
+                raise _refused(errno.EOPNOTSUPP, f"set hairpin of bridge port {name}")
             return False
         self.host.ports[name] = (self.host.ports[name][0], on)
         return True

@@ -24,7 +24,7 @@ from netctl.kernel.netlink import (
     attribute,
     first_refusal,
 )
-from netctl.kernel.refusal import refused
+from netctl.kernel.refusal import ABSENT, refused
 from netctl.kernel.sockets import Sockets, absent
 
 _CREATE = netlink.NLM_F_CREATE | netlink.NLM_F_EXCL
@@ -157,14 +157,20 @@ class Links:
         """``bridge link set dev NAME hairpin on|off``. Returns whether the port is there."""
         what = f"set hairpin of bridge port {name} {'on' if on else 'off'}"
         body = netlink.link_header() + netlink.named(name) + _port_modes(hairpin=on)
-        try:
-            with self._sockets.at("") as sock:
-                _raise(what, first_refusal(sock.ask([Message(netlink.RTM_NEWLINK, body)])))
-            return True
-        except KernelError as error:
-            if on or not absent(error):
-                raise
+        with self._sockets.at("") as sock:
+            refusal = first_refusal(sock.ask([Message(netlink.RTM_NEWLINK, body)]))
+        # What the kernel says of a link without a bridge (net/core/rtnetlink.c).
+        alone = refusal is not None and refusal.errno == errno.EOPNOTSUPP
+        if refusal and not on and (alone or refusal.errno in ABSENT):
             return False
+        if alone:
+            raise KernelError(
+                f"{what}: it is no port of a bridge",
+                hint="netctl check shows what differs, netctl repair mends it",
+                errno=errno.EOPNOTSUPP,
+            )
+        _raise(what, refusal)
+        return True
 
     def one(self, netns: str, name: str) -> Link | None:
         """``ip link show NAME``, without counters."""

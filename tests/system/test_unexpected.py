@@ -52,3 +52,37 @@ def test_addresses_that_no_host_has_are_refused(host: Host) -> None:
     here = ("192.0.2.1", "127.0.0.9", "[2001:db8::1]", "0.0.0.0", "[::]")
     words = [word for address in here for word in ("-p", f"{address}::80")]
     assert host.netctl("endpoint", "create", "web", "e", *words).returncode == 0
+
+
+def test_a_wire_taken_off_its_bridge_goes_all_the_same(host: Host) -> None:
+    before = host.snapshot()
+    two(host)
+
+    def off(gone: str) -> None:
+        assert host.netctl("network", "connect", "web", "c1", "-p", "8080:80").returncode == 0
+        veth = host.netctl("endpoint", "inspect", "web/c1", "--format", "{attachment.host_ifname}")
+        host.sh(gone.format(veth.stdout.strip()))
+
+    for line in (
+        "endpoint leave web/c1",
+        "network disconnect web c1",
+        "endpoint unpublish web/c1 80",
+        "sandbox refresh c1",
+    ):
+        off("ip link set {} nomaster")
+        done = host.netctl(*line.split())
+        assert (done.returncode, done.stderr) == (0, ""), (line, done.stderr)
+        host.netctl("endpoint", "rm", "web/c1", "--force", "--ignore-missing")
+    off("ip link set {} nomaster")
+    refused(host.netctl("endpoint", "unpublish", "web/c1", "81"), 3, "does not publish")
+    done = host.netctl("repair")
+    assert done.returncode == 0, done.stderr
+    assert host.netctl("check").returncode == 0
+    host.sh("ip link set $(ip -br link | grep -o 'nc[0-9a-f]*') nomaster")
+    host.netctl("endpoint", "unpublish", "web/c1", "80")
+    refused(host.netctl("endpoint", "publish", "web/c1", "80"), 7, "is no port of a bridge")
+    bridge = host.netctl("network", "inspect", "web", "--format", "{bridge}").stdout.strip()
+    host.sh(f"ip link del {bridge}")
+    assert host.netctl("sandbox", "rm", "--force", "c1", "c2").returncode == 0
+    assert host.netctl("network", "rm", "--force", "web").returncode == 0
+    host.assert_unchanged(before)
