@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -15,6 +16,7 @@ import click
 
 from netctl import __version__
 from netctl.errors import InvalidInput, KernelError, NetctlError
+from netctl.streams import Output, printable, say
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
@@ -45,6 +47,10 @@ COMMANDS = {
 
 ALIASES = {"remove": "rm", "list": "ls"}
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_COMPLETE = "_NETCTL_COMPLETE"
+"""Variable by which the completion scripts ask."""
+_SIGPIPE = 128 + 13
+"""Exit status where the reader of a pipe has gone, as a shell gives it."""
 _LONGEST = 400
 """Characters of a usage error, which quotes what was given."""
 OVERRIDES = ("state_dir", "run_dir", "lock_timeout", "color")
@@ -105,12 +111,12 @@ class State:
         """Tell on stderr what was found and settled beside what was asked for."""
         for controller in self.made:
             for notice in controller.notices:
-                click.echo(f"netctl: {printable(notice)}", err=True)
+                say(f"netctl: {printable(notice)}")
             controller.notices.clear()
 
 
 def _print_step(step: Step) -> None:
-    click.echo(f"+ {printable(step.describe())}", err=True)
+    say(f"+ {printable(step.describe())}")
 
 
 @click.group(cls=LazyGroup, context_settings=SETTINGS)
@@ -148,26 +154,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit status; everything is printed and flushed."""
-    given = list(arguments)
+    given, output = list(arguments), Output(sys.stdout)
     try:
-        status = _guarded(given)
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BrokenPipeError:
-        # The reader has gone, as after `| head`. Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except OSError as error:
-        report(KernelError(f"the output cannot be written: {error.strerror}"), as_json=False)
-        return KernelError.exit_code
-    return status
+        with redirect_stdout(output):
+            status = _guarded(given)
+            with suppress(OSError):
+                output.flush()
+        return _lost(output.trouble, _wants_json(given)) if output.trouble else status
+    except KeyboardInterrupt:
+        return 130
+
+
+def _lost(trouble: OSError, as_json: bool) -> int:
+    """Return the exit status for output that could not be written."""
+    # Python would complain once more at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(trouble, BrokenPipeError):
+        return _SIGPIPE  # The reader has gone, as after `| head`.
+    error = KernelError(
+        f"the standard output cannot be written: {trouble.strerror}",
+        hint="only what should have been printed is lost; what the command does is done",
+    )
+    report(error, as_json=as_json)
+    return error.exit_code
 
 
 def _guarded(given: list[str]) -> int:
     state = State()
     try:
         try:
-            status = cli.main(given, prog_name="netctl", standalone_mode=False, obj=state)
+            status = _invoked(given, state)
         finally:
             state.tell()
         return status if isinstance(status, int) else 0
@@ -184,13 +200,20 @@ def _guarded(given: list[str]) -> int:
     except SystemExit as end:
         # How click ends after a completion, and exec where there is no command.
         return end.code if isinstance(end.code, int) else 0
-    except BrokenPipeError:
-        raise
     except OSError as error:
-        report(KernelError(f"the system refused: {error}"), as_json=_wants_json(given))
+        if not (isinstance(sys.stdout, Output) and sys.stdout.trouble):
+            report(KernelError(f"the system refused: {error}"), as_json=_wants_json(given))
         return KernelError.exit_code
     except Exception as error:
         return _bug(error, as_json=_wants_json(given))
+
+
+def _invoked(given: list[str], state: State) -> object:
+    if _COMPLETE in os.environ:
+        cli.main(given, prog_name="netctl", complete_var=_COMPLETE)
+    # What is left of click's own main would end with 1 where the reader of a pipe has gone.
+    with cli.make_context("netctl", given, obj=state) as context:
+        return cli.invoke(context)
 
 
 def report(error: NetctlError, *, as_json: bool) -> None:
@@ -202,20 +225,13 @@ def report(error: NetctlError, *, as_json: bool) -> None:
             "hint": error.hint,
             "notes": error.notes,
         }
-        click.echo(json.dumps({"error": content}), err=True)
+        say(json.dumps({"error": content}))
         return
-    click.echo(f"netctl: {printable(error.message)}", err=True)
+    say(f"netctl: {printable(error.message)}")
     for note in error.notes:
-        click.echo(f"  {printable(note)}", err=True)
+        say(f"  {printable(note)}")
     if error.hint:
-        click.echo(f"hint: {printable(error.hint)}", err=True)
-
-
-def printable(text: str) -> str:
-    """Return text without the control characters that could steer a terminal."""
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
+        say(f"hint: {printable(error.hint)}")
 
 
 def _usage(error: click.UsageError) -> InvalidInput:

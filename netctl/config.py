@@ -91,6 +91,8 @@ def _seconds(value: Any) -> float:
 
 def _one_of(*words: str) -> Callable[[Any], str]:
     def check(value: Any) -> str:
+        # YAML 1.1 reads off, without quotes, as false.
+        value = "off" if value is False else value
         if value not in words:
             raise InvalidInput(f"one of {', '.join(words)} is expected")
         return str(value)

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import click
 
-from netctl.cli import printable
 from netctl.errors import InvalidInput
+from netctl.streams import printable
 
 Row = Mapping[str, Any]
 _FIELD = re.compile(r"\{([^{}]*)\}")

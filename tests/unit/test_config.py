@@ -47,6 +47,11 @@ def test_a_whole_file(file: Path) -> None:
     assert config.sources["lock_timeout"] == f"{file}:7"
 
 
+@pytest.mark.parametrize("word", ["off", "'off'", "no", "false", "Off"])
+def test_forwarding_is_turned_off_however_yaml_says_it(file: Path, word: str) -> None:
+    assert of(file, f"ip_forward: {word}\n").ip_forward == "off"
+
+
 def test_option_before_environment_before_file(file: Path) -> None:
     file.write_text("lock_timeout: 1\ndefault_driver: null\n")
     file.chmod(0o600)
@@ -88,6 +93,8 @@ def test_structured_values_by_environment() -> None:
         ("address_pools: [10.0.0.0/8]\n", 1, "base: CIDR"),
         ("dns: [nonsense]\n", 1, "not an IP address"),
         ("ip_forward: maybe\n", 1, "auto, no-drop, off"),
+        ("ip_forward: on\n", 1, "auto, no-drop, off"),
+        ("color: off\n", 1, "auto, always, never"),
         ("state_dir: relative\n", 1, "absolute path"),
         ("driver_options: {bridge: 5}\n", 1, "mapping"),
         ("dns: []\ndns: []\n", 2, "given twice"),
