@@ -9,7 +9,7 @@ from typing import Any
 
 from netctl import __version__
 from netctl.config import KEYS, Config
-from netctl.errors import NetctlError
+from netctl.errors import NetctlError, NotPermitted
 from netctl.kernel import Kernel, has_capability, library_version
 
 PACKAGES = ("click", "rich", "pyroute2", "pyyaml", "tinydb")
@@ -65,6 +65,8 @@ def _present(kernel: Kernel, key: str) -> str:
 def _nftables(kernel: Kernel) -> str:
     try:
         kernel.nft_list("list tables")
+    except NotPermitted:
+        return "no (not permitted)"
     except NetctlError as error:
         return f"no ({error.message})"
     return "yes"

@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 from netctl.errors import KernelError, NetctlError, NotPermitted, Unsupported
-from netctl.kernel.refusal import not_permitted
+from netctl.kernel.refusal import has_capability, not_permitted
 
 LIBRARY = "libnftables.so.1"
 _JSON_OUTPUT = 1 << 4
@@ -214,11 +214,11 @@ def library_version() -> str | None:
     try:
         library.nft_ctx_output_set_flags(context, _JSON_OUTPUT)
         with _as_file("list tables") as path:
-            library.nft_run_cmd_from_filename(context, path.encode())
+            failed = library.nft_run_cmd_from_filename(context, path.encode()) != 0
         output = (library.nft_ctx_get_output_buffer(context) or b"").decode(errors="replace")
     finally:
         library.nft_ctx_free(context)
-    # Without the right to look at the ruleset it says nothing at all.
-    objects = _objects(output) if output else []
-    found = [item["metainfo"]["version"] for item in objects if "metainfo" in item]
+    if failed:
+        return "unknown" if has_capability("CAP_NET_ADMIN") else "unknown (not permitted)"
+    found = [item["metainfo"]["version"] for item in _objects(output) if "metainfo" in item]
     return found[0] if found else "unknown"

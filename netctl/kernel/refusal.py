@@ -24,7 +24,7 @@ _HINTS = {
     errno.ENOSPC: "no space is left; free some and try again",
     errno.EXFULL: "a Linux bridge takes at most 1023 ports: use a second network",
     errno.ENETUNREACH: "the gateway must be in a subnet of an address of this interface",
-    errno.EROFS: "mounted read-only, as in a container: make /proc/sys writable, or set it outside",
+    errno.EROFS: "it is on a file system that is mounted read-only: remount it writable",
     errno.EMFILE: "too many open files: raise 'ulimit -n'",
     errno.ENOMEM: "the kernel has no memory left for it",
     errno.ETIMEDOUT: "the kernel is busy; try again",

@@ -81,4 +81,7 @@ def _refused(what: str, error: OSError) -> NetctlError:
     number = error.errno or 0
     if number == errno.EACCES:
         return not_permitted(what, number, "CAP_NET_ADMIN")
-    return refused(what, number)
+    found = refused(what, number)
+    if number == errno.EROFS:
+        found.hint = "/proc/sys is read-only, as in a container: make it writable, or set it outside"
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 
 from tests.kernel.host import Host, Result
@@ -86,3 +87,23 @@ def test_a_wire_taken_off_its_bridge_goes_all_the_same(host: Host) -> None:
     assert host.netctl("sandbox", "rm", "--force", "c1", "c2").returncode == 0
     assert host.netctl("network", "rm", "--force", "web").returncode == 0
     host.assert_unchanged(before)
+
+
+def test_without_privileges_info_says_what_is_missing(host: Host) -> None:
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"]
+    netctl = (sys.executable, "-m", "netctl")
+    done = host.run(*nobody, "--inh-caps=-all", *netctl, "info", env={"HOME": "/nonexistent"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"nftables +no \(not permitted\)", done.stdout), done.stdout
+    assert re.search(r"libnftables +unknown \(not permitted\)", done.stdout), done.stdout
+
+
+def test_what_is_read_only_is_named(host: Host) -> None:
+    assert host.netctl("network", "create", "web").returncode == 0
+    for place in ("/etc/netns", "/run/netctl/run", "/run/netns", "/proc/sys"):
+        host.sh(f"mkdir -p {place} && mount --bind {place} {place} && mount -o remount,ro,bind {place}")
+        create = ("network", "create", "db", "--ipv6") if "proc" in place else ("run", "--", "true")
+        done = host.netctl(*create)
+        refused(done, 7, f"{'sysctl' if 'proc' in place else place}.*: Read-only file system")
+        assert ("/proc/sys" in done.stderr) == ("proc" in place), done.stderr
+        host.sh(f"umount {place}")
