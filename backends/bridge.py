@@ -37,6 +37,7 @@ SNAT = {4: PREFIX + "host_ipv4", 6: PREFIX + "host_ipv6"}
 DEFAULT_MTU = 1500
 _MTU_LOW = {4: 68, 6: 1280}
 """Smallest MTU of a family, bytes: RFC 791 and RFC 8200 section 5."""
+_IPV6 = "net/ipv6/conf/all/disable_ipv6"
 _DEFAULT_ROUTES = ("0.0.0.0/0", "::/0")
 
 
@@ -63,15 +64,16 @@ class BridgeDriver:
     def design(self, network: Network, kernel: Kernel) -> Network:
         options = normalise(self.name, network.options, self.options)
         bridge = check_ifname("bridge name", options.get(NAME) or bridge_ifname(network.id))
+        mtu = _mtu(network, options, kernel)
+        # The kernel gives IPv6, and its settings, to no link of a smaller MTU (net/ipv6/addrconf.c).
+        ipv6 = mtu >= _MTU_LOW[6] and kernel.sysctl_get("", _IPV6) is not None
         facts = {
             "bridge": bridge,
             "prefix": _prefix(options),
             "icc": _flag(boolean(options, ICC, default=True)),
-            "mtu": str(_mtu(network, options, kernel)),
+            "mtu": str(mtu),
             "made": _flag(not _adopted(bridge, kernel)),
-            "ipv6_stack": _flag(
-                kernel.sysctl_get("", "net/ipv6/conf/all/disable_ipv6") is not None
-            ),
+            "ipv6_stack": _flag(ipv6),
             **_source_nat(network, options),
             **wire.facts(options),
         }

@@ -53,6 +53,7 @@ def integer(options: Mapping[str, str], label: str, *, default: int, low: int, h
         return int(text)
     raise InvalidInput(
         f"option {label}: {text[:40]!r} is not a number from {low} to {high}",
+        hint=f"give one, or leave the option out for {default}",
     )
 
 

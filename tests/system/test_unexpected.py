@@ -107,3 +107,21 @@ def test_what_is_read_only_is_named(host: Host) -> None:
         refused(done, 7, f"{'sysctl' if 'proc' in place else place}.*: Read-only file system")
         assert ("/proc/sys" in done.stderr) == ("proc" in place), done.stderr
         host.sh(f"umount {place}")
+
+
+def test_an_mtu_too_small_for_ipv6_works_without_it(host: Host) -> None:
+    before = host.snapshot()
+    host.netctl("sandbox", "create", "c1")
+    for mtu in (68, 1279):
+        done = host.netctl("network", "create", "web", "-o", f"driver.mtu={mtu}")
+        assert done.returncode == 0, done.stderr
+        assert host.netctl("network", "connect", "web", "c1").returncode == 0
+        assert host.netctl("check").returncode == 0
+        gateway = host.sh("ip -n c1 route show default").split()[2]
+        assert host.ping("/run/netns/c1", gateway)
+        assert host.netctl("network", "rm", "-f", "web").returncode == 0
+    low, six = ("-o", "driver.mtu=67"), ("-o", "driver.mtu=1279", "--ipv6")
+    refused(host.netctl("network", "create", "web", *low), 2, "not a number from 68 to 65535")
+    refused(host.netctl("network", "create", "web", *six), 2, "not a number from 1280 to 65535")
+    host.netctl("sandbox", "rm", "c1")
+    host.assert_unchanged(before)
