@@ -42,7 +42,8 @@ def ls(state: State, /, **given: Any) -> None:
     from netctl import render, views
     from netctl.models import Sandbox
 
-    rows = [views.sandbox_row(doc) for doc in state.controller.store.all(Sandbox)]
+    kernel = state.controller.kernel
+    rows = [views.sandbox_row(doc, kernel) for doc in state.controller.store.all(Sandbox)]
     columns = [
         render.Column("SANDBOX ID", "id"),
         render.Column("CONTAINER", "name"),

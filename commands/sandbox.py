@@ -112,7 +112,8 @@ def ls(state: State, filters: tuple[str, ...], quiet: bool, no_trunc: bool, styl
     from netctl.models import Sandbox
 
     passes = compile_filters(filters, SANDBOX)
-    rows = [views.sandbox_row(doc) for doc in state.controller.store.all(Sandbox)]
+    kernel = state.controller.kernel
+    rows = [views.sandbox_row(doc, kernel) for doc in state.controller.store.all(Sandbox)]
     columns = [
         render.Column("SANDBOX ID", "id"),
         render.Column("NAME", "name"),
@@ -135,7 +136,8 @@ def inspect(state: State, sandboxes: tuple[str, ...], style: str) -> int:
     controller, state_dir = state.controller, state.controller.config.state_dir
 
     def look(name: str) -> render.Row:
-        return views.sandbox_detail(controller.sandboxes.get(name).doc, controller.store, state_dir)
+        doc = controller.sandboxes.get(name).doc
+        return views.sandbox_detail(doc, controller.store, controller.kernel, state_dir)
 
     return render.inspected(sandboxes, look, style)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from netctl.errors import NotPermitted
+from netctl.kernel import Kernel
 from netctl.models import Endpoint, Lease, Network, Sandbox, SandboxKind, StaticRoute
 from netctl.ports import shown
 from netctl.store import Reader
@@ -34,12 +36,6 @@ class Names:
             found = self._reader.get(Sandbox, sandbox_id)
             self._sandboxes[sandbox_id] = found.name if found else sandbox_id
         return self._sandboxes[sandbox_id]
-
-
-def boot_id() -> str:
-    """Return the id of this boot."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
 
 
 def network_row(network: Network) -> Row:
@@ -179,16 +175,13 @@ def service_row(endpoint: Endpoint, names: Names) -> Row:
     }
 
 
-def sandbox_row(sandbox: Sandbox) -> Row:
+def sandbox_row(sandbox: Sandbox, kernel: Kernel) -> Row:
     """Return a sandbox for ``ls``."""
-    alive = sandbox.type is SandboxKind.HOST or (
-        sandbox.boot_id == boot_id() and os.path.exists(sandbox.netns)
-    )
     return {
         "id": sandbox.id,
         "name": sandbox.name,
         "type": sandbox.type.value,
-        "state": "ready" if alive else "gone",
+        "state": "ready" if _alive(sandbox, kernel) else "gone",
         "key": sandbox.key,
         "endpoint_count": len(sandbox.endpoints),
         "created": sandbox.created,
@@ -196,7 +189,19 @@ def sandbox_row(sandbox: Sandbox) -> Row:
     }
 
 
-def sandbox_detail(sandbox: Sandbox, reader: Reader, state_dir: str) -> Row:
+def _alive(sandbox: Sandbox, kernel: Kernel) -> bool:
+    """Whether the namespace is there, and none that somebody put in its place."""
+    if sandbox.type is SandboxKind.HOST:
+        return True
+    if sandbox.boot_id != kernel.boot_id():
+        return False
+    try:
+        return kernel.netns_identity(sandbox.netns) == sandbox.identity
+    except NotPermitted:
+        return os.path.exists(sandbox.netns)
+
+
+def sandbox_detail(sandbox: Sandbox, reader: Reader, kernel: Kernel, state_dir: str) -> Row:
     """Return a sandbox for ``inspect``: with its endpoints, names and files."""
     from netctl import files
 
@@ -204,7 +209,7 @@ def sandbox_detail(sandbox: Sandbox, reader: Reader, state_dir: str) -> Row:
     names = Names(reader)
     found = [reader.get(Endpoint, ref.endpoint_id, ref.network_id) for ref in sandbox.endpoints]
     return {
-        **sandbox_row(sandbox),
+        **sandbox_row(sandbox, kernel),
         **_lease(sandbox.lease),
         "hostname": sandbox.hostname or None,
         "domainname": sandbox.domainname or None,

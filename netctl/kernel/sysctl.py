@@ -83,5 +83,5 @@ def _refused(what: str, error: OSError) -> NetctlError:
         return not_permitted(what, number, "CAP_NET_ADMIN")
     found = refused(what, number)
     if number == errno.EROFS:
-        found.hint = "/proc/sys is read-only, as in a container: make it writable, or set it outside"
+        found.hint = "/proc/sys is read-only, as in a container: set it outside"
     return found

@@ -101,7 +101,9 @@ def test_without_privileges_info_says_what_is_missing(host: Host) -> None:
 def test_what_is_read_only_is_named(host: Host) -> None:
     assert host.netctl("network", "create", "web").returncode == 0
     for place in ("/etc/netns", "/run/netctl/run", "/run/netns", "/proc/sys"):
-        host.sh(f"mkdir -p {place} && mount --bind {place} {place} && mount -o remount,ro,bind {place}")
+        host.sh(
+            f"mkdir -p {place} && mount --bind {place} {place} && mount -o remount,ro,bind {place}"
+        )
         create = ("network", "create", "db", "--ipv6") if "proc" in place else ("run", "--", "true")
         done = host.netctl(*create)
         refused(done, 7, f"{'sysctl' if 'proc' in place else place}.*: Read-only file system")
@@ -125,3 +127,17 @@ def test_an_mtu_too_small_for_ipv6_works_without_it(host: Host) -> None:
     refused(host.netctl("network", "create", "web", *six), 2, "not a number from 1280 to 65535")
     host.netctl("sandbox", "rm", "c1")
     host.assert_unchanged(before)
+
+
+def test_a_namespace_of_somebody_else_is_not_the_sandbox(host: Host) -> None:
+    two(host)
+    host.sh("ip netns del c1; ip netns add c1; ip netns del c2")
+    states = {"c1": "gone", "c2": "gone"}
+    listed = host.run(sys.executable, "-X", "importtime", "-m", "netctl", "sandbox", "ls")
+    assert dict(line.split()[1:4:2] for line in listed.stdout.splitlines()[1:]) == states
+    assert not re.search("pyroute2|rich|yaml", listed.stderr)
+    for name in states:
+        assert host.netctl("sandbox", "inspect", name, "--format", "{state}").stdout == "gone\n"
+    host.netctl("sandbox", "refresh", "c2")
+    assert host.netctl("sandbox", "ls", "--filter", "state=ready", "-q").stdout.count("\n") == 1
+    host.sh("ip netns del c1")
