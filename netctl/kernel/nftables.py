@@ -220,5 +220,7 @@ def library_version() -> str | None:
         library.nft_ctx_free(context)
     if failed:
         return "unknown" if has_capability("CAP_NET_ADMIN") else "unknown (not permitted)"
-    found = [item["metainfo"]["version"] for item in _objects(output) if "metainfo" in item]
+    # Without the right to look at the ruleset it may say nothing at all.
+    objects = _objects(output) if output else []
+    found = [item["metainfo"]["version"] for item in objects if "metainfo" in item]
     return found[0] if found else "unknown"
