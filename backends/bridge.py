@@ -65,7 +65,7 @@ class BridgeDriver:
         options = normalise(self.name, network.options, self.options)
         bridge = check_ifname("bridge name", options.get(NAME) or bridge_ifname(network.id))
         mtu = _mtu(network, options, kernel)
-        # To a link of a smaller MTU the kernel gives no IPv6, nor its settings (net/ipv6/addrconf.c).
+        # A link of a smaller MTU gets no IPv6, nor its settings (net/ipv6/addrconf.c).
         ipv6 = mtu >= _MTU_LOW[6] and kernel.sysctl_get("", _IPV6) is not None
         facts = {
             "bridge": bridge,
