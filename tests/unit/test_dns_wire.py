@@ -190,7 +190,8 @@ def test_whose_answer_it_is() -> None:
     question = wire.question(packet)
     reply = dns.message.make_response(query)
     assert question and wire.answers_to(reply.to_wire(), packet, question)
-    assert wire.answers_to(reply.to_wire().lower(), packet, question)
+    lowered = reply.to_wire()[:12] + reply.to_wire()[12:].lower()
+    assert wire.answers_to(lowered, packet, question)
     others = [
         packet,
         reply.to_wire()[:11],
