@@ -6,22 +6,21 @@ Labels and defaults are libnetwork's (com.docker.network.bridge.*); isolation an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from netctl.backends import firewall, forwarding, publication, wire
-from netctl.backends.driver import NetworkPlan, Site
+from netctl.backends import access, firewall, forwarding, publication, wire
+from netctl.backends.driver import NetworkPlan, Publishing, Site
 from netctl.backends.options import PREFIX, address, boolean, integer, normalise
 from netctl.errors import Conflict, InvalidInput
 from netctl.kernel import Kernel
-from netctl.models import Attachment, Endpoint, Network, Port
+from netctl.models import Attachment, Endpoint, Network, Pool
 from netctl.names import alias_of, bridge_ifname, check_ifname, mac_of
 from netctl.plan import Assembly, Plan, Step
 from netctl.steps import (
     AddressAdd,
     BridgeAdd,
     FlowsForgotten,
-    Hairpin,
     LinkUp,
     Sysctl,
 )
@@ -59,6 +58,7 @@ class BridgeDriver:
         SNAT[4]: "IPv4 source address to the outside, in the place of masquerading",
         SNAT[6]: "IPv6 source address to the outside, in the place of masquerading",
         **wire.OPTIONS,
+        **access.OPTIONS,
     }
 
     def design(self, network: Network, kernel: Kernel) -> Network:
@@ -74,9 +74,10 @@ class BridgeDriver:
             "mtu": str(mtu),
             "made": _flag(not _adopted(bridge, kernel)),
             "ipv6_stack": _flag(ipv6),
-            **_source_nat(network, options),
             **wire.facts(options),
+            **access.facts(network, options),
         }
+        facts |= _source_nat(network, options, facts)
         return replace(network, options=options, facts=facts)
 
     def settle_pools(self, network: Network, kernel: Kernel) -> Network:
@@ -86,6 +87,7 @@ class BridgeDriver:
                     f"driver bridge takes one IPv{version} subnet for a network, not several",
                     hint="make a network for each, and join a sandbox to all of them",
                 )
+            _check_gateway(network, version)
         made = network.facts["made"] == "true"
         present = set() if made else _present(network, kernel)
         wanted = [address for address in _bridge_addresses(network) if address not in present]
@@ -95,7 +97,7 @@ class BridgeDriver:
             **network.facts,
             "addresses": " ".join(wanted),
             "up": _flag(not (link and link.up)),
-            "localnet": _flag(bool(network.pool(4)) and not set_already),
+            "localnet": _flag(bool(_lending(network)) and not set_already),
         }
         return replace(network, facts=facts)
 
@@ -128,35 +130,16 @@ class BridgeDriver:
             )
 
     def plan_join(self, network: Network, endpoint: Endpoint, attachment: Attachment) -> Plan:
-        return wire.veth(network, endpoint, attachment)
+        # Whoever gets the addresses next is not to get the packets of flows that were begun before.
+        addresses = tuple(access.addresses(endpoint).values())
+        flows = FlowsForgotten(addresses=addresses, coming=False)
+        return (flows, *wire.veth(network, endpoint, attachment))
 
-    def plan_publish(
-        self,
-        endpoint: Endpoint,
-        versions: Sequence[int],
-        kernel: Kernel,
-        rest: Sequence[Port] = (),
-        staying: Sequence[int] = (),
-    ) -> Plan:
-        found = {4: endpoint.ipv4, 6: endpoint.ipv6}
-        addresses = {v: found[v].partition("/")[0] for v in versions if found[v]}
-        if not any(port.on(version) for version in addresses for port in endpoint.ports):
-            return ()
-        place = endpoint.attachment
-        alone = not any(port.on(version) for version in addresses for port in rest)
-        last = alone and not any(port.on(v) for v in staying for port in endpoint.ports)
-        ports = tuple((p.protocol, number) for p in endpoint.ports for number in p.host_ports)
-        going = (
-            FlowsForgotten(addresses=tuple(addresses.values()), coming=False)
-            if alone
-            else FlowsForgotten(ports=ports, coming=False)
-        )
-        return (
-            going,
-            *((Hairpin(name=place.host_ifname),) if place and last else ()),
-            publication.publish(addresses, endpoint.ports, kernel, alone=alone),
-            FlowsForgotten(ports=ports, coming=True),
-        )
+    def plan_publish(self, network: Network, change: Publishing, kernel: Kernel) -> Plan:
+        return publication.plan(network, change, kernel)
+
+    def gateway_versions(self, network: Network) -> tuple[int, ...]:
+        return tuple(v for v in (4, 6) if not _isolated(network, v))
 
     def ifname_prefix(self, network: Network) -> str:
         return network.facts["prefix"]
@@ -176,7 +159,7 @@ def _bridge_steps(network: Network) -> Plan:
         mac=mac_of(network.id),
         mtu=int(facts["mtu"]),
     )
-    switch = wire.ipv6_switch(network, "", bridge, network.pool(6))
+    switch = wire.ipv6_switch(network, "", bridge, _host_pool(network, 6))
     return (
         Assembly(
             steps=(
@@ -188,6 +171,29 @@ def _bridge_steps(network: Network) -> Plan:
             )
         ),
     )
+
+
+def _isolated(network: Network, version: int) -> bool:
+    return access.mode(network, version) == access.ISOLATED
+
+
+def _host_pool(network: Network, version: int) -> Pool | None:
+    """Return the pool of a family in which the host has a part on the bridge."""
+    return None if _isolated(network, version) else network.pool(version)
+
+
+def _check_gateway(network: Network, version: int) -> None:
+    pool = network.pool(version)
+    if pool and pool.gateway and _isolated(network, version):
+        raise InvalidInput(
+            f"an isolated network has no IPv{version} gateway",
+            hint=f"leave out --gateway {pool.gateway}",
+        )
+
+
+def _lending(network: Network) -> Pool | None:
+    """Return the pool of a network that ports of the host's loopback may lead to."""
+    return None if network.internal else network.pool(4)
 
 
 def _loopback_source(network: Network) -> Iterable[Step]:
@@ -275,14 +281,16 @@ def _outside_mtu(kernel: Kernel) -> int:
     return min((link.mtu for link in links if link), default=DEFAULT_MTU)
 
 
-def _source_nat(network: Network, options: Mapping[str, str]) -> dict[str, str]:
+def _source_nat(
+    network: Network, options: Mapping[str, str], chosen: Mapping[str, str]
+) -> dict[str, str]:
     masquerade = boolean(options, MASQUERADE, default=True) and not network.internal
     facts: dict[str, str] = {}
     for version, enabled in ((4, network.enable_ipv4), (6, network.enable_ipv6)):
         source = address(options, SNAT[version], version)
         if source and not enabled:
             raise InvalidInput(f"option {SNAT[version]} is for a network with IPv{version}")
-        if enabled and masquerade:
+        if enabled and masquerade and chosen[f"mode{version}"] != access.ROUTED:
             facts[f"snat{version}"] = source
             facts[f"masquerade{version}"] = "" if source else "true"
     return facts

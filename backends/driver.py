@@ -7,7 +7,8 @@ built something takes it down, even by a newer netctl.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from enum import Enum
 from typing import Protocol, runtime_checkable
 
 from netctl.kernel import Kernel
@@ -28,6 +29,29 @@ class Site:
     """``auto``, ``no-drop`` or ``off``: see the configuration key of that name."""
     removing: bool = False
     """Whether the network is there and about to go, rather than about to come."""
+
+
+class Occasion(Enum):
+    """What makes ports come to be published, or read backwards not to be."""
+
+    JOIN = "the endpoint comes into a sandbox"
+    MOVE = "the endpoint, which is in a sandbox, becomes its way out"
+    PUBLISH = "the endpoint, which is in a sandbox, gets the ports"
+
+
+@record
+class Publishing:
+    """What of an endpoint comes to be published."""
+
+    endpoint: Endpoint
+    """It with those of its ports that are concerned."""
+    versions: tuple[int, ...]
+    """The families (4, 6) in which it comes to be its sandbox's way out, or is for new ports."""
+    rest: tuple[Port, ...] = ()
+    """Others of its ports, which are and stay published."""
+    staying: tuple[int, ...] = ()
+    """Families in which the ports are and stay published."""
+    occasion: Occasion = Occasion.PUBLISH
 
 
 @record
@@ -83,17 +107,13 @@ class Driver(Protocol):
         """Return how the endpoint's interface comes into its sandbox, all but the default route."""
         ...
 
-    def plan_publish(
-        self,
-        endpoint: Endpoint,
-        versions: Sequence[int],
-        kernel: Kernel,
-        rest: Sequence[Port] = (),
-        staying: Sequence[int] = (),
-    ) -> Plan:
-        """Return how the endpoint's ports are published in those families, as its sandbox's way
-        out; ``rest`` are others of its ports, which are and stay published, and ``staying`` the
-        families in which these are and stay so."""
+    def plan_publish(self, network: Network, change: Publishing, kernel: Kernel) -> Plan:
+        """Return how ports of an endpoint are published, be it in its sandbox's place at the host
+        or on its own address."""
+        ...
+
+    def gateway_versions(self, network: Network) -> tuple[int, ...]:
+        """Return the families (4, 6) in which the network's subnets need a gateway."""
         ...
 
     def ifname_prefix(self, network: Network) -> str:

@@ -10,61 +10,92 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from netctl.backends import access
 from netctl.models import HostState, Network
 from netctl.steps import Nft
 
 TABLE = "inet netctl"
 USER_CHAINS = (f"{TABLE} user-pre", f"{TABLE} user-post")
 
+# Chains that verdicts of maps lead to are there before the maps' elements.
 OBJECTS = f"""\
 add table {TABLE}
+add chain {TABLE} apart
+add chain {TABLE} open
+add chain {TABLE} routed
 add set {TABLE} networks {{ type ifname; }}
 add set {TABLE} internal {{ type ifname; }}
 add set {TABLE} uplinks {{ type ifname; }}
-add set {TABLE} same-bridge {{ type ifname . ifname; }}
+add map {TABLE} pairs {{ type ifname . ifname : verdict; }}
 add set {TABLE} hairpin {{ type ifname . ifname; }}
-add set {TABLE} masquerade4 {{ type ifname; }}
-add set {TABLE} masquerade6 {{ type ifname; }}
-add map {TABLE} snat4 {{ type ifname : ipv4_addr; }}
-add map {TABLE} snat6 {{ type ifname : ipv6_addr; }}
-add set {TABLE} self4 {{ type ipv4_addr . ipv4_addr; }}
-add set {TABLE} self6 {{ type ipv6_addr . ipv6_addr; }}
+""" + "".join(
+    f"""\
+add set {TABLE} masquerade{v} {{ type ifname; }}
+add map {TABLE} snat{v} {{ type ifname : ipv{v}_addr; }}
+add set {TABLE} self{v} {{ type ipv{v}_addr . ipv{v}_addr; }}
+add map {TABLE} inward{v} {{ type ifname : verdict; }}
+add map {TABLE} open{v} {{ type ipv{v}_addr : verdict; }}
+add set {TABLE} guarded{v} {{ type ipv{v}_addr; }}
+add set {TABLE} admitted{v} {{ type ifname . ipv{v}_addr; }}
 """
+    for v in (4, 6)
+)
 
 # A drop is final in every table, an accept only in its own. Established traffic comes first; a
-# new connection enters a network's bridge only from that bridge; `uplinks` is filled when netctl
-# had to turn forwarding on, so that the host does not become a router between its own interfaces.
+# new connection enters a network's bridge only from that bridge, unless its mode says more
+# (`inward`); `uplinks` is filled when netctl had to turn forwarding on, so that the host does not
+# become a router between its own interfaces.
+#
+# A host answers on every interface for the addresses of all others. From an internal network only
+# those of its bridge are reached, and a bridge's own (`guarded`) not from outside.
 RULES = f"""\
 add chain {TABLE} user-pre
 add chain {TABLE} user-post
 add chain {TABLE} forward {{ type filter hook forward priority filter; policy accept; }}
 add chain {TABLE} postrouting {{ type nat hook postrouting priority srcnat; policy accept; }}
-add chain {TABLE} loopback {{ type filter hook prerouting priority raw; policy accept; }}
+add chain {TABLE} arriving {{ type filter hook prerouting priority raw; policy accept; }}
+flush chain {TABLE} apart
+flush chain {TABLE} open
+flush chain {TABLE} routed
 flush chain {TABLE} forward
 flush chain {TABLE} postrouting
-flush chain {TABLE} loopback
-add rule {TABLE} loopback iifname @networks ip daddr 127.0.0.0/8 drop
-add rule {TABLE} loopback iifname @networks ip saddr 127.0.0.0/8 drop
+flush chain {TABLE} arriving
+add rule {TABLE} arriving iifname @networks ip daddr 127.0.0.0/8 drop
+add rule {TABLE} arriving iifname @networks ip saddr 127.0.0.0/8 drop
+add rule {TABLE} arriving iifname @internal fib daddr type local fib daddr . iif type != local drop
+add rule {TABLE} arriving iifname != "lo" iifname != @networks ip daddr @guarded4 \
+iifname . ip daddr != @admitted4 drop
+add rule {TABLE} arriving iifname != "lo" iifname != @networks ip6 daddr @guarded6 \
+iifname . ip6 daddr != @admitted6 drop
 add rule {TABLE} forward jump user-pre
 add rule {TABLE} forward ct state established,related accept
-add rule {TABLE} forward iifname . oifname @same-bridge accept
+add rule {TABLE} forward iifname . oifname vmap @pairs
 add rule {TABLE} forward iifname @internal drop
 add rule {TABLE} forward oifname @networks ct status dnat accept
+add rule {TABLE} forward meta nfproto ipv4 oifname vmap @inward4
+add rule {TABLE} forward meta nfproto ipv6 oifname vmap @inward6
 add rule {TABLE} forward oifname @networks drop
 add rule {TABLE} forward jump user-post
 add rule {TABLE} forward iifname @uplinks oifname @uplinks drop
+add rule {TABLE} apart ct status dnat accept
+add rule {TABLE} apart drop
+add rule {TABLE} open iifname @internal drop
+add rule {TABLE} open ip daddr vmap @open4
+add rule {TABLE} open ip6 daddr vmap @open6
+add rule {TABLE} routed meta l4proto {{ icmp, ipv6-icmp }} accept
+add rule {TABLE} routed jump open
 add rule {TABLE} postrouting ip saddr . ip daddr @self4 masquerade
 add rule {TABLE} postrouting ip6 saddr . ip6 daddr @self6 masquerade
 add rule {TABLE} postrouting iifname . oifname @hairpin ct status dnat masquerade
 add rule {TABLE} postrouting oifname @networks ip saddr 127.0.0.0/8 masquerade
-add rule {TABLE} postrouting oifname @networks ct status dnat accept
-add rule {TABLE} postrouting iifname . oifname @same-bridge accept
+add rule {TABLE} postrouting oifname @networks accept
 add rule {TABLE} postrouting meta nfproto ipv4 snat ip to iifname map @snat4
 add rule {TABLE} postrouting meta nfproto ipv6 snat ip6 to iifname map @snat6
 add rule {TABLE} postrouting meta nfproto ipv4 iifname @masquerade4 masquerade
 add rule {TABLE} postrouting meta nfproto ipv6 iifname @masquerade6 masquerade
 """
 
+FRAME = OBJECTS + RULES
 # Adding first makes the removal succeed where the table is missing.
 GONE = f"{OBJECTS}delete table {TABLE}\n"
 
@@ -79,25 +110,52 @@ def plan(network: Network, before: HostState, after: HostState, *, alone: bool) 
     elements = [*elements_of(network), *uplinks_of(before, after)]
     # Adding first makes the removal succeed where an element, or the table, is missing.
     added, removed = added_text(elements), removed_text(elements)
-    do, undo = OBJECTS + RULES + added, OBJECTS + added + removed
+    do, undo = FRAME + added, OBJECTS + added + removed
     if not alone:
         return Nft(do=do, undo=undo)
     return Nft(do=do, undo=GONE, undo_kept=undo, chains=USER_CHAINS)
 
 
 def elements_of(network: Network) -> Iterable[tuple[str, str]]:
+    """Yield what a network puts into the sets and maps: the name of each, and the element."""
     bridge = quoted(network.facts["bridge"])
     yield "networks", bridge
     yield "hairpin", f"{bridge} . {bridge}"
+    together = network.facts["icc"] == "true"
+    yield "pairs", f"{bridge} . {bridge} : {'accept' if together else 'goto apart'}"
     if network.internal:
         yield "internal", bridge
-    if network.facts["icc"] == "true":
-        yield "same-bridge", f"{bridge} . {bridge}"
+    else:
+        trusted = (f"{quoted(name)} . {bridge} : jump open" for name in access.trusted(network))
+        yield from (("pairs", item) for item in trusted)
     for version in (4, 6):
+        yield from _inward(network, version, bridge)
         if source := network.facts.get(f"snat{version}"):
             yield f"snat{version}", f"{bridge} : {source}"
         elif network.facts.get(f"masquerade{version}"):
             yield f"masquerade{version}", bridge
+    yield from _guarded(network)
+
+
+def _inward(network: Network, version: int, bridge: str) -> Iterable[tuple[str, str]]:
+    """Yield what may come in that is not published through the host's addresses."""
+    verdicts = {access.UNPROTECTED: "accept", access.ROUTED: "jump routed"}
+    verdict = verdicts.get(access.mode(network, version))
+    if not verdict and access.is_direct(network):
+        verdict = "jump open"
+    if verdict and not network.internal:
+        yield f"inward{version}", f"{bridge} : {verdict}"
+
+
+def _guarded(network: Network) -> Iterable[tuple[str, str]]:
+    # An address that was there before is somebody else's: the host may be known by it.
+    for item in network.facts["addresses"].split():
+        address = item.partition("/")[0]
+        version = 6 if ":" in address else 4
+        if not any(_inward(network, version, "")):
+            yield f"guarded{version}", address
+            for name in access.trusted(network):
+                yield f"admitted{version}", f"{quoted(name)} . {address}"
 
 
 def added_text(elements: Iterable[tuple[str, str]]) -> str:

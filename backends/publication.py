@@ -1,21 +1,33 @@
-"""Published ports in nftables: maps, so that neither a packet nor a change costs more with more.
+"""Published ports: in maps, so that neither a packet nor a change costs more with more of them.
 
-The frame of it comes into the table with the first publication, in the same transaction.
+The frame of the maps comes into the table with the first publication, in the same transaction.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from netctl.backends import firewall
+from netctl.backends import access, firewall, opening
+from netctl.backends.driver import Occasion, Publishing
 from netctl.backends.firewall import TABLE
 from netctl.kernel import Kernel
-from netctl.models import HostState, Network, Port
-from netctl.steps import Nft
+from netctl.models import Endpoint, HostState, Network, Port
+from netctl.plan import Plan, Step
+from netctl.record import record
+from netctl.steps import FlowsForgotten, Hairpin, Nft
 
-Publication = tuple[Mapping[int, str], Sequence[Port]]
-"""An endpoint's addresses, by the families (4, 6) in which it is published, and its ports."""
+
+@record
+class Standing:
+    """An endpoint whose ports are published."""
+
+    network: Network
+    endpoint: Endpoint
+    versions: tuple[int, ...]
+    """The families (4, 6) in which it is its sandbox's way out."""
+
 
 # One map each for ports of one address and of all, since keys of an interval map must not overlap;
 # a range is one element where its ports stay the same, for nftables knows no offset.
@@ -62,46 +74,93 @@ _GONE = (
     + "".join(f"flush chain {TABLE} {chain}\ndelete chain {TABLE} {chain}\n" for chain in _CHAINS)
     + "".join(f"delete map {TABLE} {name}\n" for name in _MAPS)
 )
-_FRAME = firewall.OBJECTS + _OBJECTS + firewall.RULES + _RULES
+_FRAME = firewall.FRAME + _OBJECTS + _RULES
 
 
-def publish(
-    addresses: Mapping[int, str], ports: Sequence[Port], kernel: Kernel, *, alone: bool
+def plan(network: Network, change: Publishing, kernel: Kernel) -> Plan:
+    """Return how ports are published: one transaction, and what goes with it."""
+    endpoint = change.endpoint
+    lent = access.translated(network, endpoint, change.versions)
+    lent = lent if _any(lent, endpoint.ports) else {}
+    opened = {} if change.occasion is Occasion.MOVE else access.opened(network, endpoint)
+    if not lent and not opened:
+        return ()
+    place = endpoint.attachment
+    first = not _any(lent, change.rest)
+    steps: list[Step] = []
+    # With an endpoint that leaves all its flows end.
+    if change.occasion is not Occasion.JOIN:
+        steps.append(_ended(change, access.addresses(endpoint, (*lent, *opened)).values()))
+    if place and lent and first and not _any(change.staying, endpoint.ports):
+        steps.append(Hairpin(name=place.host_ifname))
+    steps.append(_rules(network, change, kernel, lent, opens=bool(opened)))
+    if lent and (spoken := _of_host(endpoint.ports, ("udp",))):
+        steps.append(FlowsForgotten(ports=spoken, coming=True))
+    return tuple(steps)
+
+
+def _ended(change: Publishing, addresses: Iterable[str]) -> FlowsForgotten:
+    """Return how the flows end with what they were published by."""
+    ports = change.endpoint.ports
+    inner = ((p.protocol, n) for p in ports for n in range(p.first, p.last + 1))
+    sent = tuple(dict.fromkeys((*_of_host(ports), *inner)))
+    return FlowsForgotten(addresses=tuple(addresses), ports=sent, coming=False)
+
+
+def _of_host(
+    ports: Iterable[Port], protocols: Sequence[str] = ("tcp", "udp", "sctp")
+) -> tuple[tuple[str, int], ...]:
+    return tuple((p.protocol, n) for p in ports if p.protocol in protocols for n in p.host_ports)
+
+
+def _rules(
+    network: Network, change: Publishing, kernel: Kernel, lent: Mapping[int, str], *, opens: bool
 ) -> Nft:
     """Return the transaction that publishes ports, and as its opposite the one that ends it.
 
-    ``alone`` means that they are all that the endpoint publishes. The frame of the maps is made
-    where it is missing, and then goes with them if this is taken back.
+    The frame of the maps is made where it is missing, and then goes with them if this is taken
+    back.
     """
-    elements = list(_elements(addresses, ports))
-    elements += _of_self(addresses) if alone else ()
+    endpoint, rest = change.endpoint, change.rest
+    elements = list(_elements(lent, endpoint.ports))
+    elements += () if _any(lent, rest) else _of_self(lent)
     added, removed = firewall.added_text(elements), firewall.removed_text(elements)
-    undo = firewall.OBJECTS + _OBJECTS + added + removed
-    if not kernel.nft_list(f"list chain {TABLE} published"):
+    do = (_FRAME if lent else firewall.FRAME) + added
+    undo = firewall.OBJECTS + (_OBJECTS if lent else "") + added + removed
+    if lent and not kernel.nft_list(f"list chain {TABLE} published"):
         undo += _GONE
-    return Nft(do=_FRAME + added, undo=undo)
+    if opens:
+        do += opening.text(network, replace(endpoint, ports=(*rest, *endpoint.ports)))
+        undo += opening.text(network, replace(endpoint, ports=rest))
+    return Nft(do=do, undo=undo)
 
 
-def reload(
-    networks: Iterable[Network], host: HostState, publications: Iterable[Publication]
-) -> Nft:
+def reload(networks: Iterable[Network], host: HostState, published: Iterable[Standing]) -> Nft:
     """Return the transaction that puts the whole table in order, whatever is left of it; the
     operator's chains stay as they are."""
     elements = [item for network in networks for item in firewall.elements_of(network)]
     elements += firewall.uplinks_of(HostState(), host)
-    frame = firewall.OBJECTS + firewall.RULES
-    for addresses, ports in publications:
-        frame = _FRAME
-        elements += (*_elements(addresses, ports), *_of_self(addresses))
+    frame, opened = firewall.FRAME, ""
+    for item in published:
+        lent = access.translated(item.network, item.endpoint, item.versions)
+        if _any(lent, item.endpoint.ports):
+            frame = _FRAME
+            elements += (*_elements(lent, item.endpoint.ports), *_of_self(lent))
+        opened += opening.text(item.network, item.endpoint)
     found = re.findall(rf"add (set|map) {TABLE} (\S+)", frame)
     flushed = "".join(f"flush {kind} {TABLE} {name}\n" for kind, name in found)
-    text = frame + flushed + firewall.added_text(elements)
+    text = frame + flushed + firewall.added_text(elements) + opened
     return Nft(do=text, undo=text)
+
+
+def _any(versions: Iterable[int], ports: Iterable[Port]) -> bool:
+    """Whether the host lends one of the ports in one of the families."""
+    return any(port.host_first and port.on(version) for version in versions for port in ports)
 
 
 def _elements(addresses: Mapping[int, str], ports: Sequence[Port]) -> Iterable[tuple[str, str]]:
     for version, address in sorted(addresses.items()):
-        for port in (port for port in ports if port.on(version)):
+        for port in (port for port in ports if port.on(version) and port.host_first):
             yield from _of_port(version, address, port)
 
 

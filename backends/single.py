@@ -6,14 +6,14 @@ enough (libnetwork: "only one instance of host network is allowed").
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
-from netctl.backends.driver import NetworkPlan, Site
+from netctl.backends.driver import NetworkPlan, Publishing, Site
 from netctl.backends.options import normalise
 from netctl.errors import InvalidInput
 from netctl.kernel import Kernel
-from netctl.models import Attachment, Endpoint, Network, Port
+from netctl.models import Attachment, Endpoint, Network
 from netctl.plan import Plan
 
 
@@ -48,14 +48,10 @@ class _Bare:
     def plan_join(self, network: Network, endpoint: Endpoint, attachment: Attachment) -> Plan:
         return ()
 
-    def plan_publish(
-        self,
-        endpoint: Endpoint,
-        versions: Sequence[int],
-        kernel: Kernel,
-        rest: Sequence[Port] = (),
-        staying: Sequence[int] = (),
-    ) -> Plan:
+    def plan_publish(self, network: Network, change: Publishing, kernel: Kernel) -> Plan:
+        return ()
+
+    def gateway_versions(self, network: Network) -> tuple[int, ...]:
         return ()
 
     def ifname_prefix(self, network: Network) -> str:

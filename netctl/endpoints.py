@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Unpack
 
 from netctl import joining, references
 from netctl.allocation import allocate, check_mac_free
+from netctl.allotment import Place
 from netctl.backends import registry
+from netctl.backends.driver import Publishing
 from netctl.definitions.endpoint import (
     EndpointDefinition,
     EndpointOptions,
@@ -214,12 +216,7 @@ class Endpoints:
         with self._controller.operation(f"endpoint publish {reference}") as op:
             endpoint = references.endpoint(op.reader, reference)
             network = self._controller.networks.need(op, endpoint.network_id)
-            if endpoint.no_default_route:
-                raise Conflict(
-                    f"endpoint {endpoint.name} is never its sandbox's way out (--no-default-route)",
-                    hint="publish on an endpoint that is: ports are published on the way out",
-                )
-            chosen = self._chosen(op.reader, network, wanted)
+            chosen = self._chosen(op.reader, network, wanted, endpoint)
             after = replace(endpoint, ports=(*endpoint.ports, *chosen.ports))
             plan = self._published(op, network, endpoint, chosen.ports, endpoint.ports)
             op.commit(plan, put=(after, *chosen.cursor))
@@ -247,16 +244,16 @@ class Endpoints:
         ports: tuple[Port, ...],
         rest: tuple[Port, ...],
     ) -> Plan:
-        """Return how some of an endpoint's ports are published beside the rest, where it is the way
-        out of its sandbox."""
+        """Return how some of an endpoint's ports are published beside the rest, where it is in a
+        sandbox."""
         place = endpoint.attachment
         sandbox = op.reader.get(Sandbox, place.sandbox_id) if place else None
         if not place or not sandbox or place.boot_id != self._controller.kernel.boot_id():
             return ()
         versions = ways_out(self._room(op, sandbox).members).get(endpoint.id, ())
-        changing = replace(endpoint, ports=ports)
-        driver, kernel = registry.load(network.driver), self._controller.kernel
-        return driver.plan_publish(changing, versions, kernel, rest)
+        change = Publishing(endpoint=replace(endpoint, ports=ports), versions=versions, rest=rest)
+        driver = registry.load(network.driver)
+        return driver.plan_publish(network, change, self._controller.kernel)
 
     def disconnect(self, network: str, sandbox: str) -> None:
         """Take the endpoints of a network out of a sandbox; those that connect made are removed."""
@@ -350,7 +347,6 @@ class Endpoints:
         families = {4: wanted.ip} if wanted.without_ipv6 else {4: wanted.ip, 6: wanted.ip6}
         addresses, cursor = allocate(reader, network, families)
         check_on(network, wanted.routes, addresses)
-        chosen = self._chosen(reader, network, wanted.ports)
         endpoint = Endpoint(
             id=endpoint_id,
             name=wanted.name,
@@ -362,7 +358,6 @@ class Endpoints:
             ipv6=addresses.get(6, ""),
             ifname=wanted.ifname,
             transient=transient,
-            ports=chosen.ports,
             aliases=wanted.aliases,
             anonymous=wanted.anonymous,
             no_dns=wanted.no_dns,
@@ -371,15 +366,27 @@ class Endpoints:
             routes=wanted.routes,
             no_default_route=wanted.no_default_route,
         )
-        return endpoint, (*cursor, *chosen.cursor)
+        chosen = self._chosen(reader, network, wanted.ports, endpoint)
+        return replace(endpoint, ports=chosen.ports), (*cursor, *chosen.cursor)
 
-    def _chosen(self, reader: Reader, network: Network, ports: Sequence[Port]) -> Chosen:
+    def _chosen(
+        self, reader: Reader, network: Network, ports: Sequence[Port], endpoint: Endpoint
+    ) -> Chosen:
         if ports and not registry.load(network.driver).has_pools:
             raise InvalidInput(
                 f"endpoints of network {network.name} (driver {network.driver}) publish no ports",
                 hint="what listens in the host's stack is reachable without",
             )
-        return choose(reader, self._controller.kernel, ports)
+        place = Place(
+            network=network,
+            endpoint=endpoint.name,
+            versions=tuple(6 if ":" in address else 4 for address in endpoint.addresses),
+            ports=endpoint.ports,
+            way_out=not endpoint.no_default_route,
+        )
+        chosen = choose(reader, self._controller.kernel, place, ports)
+        self._controller.notices += chosen.notices
+        return chosen
 
 
 def _check_joined(endpoint: Endpoint, expected: Sandbox | None) -> None:

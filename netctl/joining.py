@@ -8,6 +8,7 @@ from ipaddress import ip_network
 
 from netctl import files
 from netctl.backends import registry
+from netctl.backends.driver import Occasion, Publishing
 from netctl.errors import Conflict, InvalidInput
 from netctl.gateway import DEFAULT, Member, announce, ways_out, withdraw
 from netctl.kernel import Kernel
@@ -177,18 +178,22 @@ def _static_routes(item: Member) -> Iterable[Step]:
 
 
 def published(room: Room, members: Sequence[Member], others: Sequence[Member] = ()) -> Plan:
-    """Return how the ports of those members are published that are the way out, and were not
-    among ``others``. What was published in another boot is gone."""
-    before = ways_out(others)
+    """Return how the ports of those members are published that were not among ``others``, or not
+    as the way out. What was published in another boot is gone."""
+    before, after = ways_out(others), ways_out(members)
+    known = {item.endpoint.id for item in others}
     steps: list[Step] = []
     for item in members:
-        versions = ways_out(members).get(item.endpoint.id, ())
-        there = before.get(item.endpoint.id, ())
-        new = [version for version in versions if version not in there]
-        if new and item.attachment.boot_id == room.kernel.boot_id():
+        versions, there = (ways.get(item.endpoint.id, ()) for ways in (after, before))
+        change = Publishing(
+            endpoint=item.endpoint,
+            versions=tuple(version for version in versions if version not in there),
+            staying=tuple(version for version in versions if version in there),
+            occasion=Occasion.MOVE if item.endpoint.id in known else Occasion.JOIN,
+        )
+        if item.endpoint.ports and item.attachment.boot_id == room.kernel.boot_id():
             driver = registry.load(item.network.driver)
-            staying = [version for version in versions if version in there]
-            steps += driver.plan_publish(item.endpoint, new, room.kernel, staying=staying)
+            steps += driver.plan_publish(item.network, change, room.kernel)
     return tuple(steps)
 
 

@@ -224,7 +224,7 @@ class Networks:
         draft = driver.design(wanted.network(wanted.id or new_id(), now(), driver.scope), kernel)
         allocator = ipam.load(wanted.ipam_driver if driver.has_pools else "null")
         allocator.validate_options(wanted.ipam_options)
-        request = wanted.pool_request(self._controller.config, driver)
+        request = wanted.pool_request(self._controller.config, driver.gateway_versions(draft))
         draft = replace(draft, pools=allocator.pools(request, surroundings(others, kernel)))
         return replace(driver.settle_pools(draft, kernel), boot_id=kernel.boot_id())
 

@@ -75,12 +75,16 @@ def means(wanted: Port, port: Port) -> bool:
     """Whether ``wanted``, which may say less, is the publication ``port``."""
     same = (wanted.protocol, wanted.first, wanted.last) == (port.protocol, port.first, port.last)
     address = not wanted.host_ip or wanted.host_ip == port.host_ip
+    # One that is open where it is has no port of the host, whatever was asked for.
     outer = not wanted.host_first or wanted.host_first <= port.host_first <= wanted.host_last
-    return same and address and outer
+    return same and (not port.host_first or (address and outer))
 
 
 def shown(port: Port) -> str:
-    """Return a published port as docker shows it, ``0.0.0.0:8080->80/tcp``."""
+    """Return a published port as docker shows it, ``0.0.0.0:8080->80/tcp``; one for which the host
+    lends none is ``80/tcp``."""
+    if not port.host_first:
+        return f"{_text(port.first, port.last)}/{port.protocol}"
     host = f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip or "*"
     outer = _text(port.host_first, port.host_first + port.size - 1)
     return f"{host}:{outer}->{_text(port.first, port.last)}/{port.protocol}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from netctl.allotment import Place, allot
 from netctl.errors import Exhausted, NotFound
 from netctl.kernel import Kernel
 from netctl.models import PORTS_CURSOR, Cursor, Endpoint, Network, Port
@@ -25,13 +26,21 @@ class Chosen:
 
     ports: tuple[Port, ...]
     cursor: tuple[Cursor, ...] = ()
+    notices: tuple[str, ...] = ()
+    """What the user should know of it, one line each."""
 
 
-def choose(reader: Reader, kernel: Kernel, wanted: Sequence[Port]) -> Chosen:
+def choose(reader: Reader, kernel: Kernel, place: Place, asked: Sequence[Port]) -> Chosen:
     """Choose the host's ports: exact ones first, so that no other takes them.
 
-    Raises ``Exhausted`` for a port that is held, which names the holder, or where none is free.
+    Raises ``Exhausted`` for a port that is held, which names the holder, or where none is free;
+    ``InvalidInput`` or ``Conflict`` for one that cannot be published there.
     """
+    if not asked:
+        return Chosen(ports=())
+    parts, notices = allot(place, asked)
+    wanted = [part.port for part in parts if part.lent]
+    opened = tuple(part.port for part in parts if not part.lent)
     cursor = reader.get(Cursor, PORTS_CURSOR) or Cursor(id=PORTS_CURSOR)
     last = dict(cursor.last)
     done: dict[int, Port] = {}
@@ -42,7 +51,8 @@ def choose(reader: Reader, kernel: Kernel, wanted: Sequence[Port]) -> Chosen:
         if not port.host_first:
             last[port.protocol] = str(done[index].host_ports[-1])
     moved = (replace(cursor, last=last),) if last != cursor.last else ()
-    return Chosen(ports=tuple(done[index] for index in range(len(wanted))), cursor=moved)
+    lent = tuple(done[index] for index in range(len(wanted)))
+    return Chosen(ports=(*lent, *opened), cursor=moved, notices=notices)
 
 
 def check_unheld(kernel: Kernel, endpoint: Endpoint, versions: Iterable[int]) -> None:

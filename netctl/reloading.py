@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 
 from netctl import joining
 from netctl.backends import bridge, publication
-from netctl.gateway import Member, ways_out
+from netctl.backends.publication import Standing
+from netctl.gateway import ways_out
 from netctl.kernel import Kernel
-from netctl.models import HostState, Network, Port, Sandbox
+from netctl.models import HostState, Network, Sandbox
 from netctl.plan import Plan
 from netctl.steps import Sysctl
 from netctl.store import Reader
@@ -27,7 +28,7 @@ def plan(reader: Reader, kernel: Kernel, state_dir: str) -> Plan:
     ]
     if not networks:
         return ()
-    rules = publication.reload(networks, host, _publications(reader, kernel, state_dir))
+    rules = publication.reload(networks, host, _published(reader, kernel, state_dir))
     return (rules, *_settings(networks, host, kernel))
 
 
@@ -41,23 +42,15 @@ def _settings(networks: Iterable[Network], host: HostState, kernel: Kernel) -> I
             yield Sysctl(netns="", key=key, value="1", previous=found)
 
 
-def _publications(
-    reader: Reader, kernel: Kernel, state_dir: str
-) -> Iterator[tuple[Mapping[int, str], Sequence[Port]]]:
+def _published(reader: Reader, kernel: Kernel, state_dir: str) -> Iterator[Standing]:
     for sandbox in reader.all(Sandbox):
-        members = joining.enter(reader, sandbox, kernel, state_dir).members
-        yield from _published(
-            [item for item in members if item.attachment.boot_id == kernel.boot_id()]
-        )
-
-
-def _published(
-    members: Sequence[Member],
-) -> Iterable[tuple[Mapping[int, str], Sequence[Port]]]:
-    by_id = {item.endpoint.id: item.endpoint for item in members}
-    for endpoint_id, versions in ways_out(members).items():
-        endpoint = by_id[endpoint_id]
-        found = {4: endpoint.ipv4, 6: endpoint.ipv6}
-        addresses = {v: found[v].partition("/")[0] for v in versions if found[v]}
-        if any(port.on(version) for version in addresses for port in endpoint.ports):
-            yield addresses, endpoint.ports
+        members = [
+            item
+            for item in joining.enter(reader, sandbox, kernel, state_dir).members
+            if item.attachment.boot_id == kernel.boot_id()
+        ]
+        ways = ways_out(members)
+        for item in members:
+            if item.endpoint.ports:
+                versions = ways.get(item.endpoint.id, ())
+                yield Standing(network=item.network, endpoint=item.endpoint, versions=versions)

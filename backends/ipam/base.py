@@ -37,7 +37,8 @@ class PoolRequest:
     aux: dict[str, str] = field(default_factory=dict)
     ipv4: bool = True
     ipv6: bool = False
-    needs_gateway: bool = True
+    gateway_versions: tuple[int, ...] = (4, 6)
+    """The families whose subnets need a gateway."""
     machine_id: str = ""
     """Private IPv6 subnets derive from it."""
     address_pools: tuple[AddressPool, ...] = ()

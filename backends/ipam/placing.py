@@ -21,6 +21,7 @@ def furnished(subnets: list[Subnet], given: list[Subnet], request: PoolRequest) 
     ranges = _ranges(request.ip_ranges, given)
     aux = _aux(request.aux, given)
     gateways = _gateways(request.gateways, given)
+    versions = request.gateway_versions
     pools = (
         Pool(
             subnet=str(subnet),
@@ -30,7 +31,7 @@ def furnished(subnets: list[Subnet], given: list[Subnet], request: PoolRequest) 
         )
         for subnet in subnets
     )
-    return tuple(_with_gateway(pool, needed=request.needs_gateway) for pool in pools)
+    return tuple(_with_gateway(pool, needed=pool.version in versions) for pool in pools)
 
 
 def _with_gateway(pool: Pool, *, needed: bool) -> Pool:

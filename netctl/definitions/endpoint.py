@@ -92,11 +92,6 @@ class EndpointDefinition:
                 f"--ip6 {self.ip6[:60]}, and a --sysctl that turns IPv6 off",
                 hint=f"leave out the one or the other ({sysctls.DISABLE_IPV6})",
             )
-        if self.ports and self.no_default_route:
-            raise InvalidInput(
-                "ports are published on the way out, which --no-default-route excludes",
-                hint="leave out --no-default-route, or publish on another endpoint",
-            )
         return replace(
             self,
             ip=check_address("--ip", self.ip, 4) if self.ip else "",
@@ -188,4 +183,7 @@ def _folded(aliases: Iterable[str]) -> set[str]:
 
 
 def _same_ports(wanted: tuple[Port, ...], existing: tuple[Port, ...]) -> bool:
-    return len(wanted) == len(existing) and all(map(means, wanted, existing))
+    # One that was asked for may have become two, of a family each.
+    return all(any(means(port, there) for there in existing) for port in wanted) and all(
+        any(means(port, there) for port in wanted) for there in existing
+    )

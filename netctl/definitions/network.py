@@ -8,7 +8,6 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 import netctl.backends.ipam as ipam
-from netctl.backends.driver import Driver
 from netctl.backends.options import PREFIX, boolean, full_label
 from netctl.definitions.checks import check_alike, check_texts
 from netctl.machine import machine_id
@@ -83,7 +82,9 @@ class NetworkDefinition:
             ipam_options=self.ipam_options,
         )
 
-    def pool_request(self, config: Config, driver: Driver) -> ipam.PoolRequest:
+    def pool_request(
+        self, config: Config, gateway_versions: tuple[int, ...] = (4, 6)
+    ) -> ipam.PoolRequest:
         """Return what the IPAM driver is asked for."""
         return ipam.PoolRequest(
             subnets=self.subnets,
@@ -92,7 +93,7 @@ class NetworkDefinition:
             aux=self.aux,
             ipv4=self.ipv4,
             ipv6=self.ipv6,
-            needs_gateway=driver.has_pools,
+            gateway_versions=gateway_versions,
             machine_id=machine_id(),
             address_pools=tuple(
                 ipam.AddressPool(base=pool.base, size=pool.size) for pool in config.address_pools

@@ -121,11 +121,8 @@ def _held(network: Network, pool: Pool, machine: Machine) -> Iterator[int]:
 
 def no_subnet_left(machine: Machine) -> Iterator[Finding]:
     """Address pools of which no subnet is free for another network."""
-    from netctl.backends import registry
-
-    name = machine.config.default_driver
-    wanted = NetworkDefinition(name="another", driver=name)
-    request = wanted.pool_request(machine.config, registry.load(name))
+    wanted = NetworkDefinition(name="another", driver=machine.config.default_driver)
+    request = wanted.pool_request(machine.config)
     try:
         ipam.load("default").pools(request, surroundings(machine.all_networks, machine.kernel))
     except Exhausted as error:

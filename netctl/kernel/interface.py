@@ -187,7 +187,9 @@ class Kernel(Protocol):
         ...
 
     def conntrack_forget(self, addresses: Sequence[str], ports: Sequence[tuple[str, int]]) -> None:
-        """Delete the tracked flows to addresses, and to ports (protocol, number)."""
+        """Delete the tracked flows of ``addresses``, to them and from them; with ``ports``
+        (protocol, number) only those to them that were sent to one of these, and without addresses
+        those to ports of the host itself that are not translated."""
         ...
 
     def port_holder(self, protocol: str, address: str, port: int) -> str | None:

@@ -196,7 +196,8 @@ class LinuxKernel:
     def conntrack_forget(self, addresses: Sequence[str], ports: Sequence[tuple[str, int]]) -> None:
         from netctl.kernel import conntrack
 
-        conntrack.forget(addresses, ports)
+        local = () if addresses else (item.address for item in self.addresses(""))
+        conntrack.forget(addresses, ports, local)
 
     def port_holder(self, protocol: str, address: str, port: int) -> str | None:
         from netctl.kernel import ports

@@ -88,8 +88,8 @@ def _nft(commands: str) -> str:
 
 @record
 class FlowsForgotten(Setting):
-    """Tracked connections of addresses and ports, forgotten when something ``coming`` is there, or
-    else when something has gone: a flow in between would be kept as it was."""
+    """Tracked connections, forgotten when something ``coming`` is there, or else when something has
+    gone: a flow in between would be kept as it was. See ``Kernel.conntrack_forget``."""
 
     addresses: tuple[str, ...] = ()
     ports: tuple[tuple[str, int], ...] = ()
@@ -115,6 +115,6 @@ class FlowsForgotten(Setting):
         return ": connections were forgotten" if self.coming else self._text()
 
     def _text(self) -> str:
-        lines = [f"conntrack -D -r {address}" for address in self.addresses]
-        lines += [f"conntrack -D -p {p} --orig-port-dst {n}" for p, n in self.ports]
-        return "\n".join(lines)
+        answered = [f" -r {address}" for address in self.addresses] or [""]
+        sent = [f" -p {p} --orig-port-dst {n}" for p, n in self.ports] or [""]
+        return "\n".join(f"conntrack -D{one}{other}" for one in answered for other in sent)

@@ -43,6 +43,7 @@ from tests.kernel.host_state import (
     files_and_settings,
     link_facts,
     printed,
+    qdisc_facts,
     route_facts,
     without_handles,
 )
@@ -247,7 +248,7 @@ class Host:
         self, netns: str, address: str, port: int, protocol: str, tell: int
     ) -> None:
         try:
-            self._enter_stack(netns)
+            self.enter_stack(netns)
             server = bound(address, port, protocol)
             os.write(tell, b"ready")
             answer(server, protocol)
@@ -256,7 +257,8 @@ class Host:
         finally:
             os._exit(0)
 
-    def _enter_stack(self, netns: str) -> None:
+    def enter_stack(self, netns: str) -> None:
+        """Bring the calling (forked) process into a namespace: see ``server``."""
         self.enter("outside" if netns == "outside" else "net")
         if netns not in ("", "outside"):
             with open(netns, "rb") as pinned:
@@ -271,7 +273,7 @@ class Host:
     def _ask_in_child(
         self, netns: str, address: str, port: int, protocol: str, seconds: float
     ) -> str | None:
-        self._enter_stack(netns)
+        self.enter_stack(netns)
         try:
             with socket.socket(family(address), kind_of(protocol)) as client:
                 client.settimeout(seconds)
@@ -290,6 +292,7 @@ class Host:
             "addresses": self._facts("ip -j address", address_facts),
             "routes": self._facts("ip -j -4 route show table all", route_facts),
             "routes6": self._facts("ip -j -6 route show table all", route_facts),
+            "qdiscs": sorted(map(qdisc_facts, self.json("tc -j qdisc show"))),
             "nft": without_handles(self.json("nft -j list ruleset")),
             **self.call(files_and_settings),
         }

@@ -80,6 +80,8 @@ def kind_of(protocol: str) -> int:
 def bound(address: str, port: int, protocol: str) -> socket.socket:
     server = socket.socket(family(address), kind_of(protocol))
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if server.family == socket.AF_INET6:
+        server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     server.bind((address, port))
     if protocol == "tcp":
         server.listen(16)

@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 STATE = "/var/lib/netctl"
 _NOT_STATE = (f"{STATE}/schema.json", f"{STATE}/journal", "/run/netctl/lock")
+_HOSTS = [
+    ip_network(text)
+    for text in ("192.0.2.0/24", "198.51.100.0/24", "2001:db8::/32", "127.0.0.0/8", "::1")
+]
+"""Addresses of the host and of the outside."""
 
 
 def link_facts(link: dict[str, Any]) -> dict[str, Any]:
@@ -31,6 +37,11 @@ def route_facts(route: dict[str, Any]) -> list[str]:
     return [" ".join(f"{key} {route[key]}" for key in keys if key in route)]
 
 
+def qdisc_facts(qdisc: dict[str, Any]) -> str:
+    where = "root" if qdisc.get("root") else qdisc.get("parent", "")
+    return f"{qdisc.get('dev')} {where} {qdisc['kind']} {qdisc.get('options', {})}"
+
+
 def without_handles(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: without_handles(item) for key, item in value.items() if key != "handle"}
@@ -48,7 +59,28 @@ def files_and_settings() -> dict[str, Any]:
         "netns": sorted(os.listdir("/run/netns")) if os.path.isdir("/run/netns") else [],
         "files": sorted(path for place in places for path in _tree(place)),
         "sysctl": settings,
+        "flows": sorted(_flows()),
     }
+
+
+def _flows() -> Iterator[str]:
+    """Yield the tracked connections of whoever is neither the host nor the outside.
+
+    Theirs end when they do; what one of a sandbox left behind would go to the next of its address.
+    """
+    tracked = Path("/proc/thread-self/net/nf_conntrack")
+    for line in tracked.read_text().splitlines() if tracked.exists() else ():
+        ends = [word for word in line.split() if word.startswith(("src=", "dst="))]
+        found = [ip_address(word[4:]) for word in ends]
+        if any(address.is_multicast or address.is_link_local for address in found):
+            continue  # Routers and neighbours that look for each other.
+        if not all(map(_is_of_the_host, found)):
+            yield " ".join([line.split()[2], *ends])
+
+
+def _is_of_the_host(address: IPv4Address | IPv6Address) -> bool:
+    """Whether an address is the host's, the outside's, or (the first of a subnet) a bridge's."""
+    return any(address in known for known in _HOSTS) or address.packed[-2:] == b"\0\1"
 
 
 def _tree(top: str) -> Iterator[str]:

@@ -7,10 +7,13 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from netctl.config import load
 from netctl.controller import Controller
 from netctl.kernel import Kernel
 from netctl.kernel.linux import LinuxKernel
+from tests.kernel.host import Host
 
 
 def controller(boot_id: str | None = None, **options: Any) -> Controller:
@@ -121,3 +124,12 @@ def addresses(name: str) -> tuple[str, str]:
         sandbox = entered.sandboxes.get(name).doc
         endpoint = entered.endpoints.get(sandbox.endpoints[0].endpoint_id)
         return endpoint.ipv4.partition("/")[0], endpoint.ipv6.partition("/")[0]
+
+
+def bridge_filter(host: Host, on: bool) -> None:
+    """Let the bridges of the host pass packets to the firewall, or not."""
+    keys = [f"/proc/sys/net/bridge/bridge-nf-call-{name}" for name in ("iptables", "ip6tables")]
+    if host.run("test", "-e", keys[0]).returncode == 0:
+        host.sh("; ".join(f"echo {int(on)} > {key}" for key in keys))
+    elif on:
+        pytest.skip("br_netfilter")

@@ -1,4 +1,4 @@
-"""Published ports: who reaches them, with which source address, and who does not."""
+"""Published ports over time: chosen, moved, ended. Who reaches them is in ``test_matrix``."""
 
 from __future__ import annotations
 
@@ -11,91 +11,15 @@ import pytest
 
 from netctl.controller import Controller
 from netctl.errors import Exhausted, NotFound
-from tests.kernel.host import Host, Outside
+from tests.kernel.host import Host
 from tests.system.library import act, addresses, clear, controller, two_networks
 
-C1, C2, C3 = "/run/netns/c1", "/run/netns/c2", "/run/netns/c3"
+C1, C2 = "/run/netns/c1", "/run/netns/c2"
 HOST4, HOST6 = "192.0.2.1", "2001:db8::1"
-FROM = {"host": "", "outside": "outside", "same": C2, "other": C3, "self": C1}
 
 
 def publish(c: Controller, *specs: str) -> None:
     c.endpoints.publish("web/c1", specs)
-
-
-def seen(host: Host, address: str, port: int, protocol: str) -> dict[str, str | None]:
-    """Return the source address that the server sees from everywhere; None where it is not
-    reached."""
-    return {
-        name: host.ask(place, address, port, protocol, seconds=0.5) for name, place in FROM.items()
-    }
-
-
-@pytest.mark.parametrize("protocol", ["tcp", "udp"])
-@pytest.mark.parametrize("version", [4, 6])
-@pytest.mark.parametrize(
-    ("spec", "outer", "inner"),
-    [("8080:80", 8080, 80), ("80:80", 80, 80), ("9000-9003:9000-9003", 9002, 9002)],
-    ids=["other port", "same port", "range"],
-)
-def test_a_wildcard_is_reached_from_everywhere(
-    host: Host, protocol: str, version: int, spec: str, outer: int, inner: int
-) -> None:
-    before = host.snapshot()
-    host.call(act, two_networks, partial(lambda s, c: publish(c, s), f"{spec}/{protocol}"))
-    inside = host.call(addresses, "c1")[version == 6]
-    target = HOST6 if version == 6 else HOST4
-    with host.server(C1, inside, inner, protocol):
-        found = seen(host, target, outer, protocol)
-        assert all(found.values()), found
-        # The client's own address, wherever the answer does not have to come back this way.
-        assert found["host"] == target
-        assert found["outside"] == (Outside.IPV6 if version == 6 else Outside.IPV4)
-        assert found["other"] == host.call(addresses, "c3")[version == 6]
-        if version == 4:
-            assert host.ask("", "127.0.0.1", outer, protocol)
-        host.sh("nft flush ruleset")
-        assert host.ask("outside", target, outer, protocol, seconds=0.3) is None
-        host.call(act, lambda c: c.reload())
-        assert seen(host, target, outer, protocol) == found
-        # Nothing else of it is reachable, not even with a direct route.
-        assert host.ask("outside", target, outer + 100, protocol, seconds=0.3) is None
-    host.call(act, clear)
-    host.assert_unchanged(before)
-
-
-@pytest.mark.parametrize("protocol", ["tcp", "udp"])
-def test_a_direct_route_reaches_nothing(host: Host, protocol: str) -> None:
-    host.call(act, two_networks, lambda c: publish(c, f"8080:80/{protocol}"))
-    v4, v6 = host.call(addresses, "c1")
-    host.outside.sh(f"ip route add {v4} via {HOST4}; ip -6 route add {v6} via {HOST6}")
-    for address in (v4, v6):
-        with host.server(C1, address, 80, protocol):
-            assert host.ask("outside", address, 80, protocol, seconds=0.5) is None
-            assert host.ask(C3, address, 80, protocol, seconds=0.5) is None
-            assert host.ask(C2, address, 80, protocol)
-
-
-@pytest.mark.parametrize("protocol", ["tcp", "udp"])
-def test_one_address_is_reached_by_that_alone(host: Host, protocol: str) -> None:
-    host.sh("ip address add 192.0.2.77/24 dev uplink")
-    host.call(act, two_networks, lambda c: publish(c, f"192.0.2.77:8080:80/{protocol}"))
-    with host.server(C1, host.call(addresses, "c1")[0], 80, protocol):
-        assert all(seen(host, "192.0.2.77", 8080, protocol).values())
-        assert not any(seen(host, HOST4, 8080, protocol).values())
-
-
-@pytest.mark.parametrize("protocol", ["tcp", "udp"])
-def test_loopback_is_reached_from_the_host_alone(host: Host, protocol: str) -> None:
-    host.call(act, two_networks, lambda c: publish(c, f"127.0.0.1:8080:80/{protocol}"))
-    v4 = host.call(addresses, "c1")[0]
-    host.outside.sh(
-        f"ip route add 127.0.0.1 via {HOST4} table 5 2>/dev/null; ip route add {v4} via {HOST4}"
-    )
-    with host.server(C1, v4, 80, protocol):
-        assert host.ask("", "127.0.0.1", 8080, protocol)
-        assert not any(seen(host, HOST4, 8080, protocol).values())
-        assert host.ask("outside", v4, 80, protocol, seconds=0.3) is None
 
 
 def test_the_hosts_own_loopback_is_not_reached_through_the_bridge(host: Host) -> None:
@@ -109,16 +33,31 @@ def test_the_hosts_own_loopback_is_not_reached_through_the_bridge(host: Host) ->
         assert host.ask(C1, "127.0.0.9", 7777, seconds=0.5) is None
 
 
-def test_publications_follow_the_way_out(host: Host) -> None:
+def test_publications_follow_the_way_out_of_each_family(host: Host) -> None:
+    """``db`` takes both families over, ``six`` IPv6 alone; each gives back what it took."""
+    before = host.snapshot()
     host.call(act, two_networks, lambda c: publish(c, "8080:80"))
-    v4 = host.call(addresses, "c1")[0]
-    with host.server(C1, "0.0.0.0", 80):
-        assert host.ask("outside", HOST4, 8080)
+    host.call(act, lambda c: c.networks.create("six", ipv4=False, ipv6=True))
+
+    def reached() -> tuple[bool, ...]:
+        asked = ((HOST4, 8080), (HOST6, 8080), (HOST6, 8086))
+        return tuple(bool(host.ask("outside", a, n, seconds=0.4)) for a, n in asked)
+
+    with host.server(C1, "0.0.0.0", 80), host.server(C1, "::", 80):
+        assert reached() == (True, True, False)
+        host.call(act, lambda c: c.endpoints.connect("six", "c1", priority=3, ports=["8086:80"]))
+        assert reached() == (True, False, True)
         host.call(act, lambda c: c.endpoints.connect("db", "c1", priority=5))
-        assert host.ask("outside", HOST4, 8080, seconds=0.4) is None
+        assert reached() == (False, False, False)
         host.call(act, lambda c: c.endpoints.disconnect("db", "c1"))
-        assert host.ask("outside", HOST4, 8080)
-    assert v4
+        assert reached() == (True, False, True)
+        host.sh("nft flush ruleset")
+        host.call(act, lambda c: c.reload())
+        assert reached() == (True, False, True)
+        host.call(act, lambda c: c.endpoints.disconnect("six", "c1"))
+        assert reached() == (True, True, False)
+    host.call(act, clear)
+    host.assert_unchanged(before)
 
 
 def test_unpublish_and_leave_end_it(host: Host) -> None:

@@ -94,6 +94,21 @@ def _detailed_joined(controller: Controller) -> None:
     controller.endpoints.join("web1", "c1")
 
 
+def _routed(controller: Controller) -> None:
+    options = {
+        "bridge.gateway_mode_ipv4": "routed",
+        "bridge.allow_direct_routing": "true",
+        "bridge.trusted_host_interfaces": "lan",
+    }
+    controller.networks.create("web", ipv6=True, options=options)
+    controller.sandboxes.create("c1")
+
+
+def _open(controller: Controller) -> None:
+    _routed(controller)
+    controller.endpoints.connect("web", "c1", ports=["8080:80", "81/udp"])
+
+
 def _foreign(controller: Controller) -> None:
     """Namespaces to stand for somebody else's: their names begin with ``their``."""
     for name in ("theirs", "their-other"):
@@ -179,6 +194,28 @@ SCENARIOS = (
         "set-key with details",
         _detailed_beside_foreign,
         lambda c: c.sandboxes.set_key("c1", "/run/netns/theirs"),
+    ),
+    Scenario(
+        "connect and open",
+        _routed,
+        lambda c: c.endpoints.connect("web", "c1", ports=["8080:80", "81/udp"]),
+    ),
+    Scenario("open more", _open, lambda c: c.endpoints.publish("web/c1", ["90-99", "82"])),
+    Scenario("close one", _open, lambda c: c.endpoints.unpublish("web/c1", ["80"])),
+    Scenario("leave of an open one", _open, lambda c: c.endpoints.disconnect("web", "c1")),
+    Scenario("reload what is open", _open, lambda c: c.reload()),
+    Scenario(
+        "network create isolated",
+        _nothing,
+        lambda c: c.networks.create(
+            "web",
+            ipv6=True,
+            internal=True,
+            options={
+                "bridge.gateway_mode_ipv4": "isolated",
+                "bridge.gateway_mode_ipv6": "isolated",
+            },
+        ),
     ),
     Scenario("reload", _published, lambda c: c.reload()),
     Scenario("network connect", _endpoint, lambda c: c.endpoints.connect("web", "c1")),

@@ -185,5 +185,3 @@ def test_only_printable_values(value: str) -> None:
 def test_what_excludes_each_other() -> None:
     with pytest.raises(InvalidInput, match="turns IPv6 off"):
         asked("e", {"ip6": "fd00::1", "sysctls": {"net.ipv6.conf.IFNAME.disable_ipv6": "1"}})
-    with pytest.raises(InvalidInput, match="way out"):
-        asked("e", {"ports": ["80"], "no_default_route": True})

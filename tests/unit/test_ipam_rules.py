@@ -133,7 +133,7 @@ def test_a_range_may_be_the_whole_subnet() -> None:
 
 
 def test_no_gateway_where_none_is_needed() -> None:
-    request = replace(REQUEST, subnets=NET, needs_gateway=False)
+    request = replace(REQUEST, subnets=NET, gateway_versions=())
     assert DEFAULT.pools(request, NOWHERE) == (Pool(subnet="10.0.0.0/24"),)
     request = replace(request, gateways=("10.0.0.3",))
     assert DEFAULT.pools(request, NOWHERE) == (Pool(subnet="10.0.0.0/24", gateway="10.0.0.3"),)

@@ -1,0 +1,143 @@
+"""Who reaches the endpoints of a bridge network: gateway modes, trusted interfaces, direct routes.
+
+The words are libnetwork's (moby 2026). A network that says nothing is ``nat``: its endpoints hide
+behind the host, and what is published is reached through the host's addresses alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_address
+
+from netctl.backends.options import PREFIX, boolean
+from netctl.errors import InvalidInput
+from netctl.models import Endpoint, Network, Port
+from netctl.names import check_ifname
+
+MODE = {4: PREFIX + "bridge.gateway_mode_ipv4", 6: PREFIX + "bridge.gateway_mode_ipv6"}
+TRUSTED = PREFIX + "bridge.trusted_host_interfaces"
+DIRECT = PREFIX + "bridge.allow_direct_routing"
+BINDING = PREFIX + "bridge.host_binding_ipv4"
+DEFAULT_BRIDGE = PREFIX + "bridge.default_bridge"
+
+NAT, UNPROTECTED, ROUTED, ISOLATED = MODES = ("nat", "nat-unprotected", "routed", "isolated")
+OPTIONS = {
+    MODE[4]: "IPv4: nat, nat-unprotected, routed, or isolated (nat)",
+    MODE[6]: "IPv6: nat, nat-unprotected, routed, or isolated (nat)",
+    BINDING: "the host's address that ports are published on where none is given (all)",
+    DIRECT: "let published ports be reached on the endpoint's own address (false)",
+    TRUSTED: "host interfaces that may do so, joined by ':'",
+    DEFAULT_BRIDGE: "false alone: the configuration names the default network",
+}
+ALL = {4: "0.0.0.0", 6: "::"}
+"""The host's addresses of a family, as one."""
+
+
+def facts(network: Network, options: Mapping[str, str]) -> dict[str, str]:
+    """Return what the options come to. Raises ``InvalidInput``."""
+    if boolean(options, DEFAULT_BRIDGE, default=False):
+        raise InvalidInput(
+            f"option {DEFAULT_BRIDGE}: a network is the default one by its name",
+            hint="leave the option out; the configuration key default_network holds the name",
+        )
+    found = {"binding": _binding(options), "trusted": " ".join(_trusted(options))}
+    if boolean(options, DIRECT, default=False):
+        found["direct"] = "true"
+    for version in (4, 6):
+        found[f"mode{version}"] = _mode(network, options, version)
+    return found
+
+
+def _mode(network: Network, options: Mapping[str, str], version: int) -> str:
+    label = MODE[version]
+    mode = options.get(label, NAT)
+    if mode not in MODES:
+        raise InvalidInput(f"option {label}: {mode[:40]!r} is no mode", hint=", ".join(MODES))
+    if mode == ISOLATED and not network.internal:
+        raise InvalidInput(
+            f"option {label}: only an internal network is isolated from its host too",
+            hint="add --internal",
+        )
+    return mode
+
+
+def _trusted(options: Mapping[str, str]) -> Iterable[str]:
+    if text := options.get(TRUSTED):
+        return sorted({check_ifname(f"option {TRUSTED}:", name) for name in text.split(":")})
+    return ()
+
+
+def _binding(options: Mapping[str, str]) -> str:
+    """Return the address of publications that name none, empty for all of both families."""
+    text = options.get(BINDING)
+    if not text:
+        return ""
+    try:
+        value = ip_address(text)
+    except ValueError:
+        value = None
+    if value is None or value.is_multicast or "%" in text:
+        raise InvalidInput(f"option {BINDING}: {text[:60]!r} is not an address of a host")
+    if value == ip_address("::1"):
+        raise InvalidInput(
+            f"option {BINDING}: nothing can be published on ::1",
+            hint="the kernel translates nothing that is sent there; 127.0.0.1 works",
+        )
+    # libnetwork's default is written so, and has meant both families since there are two.
+    return "" if str(value) == ALL[4] else str(value)
+
+
+def mode(network: Network, version: int) -> str:
+    """Return a family's gateway mode."""
+    return network.facts.get(f"mode{version}", NAT)
+
+
+def binding(network: Network) -> str:
+    """Return the host's address for publications that name none, empty for all."""
+    return network.facts.get("binding", "")
+
+
+def trusted(network: Network) -> list[str]:
+    """Return the host's interfaces that may reach published ports directly."""
+    return network.facts.get("trusted", "").split()
+
+
+def is_direct(network: Network) -> bool:
+    """Whether everybody may reach published ports directly, by option."""
+    return network.facts.get("direct") == "true"
+
+
+def addresses(endpoint: Endpoint, versions: Sequence[int] = (4, 6)) -> dict[int, str]:
+    """Return an endpoint's addresses by family, without prefix length."""
+    found = {4: endpoint.ipv4, 6: endpoint.ipv6}
+    return {v: found[v].partition("/")[0] for v in versions if found[v]}
+
+
+def translated(network: Network, endpoint: Endpoint, versions: Sequence[int]) -> dict[int, str]:
+    """Return the endpoint's addresses in those of the families whose ports the host lends."""
+    there = addresses(endpoint, versions)
+    return {v: there[v] for v in there if mode(network, v) in (NAT, UNPROTECTED)}
+
+
+def opened(network: Network, endpoint: Endpoint) -> dict[int, tuple[Port, ...]]:
+    """Return by family which of the endpoint's ports are open on its own address, while it is
+    joined. What is published on a loopback address is for the host alone, and open nowhere."""
+    result = {}
+    for version in addresses(endpoint):
+        if opens(network, version):
+            ports = tuple(p for p in endpoint.ports if p.on(version) and not is_loopback(p.host_ip))
+            if ports:
+                result[version] = ports
+    return result
+
+
+def opens(network: Network, version: int) -> bool:
+    """Whether published ports are reached on the endpoint's own address by somebody outside."""
+    kind = mode(network, version)
+    asked = kind == NAT and (is_direct(network) or bool(trusted(network)))
+    return not network.internal and (kind == ROUTED or asked)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address, of which there may be none, is one of the host's loopback."""
+    return address.startswith("127.") or address == "::1"
