@@ -11,6 +11,7 @@ SUBJECTS = {
     "publish": "bench.publishing",
     "traffic": "bench.traffic",
     "check": "bench.checking",
+    "dns": "bench.dns",
 }
 """Subject to the module whose ``main`` measures it; without a subject it is the operations."""
 

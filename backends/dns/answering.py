@@ -6,7 +6,7 @@ from itertools import count, cycle
 
 from netctl.backends.dns import wire
 from netctl.backends.dns.wire import Question
-from netctl.backends.dns.zones import AAAA, A, View
+from netctl.backends.dns.zones import AAAA, A, Key, View
 
 _AXFR, _IXFR = 252, 251
 _ANY_CLASS = 255
@@ -26,8 +26,7 @@ class Forward:
 def answer(data: bytes, view: View, ndots: int | None, *, stream: bool) -> bytes | Forward | None:
     """Return what to do with a message; None is for silence (it is no query).
 
-    ``stream`` is for TCP. An answer over UDP that will be the same next time is remembered in the
-    view.
+    ``stream`` is for TCP. An answer that will be the same next time is remembered in the view.
     """
     if not wire.is_query(data):
         return None
@@ -60,13 +59,21 @@ def _answered(
         return _unknown(query, asked, view, ndots)
     if asked.klass not in (wire.IN, _ANY_CLASS):
         records = []
-    made = wire.answers(query, asked, records, wire.STREAM if stream else asked.size)
+    limit = wire.STREAM if stream else asked.size
+    if asked.options:
+        # A cookie, which will not come again.
+        return wire.answer(query, asked, records, limit, next(_turns))
+    made = wire.answers(query, asked, records, limit)
     first = next(_turns) % len(made)
-    if stream or asked.options:
-        return made[first]
     turns = cycle(one[2:] for one in made[first:] + made[:first])
-    view.remember(asked.name, query[2:], turns, sum(map(len, made)))
+    view.remember(asked.name, kept_as(query, stream), turns, sum(map(len, made)))
     return query[:2] + next(turns)
+
+
+def kept_as(query: bytes, stream: bool) -> Key:
+    """Return under what a view keeps the answers to a query: its bytes behind the id. Answers over
+    TCP, which may be longer, are kept apart."""
+    return (query[2:],) if stream else query[2:]
 
 
 def _unknown(query: bytes, asked: Question, view: View, ndots: int | None) -> bytes | Forward:
@@ -75,7 +82,7 @@ def _unknown(query: bytes, asked: Question, view: View, ndots: int | None) -> by
         # A transfer is more than one message.
         return wire.failure(query, wire.REFUSED, asked)
     if _below_a_name(asked.name, view) or _left_to_the_search(asked, ndots):
-        return wire.answers(query, asked, [], wire.LARGEST)[0]
+        return wire.answer(query, asked, [], wire.LARGEST)
     return Forward(query, asked)
 
 

@@ -28,11 +28,13 @@ Handle = Callable[[Mapping[str, object]], Mapping[str, object]]
 class Control:
     """The listening socket at ``path``, for this user and root alone.
 
-    ``handle`` gets what a line says and returns the answer, or raises ``NetctlError``.
+    ``handle`` gets what a line says and returns the answer, or raises ``NetctlError``. ``report``
+    is called in the handler of any other exception.
     """
 
-    def __init__(self, loop: Loop, path: str, handle: Handle) -> None:
-        self._loop, self._path, self._handle = loop, path, handle
+    def __init__(self, loop: Loop, path: str, handle: Handle, report: Callable[[], None]) -> None:
+        self._loop, self._path = loop, path
+        self._handle, self._report = handle, report
         self._clients: set[_Client] = set()
         self._listener = _listening(path)
         loop.watch(self._listener.fileno(), self._accept)
@@ -62,12 +64,28 @@ class Control:
             sock.close()
             return
         sock.setblocking(False)
-        self._clients.add(_Client(self, self._loop, sock, self._handle))
+        self._clients.add(_Client(self, self._loop, sock))
+
+    def answer(self, line: bytes | bytearray) -> Mapping[str, object]:
+        """Return the answer to a line, whatever it is."""
+        try:
+            told = json.loads(line)
+            if not isinstance(told, dict):
+                raise InvalidInput("a message to the resolver is a JSON object")
+            return {"ok": True, **self._handle(told)}
+        except NetctlError as error:
+            number = getattr(error, "errno", 0)
+            return {"error": error.message, "code": error.code, "errno": number, "hint": error.hint}
+        except (ValueError, RecursionError) as error:
+            return {"error": f"not JSON: {error}", "code": InvalidInput.code, "errno": 0}
+        except Exception as error:
+            self._report()
+            return {"error": f"unexpected: {error!r}", "code": NetctlError.code, "errno": 0}
 
 
 class _Client:
-    def __init__(self, control: Control, loop: Loop, sock: socket.socket, handle: Handle) -> None:
-        self._handle = handle
+    def __init__(self, control: Control, loop: Loop, sock: socket.socket) -> None:
+        self._control = control
         self._data = bytearray()
         self._connection = Connection(
             loop, sock, self._received, lambda: control.gone(self), piece=_PIECE
@@ -88,21 +106,8 @@ class _Client:
         *lines, rest = self._data.split(b"\n") if b"\n" in data else (self._data,)
         self._data = rest
         for line in lines:
-            answer = json.dumps(_answered(self._handle, line), separators=(",", ":"))
+            answer = json.dumps(self._control.answer(line), separators=(",", ":"))
             self._connection.send(answer.encode() + b"\n")
-
-
-def _answered(handle: Handle, line: bytearray) -> Mapping[str, object]:
-    try:
-        told = json.loads(line)
-        if not isinstance(told, dict):
-            raise InvalidInput("a message to the resolver is a JSON object")
-        return {"ok": True, **handle(told)}
-    except NetctlError as error:
-        number = getattr(error, "errno", 0)
-        return {"error": error.message, "code": error.code, "errno": number, "hint": error.hint}
-    except (ValueError, RecursionError) as error:
-        return {"error": f"not JSON: {error}", "code": InvalidInput.code, "errno": 0}
 
 
 def _listening(path: str) -> socket.socket:

@@ -1,24 +1,22 @@
 """Asking other servers.
 
-Each question goes out on a socket of its own, whose port the kernel chooses at random, with a
-random id, and what comes back must come from there and bear both, and the question. A second
-without an answer, and the next server is asked as well; a failure, and it is asked at once.
+Each question goes out from a port of its own, which the kernel chooses at random, with a random id,
+and what comes back must come from there and bear both, and the question. A second without an
+answer, and the next server is asked as well; a failure, and it is asked at once.
 """
 
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from netctl.backends.dns import wire
 from netctl.backends.dns.answering import Forward
-from netctl.backends.dns.loop import READ, WRITE, Loop
+from netctl.backends.dns.loop import READ, Loop
 from netctl.backends.dns.model import Server
-from netctl.kernel import nameserver
-from netctl.kernel.nameserver import Place
+from netctl.backends.dns.outlets import Outlets
 
 _TURN = 1.0
 """Seconds until the next server is asked."""
@@ -31,6 +29,8 @@ _MOST_ASKED_OF_ALL = 4096
 _SILENCE = 30.0
 """Seconds for which a server that gave no answer is asked after the others."""
 _LARGEST = 65535
+_IDLE = 256
+"""Sockets of the host's namespace that are kept for the next questions."""
 
 Reply = Callable[[bytes], None]
 
@@ -38,7 +38,7 @@ Reply = Callable[[bytes], None]
 class Asker(Protocol):
     """A sandbox that asks."""
 
-    place: Place
+    outlets: Outlets
     exchanges: set[Exchange]
     """Its questions that are on their way."""
     silent: dict[Server, float]
@@ -52,6 +52,8 @@ class Forwarder:
 
     def __init__(self, loop: Loop, tell: Callable[[str], None]) -> None:
         self.loop, self._tell = loop, tell
+        self.outlets = Outlets(loop, None, _IDLE)
+        """From the host."""
         self._due: dict[Exchange, float] = {}
         self._waiting = False
 
@@ -118,8 +120,8 @@ class Exchange:
         self._forwarder, self._question, self._asker = forwarder, question, asker
         self._stream, self._reply = stream, reply
         self._servers = _in_order(asker)
-        self._untried = list(self._servers)
-        self._failed: set[Server] = set()
+        self._untried = [*self._servers]
+        self._failed: list[Server] = []
         self._open: list[Datagram | Stream] = []
         self._turn = 0
 
@@ -143,7 +145,7 @@ class Exchange:
     def failed(self, attempt: Datagram | Stream) -> None:
         """Go on to the next server at once."""
         self._drop(attempt)
-        self._failed.add(attempt.server)
+        self._failed.append(attempt.server)
         self._ask_next()
 
     def next_turn(self) -> None:
@@ -169,11 +171,11 @@ class Exchange:
         self._check()
 
     def _ask(self, server: Server, kind: type[Datagram] | type[Stream]) -> bool:
-        place = None if server.host else self._asker.place
+        outlets = self._forwarder.outlets if server.host else self._asker.outlets
         try:
-            self._open.append(kind(self, self._forwarder.loop, server, place, self._question))
+            self._open.append(kind(self, self._forwarder.loop, outlets, server, self._question))
         except OSError:
-            self._failed.add(server)
+            self._failed.append(server)
             return False
         return True
 
@@ -204,11 +206,11 @@ class Exchange:
             self._reply(wire.truncated(query[:2] + answer[2:], asked, limit))
 
 
-def _in_order(asker: Asker) -> list[Server]:
+def _in_order(asker: Asker) -> Sequence[Server]:
     """Return the servers, the silent ones last."""
     servers, silent = asker.servers(), asker.silent
     if not silent:
-        return list(servers)
+        return servers
     now = time.monotonic()
     return sorted(servers, key=lambda server: silent.get(server, 0) > now)
 
@@ -216,29 +218,23 @@ def _in_order(asker: Asker) -> list[Server]:
 class Datagram:
     """One try over UDP. Raises ``OSError`` where it cannot even be sent."""
 
-    __slots__ = ("_exchange", "_loop", "_query", "_question", "_socket", "server")
+    __slots__ = ("_exchange", "_outlets", "_query", "_question", "_socket", "server")
 
     def __init__(
-        self,
-        exchange: Exchange,
-        loop: Loop,
-        server: Server,
-        place: Place | None,
-        question: Forward,
+        self, exchange: Exchange, loop: Loop, outlets: Outlets, server: Server, question: Forward
     ) -> None:
-        self._exchange, self._loop, self.server, self._question = exchange, loop, server, question
+        self._exchange, self._outlets = exchange, outlets
+        self.server, self._question = server, question
         self._query = os.urandom(2) + question.query[2:]
-        self._socket = nameserver.outgoing(place, server.address, socket.SOCK_DGRAM)
+        self._socket = outlets.datagram(server.address, self._ready)
         try:
             self._socket.send(self._query)
-            loop.watch(self._socket.fileno(), self._ready)
         except BaseException:
-            self._socket.close()
+            self.close()
             raise
 
     def close(self) -> None:
-        self._loop.forget(self._socket.fileno())
-        self._socket.close()
+        self._outlets.release(self._socket, self.server.address)
 
     def _ready(self, events: int) -> None:
         try:
@@ -254,23 +250,18 @@ class Datagram:
 
 
 class Stream:
-    """One try over TCP."""
+    """One try over TCP. Raises ``OSError`` where it cannot even begin."""
 
     __slots__ = ("_data", "_exchange", "_loop", "_query", "_question", "_socket", "server")
 
     def __init__(
-        self,
-        exchange: Exchange,
-        loop: Loop,
-        server: Server,
-        place: Place | None,
-        question: Forward,
+        self, exchange: Exchange, loop: Loop, outlets: Outlets, server: Server, question: Forward
     ) -> None:
-        self._exchange, self._loop, self.server, self._question = exchange, loop, server, question
+        self._exchange, self._loop = exchange, loop
+        self.server, self._question = server, question
         self._query = os.urandom(2) + question.query[2:]
         self._data = b""
-        self._socket = nameserver.outgoing(place, server.address, socket.SOCK_STREAM)
-        loop.watch(self._socket.fileno(), self._connected, WRITE)
+        self._socket = outlets.stream(server.address, self._connected)
 
     def close(self) -> None:
         self._loop.forget(self._socket.fileno())

@@ -50,6 +50,10 @@ class Loop:
         if handler:
             self._handlers[fd] = handler
 
+    def handle(self, fd: int, handler: Handler) -> None:
+        """Call another handler for what is watched."""
+        self._handlers[fd] = handler
+
     def pause(self, fd: int) -> None:
         """Watch no more, until ``watch`` again."""
         del self._handlers[fd]

@@ -99,10 +99,15 @@ class Resolver:
     def _take_places(self, todo: Iterable[Change]) -> dict[str, Place]:
         """Open the sockets in the namespaces where there are none yet."""
         wanted = [change for change in todo if isinstance(change, Sandbox)]
+        touched = {change.id for change in todo if isinstance(change, Gone | Sandbox)}
+        owners = {s.place.identity: id for id, s in self._sites.items() if id not in touched}
         taken: dict[str, Place] = {}
         try:
             for sandbox in wanted:
-                found = self._checked_identity(sandbox, todo, taken)
+                found = self._identity(sandbox)
+                owner = owners.setdefault(found, sandbox.id)
+                if owner != sandbox.id:
+                    raise Conflict(f"sandboxes {owner} and {sandbox.id} are the same namespace")
                 site = self._sites.get(sandbox.id)
                 if site and site.place.identity == found:
                     self._places.lead(site.place)
@@ -115,19 +120,10 @@ class Resolver:
             raise
         return taken
 
-    def _checked_identity(
-        self, sandbox: Sandbox, todo: Iterable[Change], taken: dict[str, Place]
-    ) -> nameserver.Identity:
-        if not sandbox.netns:
-            raise InvalidInput(f"sandbox {sandbox.id} is the host's own stack: it has its resolver")
-        found = nameserver.identity(sandbox.netns)
+    def _identity(self, sandbox: Sandbox) -> nameserver.Identity:
+        found = nameserver.identity(sandbox.netns) if sandbox.netns else self._home
         if found == self._home:
             raise InvalidInput(f"sandbox {sandbox.id} is the host's own stack: it has its resolver")
-        leaving = {change.id for change in todo if isinstance(change, Gone | Sandbox)}
-        others = {id: site.place for id, site in self._sites.items() if id not in leaving}
-        for id, place in {**others, **taken}.items():
-            if place.identity == found and id != sandbox.id:
-                raise Conflict(f"sandboxes {id} and {sandbox.id} are the same namespace")
         return found
 
     # one object; nothing of this fails

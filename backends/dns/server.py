@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import socket
 from collections.abc import Callable, Iterable, Mapping
@@ -50,7 +49,8 @@ class Server:
         self._resolver = Resolver(self._loop, log.tell, log.report)
         self._used = False
         self._signals = _watched_signals(self._loop)
-        self._control = Control(self._loop, resolver.socket_path(run_dir), self._handle)
+        path = resolver.socket_path(run_dir)
+        self._control = Control(self._loop, path, self._handle, log.report)
 
     def load(self, load: Load) -> None:
         """Take over what there is. A sandbox that has gone meanwhile is no reason to stop."""
@@ -61,9 +61,6 @@ class Server:
                 self._log.tell(f"left out: {error.message}")
 
     def run(self) -> None:
-        # What is there now stays: the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
         self._used = self._resolver.sandboxes > 0
         self._loop.after(_UNUSED, self._end_if_unused)
         self._loop.run()

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from netctl.backends.dns import wire
-from netctl.backends.dns.answering import Forward, answer
+from netctl.backends.dns.answering import Forward, answer, kept_as
 from netctl.backends.dns.forwarding import Exchange, Forwarder
 from netctl.backends.dns.loop import Loop
 from netctl.backends.dns.model import Sandbox, Server
+from netctl.backends.dns.outlets import Outlets
 from netctl.backends.dns.streams import Reply, Streams
 from netctl.backends.dns.zones import View
 from netctl.kernel import nameserver
@@ -18,6 +19,8 @@ from netctl.kernel.nameserver import Place, Places
 
 _BATCH = 64
 """Queries that are answered before other sandboxes have their turn."""
+_IDLE = 16
+"""Sockets to other servers that are kept for the next questions."""
 _LARGEST = wire.OUR_SIZE
 
 
@@ -29,30 +32,23 @@ class Site:
     ) -> None:
         self._loop, self._forwarder, self._report = loop, forwarder, report
         self.place = place
+        self.outlets = Outlets(loop, place, _IDLE)
         self.exchanges: set[Exchange] = set()
         self.silent: dict[Server, float] = {}
         self._view = View(())
-        self._servers: Sequence[Server] = ()
+        self._servers: dict[bool, list[Server]] = {}
         self._ndots: int | None = None
         loop.watch(place.udp.fileno(), self._readable)
         self._streams = Streams(loop, place.tcp, self._ask)
 
     def update(self, sandbox: Sandbox, view: View) -> None:
-        self._view, self._servers, self._ndots = view, sandbox.servers, sandbox.ndots
+        self._view, self._ndots = view, sandbox.ndots
+        self._servers = {way: _reachable(sandbox.servers, way) for way in (True, False)}
         self.silent.clear()
 
     def servers(self) -> Sequence[Server]:
-        """Return whom to ask.
-
-        Without a network that leads outside none is asked from the host, but those in the reach of
-        the sandbox itself are: libnetwork's rule. Itself it never asks.
-        """
-        outside = self._view.forward
-        return [
-            server
-            for server in self._servers
-            if (outside if server.host else server.address != nameserver.ADDRESS)
-        ]
+        """Return whom to ask."""
+        return self._servers[self._view.forward]
 
     def close(self, places: Places) -> None:
         """Close the sockets; what is on its way to other servers ends unanswered."""
@@ -60,6 +56,7 @@ class Site:
         self._streams.close()
         for exchange in list(self.exchanges):
             exchange.abandon()
+        self.outlets.close()
         places.leave(self.place)
 
     def _readable(self, events: int) -> None:
@@ -81,7 +78,11 @@ class Site:
         self._take(query, False, partial(_send, self.place.udp, client))
 
     def _ask(self, query: bytes, reply: Reply) -> None:
-        self._take(query, True, reply)
+        turns = self._view.answers.get(kept_as(query, True))
+        if turns is None:
+            self._take(query, True, reply)
+        else:
+            reply(query[:2] + next(turns))
 
     def _take(self, query: bytes, stream: bool, reply: Reply) -> None:
         try:
@@ -93,6 +94,19 @@ class Site:
             self._forwarder.forward(found, self, stream, reply)
         else:
             reply(found)
+
+
+def _reachable(servers: Sequence[Server], outside: bool) -> list[Server]:
+    """Return the servers of a sandbox with a way ``outside``, or without one.
+
+    Without one none is asked from the host, but those in the reach of the sandbox itself are:
+    libnetwork's rule. The resolver never asks itself.
+    """
+    return [
+        server
+        for server in servers
+        if (outside if server.host else server.address != nameserver.ADDRESS)
+    ]
 
 
 def _send(sock: socket.socket, client: object, data: bytes | None) -> None:

@@ -39,13 +39,13 @@ class Streams:
 
     def close(self) -> None:
         self._loop.forget(self._listener.fileno())
-        for client in list(self._clients):
-            client.close()
+        self._send_away(len(self._clients))
 
     def touch(self, client: Client) -> None:
         """Note that a client asks something."""
-        self._clients[client] = time.monotonic()
-        self._clients.move_to_end(client)
+        if client in self._clients:
+            self._clients[client] = time.monotonic()
+            self._clients.move_to_end(client)
 
     def gone(self, client: Client) -> None:
         self._clients.pop(client, None)
@@ -59,15 +59,20 @@ class Streams:
             return
         sock.setblocking(False)
         if len(self._clients) >= _MOST:
-            next(iter(self._clients)).close()
-        self.touch(Client(self, self._loop, sock, self._ask))
+            self._send_away(1)
+        self._clients[Client(self, self._loop, sock, self._ask)] = time.monotonic()
         if not self._sweeping:
             self._sweeping = True
             self._loop.after(_SWEEP, self._sweep)
 
-    def _take_breath(self) -> None:
-        for client in list(self._clients)[: _MOST // 2]:
+    def _send_away(self, count: int) -> None:
+        """Close those that have asked nothing for the longest time."""
+        for _ in range(count):
+            client, _since = self._clients.popitem(last=False)
             client.close()
+
+    def _take_breath(self) -> None:
+        self._send_away(len(self._clients) // 2)
         self._loop.pause(self._listener.fileno())
         self._loop.after(_BREATH, self._listen_again)
 
@@ -78,10 +83,9 @@ class Streams:
     def _sweep(self) -> None:
         late = time.monotonic() - _PATIENCE
         while self._clients:
-            client, since = next(iter(self._clients.items()))
-            if since > late:
+            if next(iter(self._clients.values())) > late:
                 break
-            client.close()
+            self._send_away(1)
         self._sweeping = bool(self._clients)
         if self._sweeping:
             self._loop.after(_SWEEP, self._sweep)

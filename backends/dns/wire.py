@@ -75,12 +75,11 @@ def _asked(data: bytes) -> Question | None:
     end = at + 5
     if end > len(data) or end - HEADER - 4 > 255:
         return None
-    name = ".".join(_text(label) for label in labels)
-    return Question(name, data[at + 1] << 8 | data[at + 2], data[at + 3] << 8 | data[at + 4], end)
-
-
-def _text(label: bytes) -> str:
-    return label.lower().replace(b".", b"\\.").decode("latin-1")
+    name = b".".join(labels)
+    if name.count(b".") >= len(labels):
+        name = b".".join(label.replace(b".", b"\\.") for label in labels)
+    kind, klass = data[at + 1] << 8 | data[at + 2], data[at + 3] << 8 | data[at + 4]
+    return Question(name.lower().decode("latin-1"), kind, klass, end)
 
 
 def _options(data: bytes, asked: Question) -> bool:
@@ -110,6 +109,15 @@ def answers(query: bytes, asked: Question, records: Sequence[Record], limit: int
     turns = min(count, _MOST_TURNS) or 1
     starts = [turn * count // turns for turn in range(turns)]
     return [_answer(query, asked, encoded[at:] + encoded[:at], limit) for at in starts]
+
+
+def answer(
+    query: bytes, asked: Question, records: Sequence[Record], limit: int, turn: int = 0
+) -> bytes:
+    """Return an answer, beginning with another record each ``turn``."""
+    first = turn % len(records) if records else 0
+    ordered = (*records[first:], *records[:first])
+    return _answer(query, asked, (_record(kind, data) for kind, data in ordered), limit)
 
 
 def failure(query: bytes, rcode: int, asked: Question | None = None) -> bytes:

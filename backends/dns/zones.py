@@ -14,6 +14,8 @@ from netctl.backends.dns.model import Endpoint, Member, Network
 A, PTR, AAAA, ANY = 1, 12, 28, 255
 Record = tuple[int, bytes]
 """Type and data."""
+Key = bytes | tuple[bytes]
+"""Under what answers are kept: a query without its id, and in a tuple for those over TCP."""
 
 _BUDGET = 64 << 20
 """Bytes of prepared answers that are kept, over all sandboxes."""
@@ -72,17 +74,20 @@ class Zone:
 class View:
     """What a sandbox sees, and the answers prepared for it; the same for all that see the same.
 
-    ``answers`` maps a query without its id to its answers without theirs, which take turns.
+    ``answers`` maps queries without their ids to their answers without theirs, which take turns.
     """
 
-    __slots__ = ("__weakref__", "_asked", "_budget", "answers", "members")
+    __slots__ = ("__weakref__", "_asked", "_budget", "_passes", "answers", "members")
 
     def __init__(
         self, members: Sequence[tuple[Zone, Mapping[str, str]]], budget: Budget | None = None
     ) -> None:
         self.members = members
-        self.answers: dict[bytes, Iterator[bytes]] = {}
-        self._asked: dict[str, list[bytes]] = {}
+        self.answers: dict[Key, Iterator[bytes]] = {}
+        aliased = any(aliases for _, aliases in members)
+        self._passes = (True, False) if aliased else (False,)
+        """Whether aliases are looked up, one after the other."""
+        self._asked: dict[str, list[Key]] = {}
         self._budget = budget or Budget()
         self._budget.views.add(self)
         for zone, _ in members:
@@ -91,11 +96,12 @@ class View:
     @property
     def forward(self) -> bool:
         """Whether one of its networks leads outside."""
-        return any(zone.forward for zone, _ in self.members)
+        # Every question asks, and a generator takes 1 us more.
+        return True in [zone.forward for zone, _ in self.members]
 
-    def remember(self, name: str, query: bytes, answers: Iterator[bytes], size: int) -> None:
+    def remember(self, name: str, query: Key, answers: Iterator[bytes], size: int) -> None:
         """Keep the answers, of ``size`` bytes in all, to a query for a name."""
-        self._budget.spend(size + len(query) + _ENTRY)
+        self._budget.spend(size + _ENTRY)
         self.answers[query] = answers
         self._asked.setdefault(name, []).append(query)
 
@@ -123,8 +129,8 @@ class View:
         return self._find_address(name, kind) if found is None else found
 
     def _find_name(self, name: str, kind: int) -> list[Record] | None:
-        for host, network in _splits(name):
-            for by_alias in (True, False):
+        for host, network in self._readings(name):
+            for by_alias in self._passes:
                 known = False
                 for entries in self._bearers(host, network, by_alias):
                     known = True
@@ -133,6 +139,18 @@ class View:
                 if known:
                     return []
         return None
+
+    def _readings(self, name: str) -> Iterator[tuple[str, str]]:
+        """Yield the ways to read a.b.c: as a name, a.b in network c, a in network b.c."""
+        yield name, ""
+        at = name.rfind(".")
+        while at > 0:
+            network = name[at + 1 :]
+            for zone, _ in self.members:
+                if zone.lower == network:
+                    yield name[:at], network
+                    break
+            at = name.rfind(".", 0, at)
 
     def _bearers(self, host: str, network: str, by_alias: bool) -> Iterator[Iterable[Entry]]:
         """Yield who bears a name, network by network."""
@@ -232,15 +250,6 @@ def _lower(aliases: Iterable[tuple[str, str]]) -> dict[str, str]:
 def _records(entries: Iterable[Entry], kind: int) -> list[Record]:
     found = [r for entry in entries for r in entry.records if kind in (r[0], ANY)]
     return list(dict.fromkeys(found))
-
-
-def _splits(name: str) -> Iterator[tuple[str, str]]:
-    """Yield the ways to read a name as one of a network: a.b.c, a.b in c, a in b.c."""
-    yield name, ""
-    at = name.rfind(".")
-    while at > 0:
-        yield name[:at], name[at + 1 :]
-        at = name.rfind(".", 0, at)
 
 
 def _encoded(name: str) -> bytes | None:

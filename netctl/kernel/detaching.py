@@ -70,6 +70,9 @@ def _said(argv: Sequence[str], what: str, seconds: float) -> bytes:
             os.close(tell)
         try:
             return _read(ready, what, seconds)
+        except BaseException:
+            os.kill(child, signal.SIGKILL)
+            raise
         finally:
             # It lives on in a process of its own: this one is at its end.
             with suppress(ChildProcessError):

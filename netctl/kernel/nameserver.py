@@ -41,6 +41,9 @@ _GONE = f"add table {TABLE}\ndelete table {TABLE}\n"
 
 _QUEUE = 1 << 20
 """Bytes of queries that wait while the server does something else: about 1,300 of them."""
+_PORT = 53
+_MOST_RECEIVED = 16
+"""Late answers that are dropped before a socket serves anew."""
 _BUFFER = 1 << 17
 """Bytes that a client over TCP can leave waiting, in each direction."""
 _BACKLOG = 128
@@ -128,26 +131,36 @@ class Places:
         self._rulesets.close()
 
 
-def outgoing(place: Place | None, address: str, kind: socket.SocketKind) -> socket.socket:
-    """Return a socket, not blocking, that asks port 53 of ``address``, from the namespace of a
-    place or from the host's. Raises ``OSError``."""
+def outgoing(place: Place | None, family: int, kind: int) -> socket.socket:
+    """Open a socket, not blocking, in the namespace of a place or in the host's."""
     if place is None:
-        return _connecting(address, kind)
+        return socket.socket(family, kind | socket.SOCK_NONBLOCK)
     with _moved(place.netns):
-        return _connecting(address, kind)
+        return socket.socket(family, kind | socket.SOCK_NONBLOCK)
 
 
-def _connecting(address: str, kind: socket.SocketKind) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    opened = socket.socket(family, kind | socket.SOCK_NONBLOCK)
+def connect(place: Place | None, sock: socket.socket, address: str) -> None:
+    """Connect such a socket to port 53 of an address, from a port that the kernel chooses."""
+    if place is None or "%" not in address:
+        sock.connect((address, _PORT))
+        return
+    # The interface that fe80::1%eth0 names is one of that namespace.
+    with _moved(place.netns):
+        sock.connect((address, _PORT))
+
+
+def forget(sock: socket.socket) -> bool:
+    """Take from a datagram socket its port, its server and what it has received; return whether
+    it is as good as new."""
     try:
-        opened.connect((address, 53))
+        syscalls.disconnect(sock.fileno())
+        for _ in range(_MOST_RECEIVED):
+            sock.recv(1)
     except BlockingIOError:
-        return opened
-    except BaseException:
-        opened.close()
-        raise
-    return opened
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def raise_limits() -> int:

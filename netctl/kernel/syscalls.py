@@ -17,6 +17,8 @@ MNT_DETACH = 2
 UMOUNT_NOFOLLOW = 8
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
+_UNSPECIFIED = bytes(16)
+"""A socket address of family AF_UNSPEC."""
 
 
 @cache
@@ -67,6 +69,12 @@ def mount_kind(source: str, target: str, kind: str) -> None:
 def die_with_parent() -> None:
     """Have the kernel kill this process when its parent ends (prctl PR_SET_PDEATHSIG)."""
     _call("prctl", _PR_SET_PDEATHSIG, _long(signal.SIGKILL))
+
+
+def disconnect(fd: int) -> None:
+    """Take address and port from a datagram socket, whose port the kernel has chosen (connect(2)
+    with AF_UNSPEC)."""
+    _call("connect", fd, _UNSPECIFIED, len(_UNSPECIFIED))
 
 
 def set_title(title: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import struct
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -150,6 +151,16 @@ def glutton() -> None:
     raise AssertionError("megabytes of questions were taken, and nobody took the answers")
 
 
+def rude() -> None:
+    """Ask a hundred questions at once and break the connection off before the answers."""
+    query = seeds()[0]
+    message = len(query).to_bytes(2) + query
+    for _ in range(200):
+        with client(TCP) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.sendall(message * 100)
+
+
 def test_half_open_connections_are_bounded(host: Host) -> None:
     started(host, "c1", "c2")
     many = [endpoint(f"e{i}", "web", "web1 www", f"10.0.1.{i}") for i in range(1, 200)]
@@ -159,10 +170,12 @@ def test_half_open_connections_are_bounded(host: Host) -> None:
     alive, answers = inside(host, crowd)
     assert alive <= 64 and all(len(answer) > 100 for answer in answers)
     inside(host, glutton)
+    inside(host, rude)
     assert len(dig(host, "c2", "web1 +tcp")) == 199
     assert memory(pid) - before < 20_000
     assert 4 < inside(host, impatient) < 8
     assert len(os.listdir(f"/proc/{pid}/fd")) < 60
+    assert not os.path.exists(f"/proc/{pid}/root{RUN}/resolver.log")
 
 
 def test_many_questions_in_one_connection(host: Host) -> None:
