@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import socket
 import subprocess
+import time
 import traceback
 from pathlib import Path
 
@@ -96,7 +98,18 @@ def _build_network(outside: str) -> None:
     _batch(_OUTSIDE_SETUP)
     syscalls.setns(home, syscalls.CLONE_NEWNET)
     _batch(_HOST_ROUTES)
+    _await_local_route()
     Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
+
+
+def _await_local_route() -> None:
+    """Wait for the route to the host's own IPv6 address, which the kernel adds when it gets round
+    to it: a snapshot before that would differ from every later one."""
+    wanted = ipaddress.IPv6Address("2001:db8::1").packed.hex() + " 80 "
+    for _ in range(500):
+        if wanted in Path("/proc/net/ipv6_route").read_text():
+            return
+        time.sleep(0.01)
 
 
 def _batch(commands: str) -> None:
