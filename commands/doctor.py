@@ -5,19 +5,40 @@ from __future__ import annotations
 import click
 
 from netctl.cli import State
+from netctl.commands import complete
 from netctl.commands.check import DRIFT
 from netctl.commands.common import format_option, pass_state
+from netctl.errors import InvalidInput
 
 
-@click.command(epilog="Examples: netctl doctor; netctl doctor --format json")
+@click.command(
+    epilog="Examples: netctl doctor; netctl doctor c1; netctl doctor c1 192.0.2.7:443; "
+    "netctl doctor c1 db/server:5432 --format json"
+)
+@click.argument("sandbox", required=False, shell_complete=complete.sandboxes)
+@click.argument("destination", required=False, shell_complete=complete.endpoints)
 @click.option("--probe", is_flag=True, help="Ask the name servers too, whether they answer.")
 @format_option("table")
 @pass_state
-def doctor(state: State, style: str, *, probe: bool) -> int:
-    """Read the machine and explain why traffic would fail; exit with 9 if something is wrong.
+def doctor(
+    state: State, sandbox: str | None, destination: str | None, style: str, *, probe: bool
+) -> int:
+    """Explain why traffic would fail; exit with 9 if something is wrong.
 
-    Each finding comes with what was found and the lines that mend it. Nothing is changed.
+    Without arguments the machine is read: each finding comes with what was found and the lines that
+    mend it, and nothing is changed. With a SANDBOX one packet is sent from there, to the host's
+    gateway or to DESTINATION, and followed to where it ends. DESTINATION is
+    ADDRESS[:PORT[/tcp|udp]], or an endpoint or a sandbox in the place of the address; without a
+    port it is a ping.
     """
+    if sandbox is None:
+        return _examined(state, style, probe)
+    if probe:
+        raise InvalidInput("--probe does not go with a sandbox", hint="netctl doctor --probe")
+    return _followed(state, sandbox, destination, style)
+
+
+def _examined(state: State, style: str, probe: bool) -> int:
     from netctl import render
     from netctl.doctor.finding import Severity
 
@@ -38,3 +59,25 @@ def doctor(state: State, style: str, *, probe: bool) -> int:
     else:
         render.show(rows, [], style)
     return DRIFT if any(finding.severity is Severity.PROBLEM for finding in found) else 0
+
+
+def _followed(state: State, sandbox: str, destination: str | None, style: str) -> int:
+    from netctl import render
+
+    stations = state.controller.follow(sandbox, destination)
+    rows = [
+        {
+            "name": station.where,
+            "where": station.where,
+            "what": station.what,
+            "passes": station.passes,
+            "evidence": station.evidence,
+            "remedy": list(station.remedy),
+        }
+        for station in stations
+    ]
+    if style == "table":
+        render.followed(rows)
+    else:
+        render.show(rows, [], style)
+    return 0 if all(station.passes for station in stations) else DRIFT

@@ -28,6 +28,7 @@ from netctl.store import Store
 
 if TYPE_CHECKING:
     from netctl.doctor.finding import Finding as Symptom
+    from netctl.doctor.station import Station
     from netctl.endpoints import Endpoints
     from netctl.models import Network
     from netctl.networks import Networks
@@ -164,6 +165,18 @@ class Controller:
         from netctl.doctor.examination import examine
 
         return examine(self, probe=probe)
+
+    def follow(self, sandbox: str, destination: str | None = None) -> list[Station]:
+        """Send one packet from a sandbox and return the stations of its way; the last one says
+        whether it arrives.
+
+        ``destination`` is ``ADDRESS[:PORT[/tcp|udp]]``, or in the place of the address an endpoint
+        or a sandbox; the host's gateway where it is not given. Raises ``NotFound``,
+        ``InvalidInput``, ``Unsupported`` or ``NotPermitted``.
+        """
+        from netctl.doctor import path
+
+        return path.of(self, sandbox, destination)
 
     def repair(self) -> Repaired:
         """Settle what dead processes left unfinished, and bring the kernel to the store. What is

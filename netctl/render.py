@@ -77,9 +77,20 @@ def explained(rows: Iterable[Row]) -> None:
         if number:
             click.echo()
         click.echo(printable(f"{row['severity']}: {row['what']} [{row['code']}]"))
-        click.echo(printable(f"  found: {row['evidence']}"))
-        for line in row["remedy"]:
-            click.echo(printable(f"  mend:  {line}"))
+        _grounds(row)
+
+
+def followed(rows: Iterable[Row]) -> None:
+    """Print the stations of a way, one after the other."""
+    for row in rows:
+        click.echo(printable(f"{'->' if row['passes'] else 'XX'} {row['where']}: {row['what']}"))
+        _grounds(row)
+
+
+def _grounds(row: Row) -> None:
+    click.echo(printable(f"  found: {row['evidence']}"))
+    for line in row["remedy"]:
+        click.echo(printable(f"  mend:  {line}"))
 
 
 def described(row: Row, style: str) -> None:

@@ -18,9 +18,11 @@ from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from netctl.errors import InvalidInput, KernelError
+from netctl.kernel.conntrack import Flow
 from netctl.kernel.instructions import Rule, Verdict
 from netctl.kernel.interface import Address, Link, Route
 from netctl.kernel.lookup import Neighbour, Way
+from netctl.kernel.probing import Journey, Probe
 from netctl.kernel.ruleset import Chain, LegacyChain
 from tests.fake_nft import FakeNft
 
@@ -441,6 +443,12 @@ class FakeKernel:
         if best is None:
             return Way(kind="none")
         return Way(kind="unicast", link=best.link, gateway=best.gateway)
+
+    def probe(self, probe: Probe, source: str, seconds: float) -> Journey:
+        return Journey(answer="answered", source=source, port=0, number=1, events=())
+
+    def flow(self, source: str, destination: str, protocol: str, number: int) -> Flow | None:
+        return None
 
     def neighbours(self, netns: str) -> list[Neighbour]:
         return []

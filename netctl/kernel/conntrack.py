@@ -21,6 +21,7 @@ from netctl.kernel.netlink import (
     first_refusal,
 )
 from netctl.kernel.refusal import refused
+from netctl.record import record
 
 _NETFILTER = 12
 _GET, _DELETE = 1 << 8 | 1, 1 << 8 | 2
@@ -29,6 +30,9 @@ _TUPLE_IP, _TUPLE_PROTO = 1, 2
 _SOURCES, _DESTINATIONS = (1, 3), (2, 4)
 """Of IPv4 and IPv6."""
 _PROTO_NUMBER, _DESTINATION_PORT = 1, 3
+_STATUS, _SEEN_REPLY, _SOURCE_PORT = 3, 2, 2
+_PROTOCOLS = {"tcp": ((6,), (2,)), "udp": ((17,), (2,)), "icmp": ((1, 58), (4, 7))}
+"""Their numbers, and the attributes that tell flows apart: source port, ICMP and ICMPv6 id."""
 _FILTER = 25
 _FILTER_FLAGS = {_ORIGINAL: 1, _REPLY: 2}
 _BY_SOURCE = 1
@@ -41,6 +45,20 @@ _NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
 _BATCH = 64
 """Deletions in one system call: their answers have to fit into the socket's buffer, where each
 takes more than a KiB."""
+
+
+@record
+class Flow:
+    """A tracked flow as it is after translation."""
+
+    source: str
+    """Where it seems to come from, to its destination."""
+    destination: str
+    """Where it really goes."""
+    port: int
+    """There; 0 for a ping."""
+    answered: bool
+    """Whether an answer was seen."""
 
 
 def forget(
@@ -85,6 +103,37 @@ def _candidates(sock: NetlinkSocket, addresses: set[bytes], *, whole: bool) -> I
         family = socket.AF_INET if len(address) == 4 else socket.AF_INET6
         for side in (_REPLY, _ORIGINAL) if whole else (_REPLY,):
             yield from _listed(sock, family, _only_from(side, address))
+
+
+def flow(source: str, destination: str, protocol: str, number: int) -> Flow | None:
+    """Return the flow that began with such a packet; ``number`` is the port of its source, or the
+    identifier of a ping."""
+    family, (kinds, place) = _family(source), _PROTOCOLS[protocol]
+    ends = (socket.inet_pton(family, source), socket.inet_pton(family, destination))
+    with NetlinkSocket(_NETFILTER) as sock:
+        for body in _listed(sock, family, b""):
+            ip, proto = (_inner(body, _ORIGINAL, part) for part in (_TUPLE_IP, _TUPLE_PROTO))
+            mine = next((int.from_bytes(proto[at], "big") for at in place if at in proto), 0)
+            same = (_ip(ip, 0), _ip(ip, 1), mine) == (*ends, number)
+            if same and proto[_PROTO_NUMBER][0] in kinds:
+                return _flow(body, family)
+    return None
+
+
+def _flow(body: bytes, family: int) -> Flow:
+    ip, proto = (_inner(body, _REPLY, part) for part in (_TUPLE_IP, _TUPLE_PROTO))
+    status = int.from_bytes(attributes(body, _HEADER_BYTES).get(_STATUS, b""), "big")
+    return Flow(
+        source=socket.inet_ntop(family, _ip(ip, 1)),
+        destination=socket.inet_ntop(family, _ip(ip, 0)),
+        port=int.from_bytes(proto.get(_SOURCE_PORT, b""), "big"),
+        answered=bool(status & _SEEN_REPLY),
+    )
+
+
+def _ip(ip: dict[int, bytes], side: int) -> bytes:
+    """Return the source (0) or the destination (1)."""
+    return ip.get(1 + side) or ip.get(3 + side, b"")
 
 
 def _listed(sock: NetlinkSocket, family: int, only: bytes) -> list[bytes]:

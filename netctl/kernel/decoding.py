@@ -156,8 +156,13 @@ def value_of(attribute: bytes) -> Verdict | bytes:
     found = netlink.attributes(attribute, 0)
     if 2 not in found:
         return found.get(1, b"")
-    verdict = netlink.attributes(found[2], 0)
-    return Verdict(_VERDICTS.get(signed(big(verdict, 1)), "other"), word(verdict, 2))
+    return verdict_of(found[2])
+
+
+def verdict_of(attribute: bytes) -> Verdict:
+    """Return a verdict (NFTA_VERDICT_CODE, NFTA_VERDICT_CHAIN)."""
+    found = netlink.attributes(attribute, 0)
+    return Verdict(_VERDICTS.get(signed(big(found, 1)), "other"), word(found, 2))
 
 
 def _value(data: bytes) -> bytes:

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from netctl.record import record
 
 if TYPE_CHECKING:
+    from netctl.kernel.conntrack import Flow
     from netctl.kernel.instructions import Rule, Verdict
     from netctl.kernel.lookup import Neighbour, Way
+    from netctl.kernel.probing import Journey, Probe
     from netctl.kernel.ruleset import Chain, LegacyChain
 
 
@@ -175,6 +177,15 @@ class Kernel(Protocol):
         """Have an interface tell its neighbours its addresses, ``count`` times, ``gap`` seconds
         apart, as soon as its other end ``port`` forwards: where ``arp_notify`` and ``ndisc_notify``
         are on. ``mac`` is what it has."""
+        ...
+
+    def probe(self, probe: Probe, source: str, seconds: float) -> Journey:
+        """Send a packet from a namespace and watch it through the host's nftables."""
+        ...
+
+    def flow(self, source: str, destination: str, protocol: str, number: int) -> Flow | None:
+        """Return the tracked flow that began with such a packet; ``number`` is the port of its
+        source, or the identifier of a ping."""
         ...
 
     # settings, firewall, files

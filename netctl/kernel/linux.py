@@ -14,11 +14,13 @@ from netctl.kernel import files
 from netctl.kernel.interface import Address, Link, Route
 
 if TYPE_CHECKING:
+    from netctl.kernel.conntrack import Flow
     from netctl.kernel.instructions import Rule, Verdict
     from netctl.kernel.links import Links
     from netctl.kernel.lookup import Neighbour, Way
     from netctl.kernel.nftables import Nftables
     from netctl.kernel.nftlink import Ruleset
+    from netctl.kernel.probing import Journey, Probe
     from netctl.kernel.routes import Routes
     from netctl.kernel.ruleset import Chain, LegacyChain
     from netctl.kernel.sockets import Sockets
@@ -182,6 +184,16 @@ class LinuxKernel:
         from netctl.kernel import neighbours
 
         neighbours.announce(self._sockets, netns, link, port=port, mac=mac, count=count, gap=gap)
+
+    def probe(self, probe: Probe, source: str, seconds: float) -> Journey:
+        from netctl.kernel import probing
+
+        return probing.send(probe, source, seconds)
+
+    def flow(self, source: str, destination: str, protocol: str, number: int) -> Flow | None:
+        from netctl.kernel import conntrack
+
+        return conntrack.flow(source, destination, protocol, number)
 
     def sysctl_get(self, netns: str, key: str) -> str | None:
         from netctl.kernel import sysctl

@@ -198,6 +198,11 @@ class NetlinkSocket:
         raise _silent()
 
 
+def messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the type and the body of each message in a datagram."""
+    return ((part.type, part.body) for part in _split(data))
+
+
 def _silent() -> KernelError:
     return KernelError(
         f"read from netlink: no answer within {_TIMEOUT_SECONDS} s",

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 NETFILTER = 12
 _GET_CHAIN, _GET_RULE, _GET_SET, _GET_ELEMENT = (10 << 8 | kind for kind in (4, 7, 10, 13))
 _HEADER = struct.Struct("=BBH")
-_FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
-_NUMBERS = {name: number for number, name in _FAMILIES.items()}
+FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
+_NUMBERS = {name: number for number, name in FAMILIES.items()}
 _HOOKS = ("prerouting", "input", "forward", "output", "postrouting", "ingress")
 _HOOKS_OF = {"netdev": ("ingress", "egress"), "arp": ("input", "output", "forward")}
 _ABSENT = (errno.ENOENT, errno.EOPNOTSUPP, errno.EINVAL)
@@ -101,7 +101,7 @@ def _text(kind: int, value: str) -> bytes:
 
 def _chain(body: bytes) -> Chain:
     found = netlink.attributes(body, _HEADER.size)
-    family = _FAMILIES.get(body[0], str(body[0]))
+    family = FAMILIES.get(body[0], str(body[0]))
     hook = netlink.attributes(found.get(4, b""), 0)
     hooks, number = _HOOKS_OF.get(family, _HOOKS), netlink.big(hook, 1)
     policy = "drop" if 5 in found and not netlink.big(found, 5) else "accept"

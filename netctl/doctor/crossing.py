@@ -1,0 +1,127 @@
+"""A packet's way through the host, from a network's bridge to wherever its route leads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from netctl.backends.firewall import TABLE
+from netctl.backends.forwarding import SYSCTLS
+from netctl.doctor.destination import Destination
+from netctl.doctor.machine import Machine
+from netctl.doctor.station import SILENT, Station, ends, passes
+from netctl.kernel.conntrack import Flow
+from netctl.kernel.lookup import Way
+from netctl.kernel.probing import Event, Journey
+
+Passage = Sequence[Event]
+"""What one chain with a hook, and those that it leads to, did with a packet."""
+_REFUSALS = {"none": "has no route there", "martian": "does not believe its source"}
+
+
+class Crossing:
+    """One packet that came to the host by a bridge."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        bridge: str,
+        to: Destination,
+        journey: Journey,
+        flow: Flow | None,
+    ) -> None:
+        self._machine, self._kernel = machine, machine.kernel
+        self._bridge, self._to = bridge, to
+        self._journey, self._flow = journey, flow
+        self._out, self._back = _passages(journey)
+        reached = self._out[-1][0].destination if self._out else (to.address, to.port)
+        self._goal, self._port = reached
+
+    def stations(self) -> Iterator[Station]:
+        """Translation, firewall, route, the next one on the link, and the way back."""
+        if not (self._journey.came or self._journey.unseen or self._journey.answer != "silent"):
+            what = "it never comes to the host: the sandbox's own firewall, or a filter, keeps it"
+            text = f"nft monitor trace: no packet from {self._journey.source}"
+            yield ends(f"bridge {self._bridge}", what, text)
+        if (self._goal, self._port) != (self._to.address, self._to.port):
+            where = f"{self._goal}:{self._port}" if self._port else self._goal
+            what = f"translates the destination {self._to.text} to {where}"
+            yield passes("host", what, f"nft monitor trace: daddr {where} afterwards")
+        yield from self._dropped(self._out, "dropped")
+        yield from self._legacy()
+        source = self._journey.source
+        way = self._kernel.way("", self._goal, source=source, iif=self._bridge)
+        yield self._routed(way)
+        if way.kind == "unicast":
+            yield from self._next(way)
+        yield from self._dropped(self._back, "its answer came, and is dropped")
+
+    def _dropped(self, passages: Sequence[Passage], what: str) -> Iterator[Station]:
+        lost = next((each[-1] for each in passages if each[-1].verdict == "drop"), None)
+        if lost is None:
+            return
+        text = "policy drop"
+        if lost.kind != "policy":
+            rule = self._kernel.nft_text(lost.chain).get(lost.handle, "a rule")
+            text = f"{rule} # handle {lost.handle}"
+        ours = f"{lost.chain.family} {lost.chain.table}" == TABLE
+        whose = "by netctl's own rules" if ours else "by another firewall"
+        remedy = () if ours else ("netctl doctor  # names the lines that let it through",)
+        yield ends(f"chain {lost.chain.place}", f"{what} {whose}", text, *remedy)
+
+    def _legacy(self) -> Iterator[Station]:
+        """Legacy iptables, which cannot be watched: an answer shows that it lets packets pass."""
+        family = "ip6" if ":" in self._goal else "ip"
+        for chain in self._machine.foreign.legacy if self._journey.answer == "silent" else ():
+            if chain.family == family:
+                tool = f"{family}tables-legacy"
+                what = "dropped by legacy iptables, unless a rule of it accepts it"
+                yield ends(
+                    f"chain {chain.name}", what, f"{tool} -P {chain.name} DROP", "netctl doctor"
+                )
+
+    def _routed(self, way: Way) -> Station:
+        asked = f"ip route get {self._goal} from {self._journey.source} iif {self._bridge}"
+        if way.kind == "local":
+            return passes("host", "it is for the host itself", f"{asked}: local")
+        if way.kind != "unicast":
+            return self._refused(way, asked)
+        chains = ", ".join(dict.fromkeys(each[0].chain.place for each in self._out))
+        via = f"via {way.gateway} " if way.gateway else ""
+        hidden = self._flow and self._flow.source != self._journey.source
+        as_whom = f", as {self._flow.source}" if self._flow and hidden else ""
+        text = f"{asked}: {via}dev {way.link}" + (f"; passes {chains}" if chains else "")
+        return passes("host", f"forwards it by {way.link}{as_whom}", text)
+
+    def _refused(self, way: Way, asked: str) -> Station:
+        version = 6 if ":" in self._goal else 4
+        if self._machine.sysctl(SYSCTLS[version]) == "0":
+            dotted = SYSCTLS[version].replace("/", ".")
+            what = f"does not forward IPv{version}"
+            return ends("host", what, f"{dotted} = 0", f"sysctl -w {dotted}=1")
+        kind = way.kind
+        if kind == "blackhole" and self._kernel.way("", self._goal).kind == "unicast":
+            # Since Linux 6.13 the kernel gives both the same number.
+            kind = "martian"
+        what = _REFUSALS.get(kind, f"has a route that refuses it ({kind})")
+        return ends("host", what, f"{asked}: {kind}", "netctl doctor")
+
+    def _next(self, way: Way) -> Iterator[Station]:
+        hop = way.gateway or self._goal
+        state = next((n.state for n in self._kernel.neighbours("") if n.address == hop), "")
+        link = self._machine.found.link("", way.link)
+        if link and not link.carrier:
+            yield ends(way.link, "has no carrier", f"ip link show {way.link}: no carrier")
+        elif state in SILENT:
+            yield ends(way.link, f"nobody answers for {hop}", f"ip neighbour show {hop}: {state}")
+
+
+def _passages(journey: Journey) -> tuple[list[Passage], list[Passage]]:
+    """Return what was done with the packet, and with what answers it."""
+    found: list[list[Event]] = []
+    for event in journey.events:
+        if event.source[0] or not found:
+            found.append([])
+        found[-1].append(event)
+    sender = (journey.source, journey.port)
+    out: list[Passage] = [each for each in found if each[0].source == sender]
+    return out, [each for each in found if each[0].source != sender]

@@ -1,0 +1,73 @@
+"""Where a packet is to go, as it is typed: an address, an endpoint or a sandbox, with a port."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+
+from netctl import references
+from netctl.errors import InvalidInput, NotFound
+from netctl.models import Endpoint
+from netctl.record import record
+from netctl.store import Reader
+
+_PORT = re.compile(r"(.+):(\d{1,5})(?:/(tcp|udp))?")
+_HIGHEST = 65535
+
+
+@record
+class Destination:
+    """Where a packet goes."""
+
+    address: str
+    protocol: str
+    """``icmp`` where there is no port, else ``tcp`` or ``udp``."""
+    port: int = 0
+
+    @property
+    def text(self) -> str:
+        if not self.port:
+            return self.address
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{address}:{self.port}/{self.protocol}"
+
+
+def parse(text: str, reader: Reader) -> Destination:
+    """Read ``ADDRESS[:PORT[/tcp|udp]]``, where the address may be an endpoint or a sandbox.
+
+    IPv6 with a port is in brackets. Raises ``InvalidInput`` or ``NotFound``.
+    """
+    if address := _address(text):
+        return Destination(address=address, protocol="icmp")
+    match = _PORT.fullmatch(text)
+    host, port, protocol = match.groups() if match else (text, "0", None)
+    if not 0 <= int(port) <= _HIGHEST or (match and not int(port)):
+        raise InvalidInput(f"port {port} is not from 1 to {_HIGHEST}")
+    return Destination(
+        address=_address(host) or _address_of(host, reader),
+        protocol=(protocol or "tcp") if match else "icmp",
+        port=int(port),
+    )
+
+
+def _address(text: str) -> str:
+    bracketed = text.startswith("[") and text.endswith("]")
+    try:
+        return str(ip_address(text[1:-1] if bracketed else text))
+    except ValueError:
+        return ""
+
+
+def _address_of(name: str, reader: Reader) -> str:
+    """Return the address of an endpoint, or of a sandbox's first one."""
+    sandbox = references.find_sandbox(reader, name)
+    refs = sandbox.endpoints if sandbox else ()
+    found = [reader.get(Endpoint, ref.endpoint_id, ref.network_id) for ref in refs]
+    endpoint = references.find_endpoint(reader, name)
+    for item in (*found, endpoint):
+        if item and item.addresses:
+            return item.addresses[0].partition("/")[0]
+    raise NotFound(
+        f"{name[:60]!r} is neither an address, nor an endpoint or a sandbox that has one",
+        hint="for instance 192.0.2.1, [2001:db8::1]:443, web1:80 or c2:53/udp",
+    )

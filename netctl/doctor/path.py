@@ -1,0 +1,194 @@
+"""The way of one packet from a sandbox: each station that it passes, and the one where it ends.
+
+It is really sent, for that is the only way to know; the host's nftables are watched meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from netctl import joining, references
+from netctl.doctor import bridges
+from netctl.doctor.crossing import Crossing
+from netctl.doctor.destination import Destination, parse
+from netctl.doctor.machine import Machine
+from netctl.doctor.station import SILENT, Station, ends, passes
+from netctl.errors import NotFound, Unsupported
+from netctl.gateway import Member
+from netctl.joining import Room
+from netctl.kernel.conntrack import Flow
+from netctl.kernel.probing import Journey, Probe
+from netctl.models import Endpoint, Network, SandboxKind, address_claim
+
+if TYPE_CHECKING:
+    from netctl.controller import Controller
+
+_SECONDS = 3.0
+"""That an answer is awaited: a neighbour is asked for three times, a second apart."""
+_ASKED = {"icmp": "ping", "tcp": "connect", "udp": "one datagram"}
+
+
+def of(controller: Controller, sandbox: str, destination: str | None) -> list[Station]:
+    """Return the stations of a packet from a sandbox; see ``Controller.follow``."""
+    machine = Machine(controller)
+    found = references.sandbox(machine.reader, sandbox)
+    room = joining.enter(machine.reader, found, machine.kernel, machine.config.state_dir)
+    if destination is not None:
+        return list(follow(machine, room, parse(destination, machine.reader)))
+    gateway = machine.uplink(4).gateway or machine.uplink(6).gateway
+    if not gateway:
+        raise NotFound(
+            "the host has no gateway to send a packet to", hint="name a destination, 192.0.2.1:443"
+        )
+    return list(follow(machine, room, Destination(address=gateway, protocol="icmp")))
+
+
+def follow(machine: Machine, room: Room, to: Destination) -> Iterator[Station]:
+    """Yield the stations of a packet; the last one says whether it arrives.
+
+    Raises ``Unsupported`` for the host's own stack, ``NotPermitted`` without root.
+    """
+    if room.sandbox.type is SandboxKind.HOST:
+        raise Unsupported(
+            f"sandbox {room.sandbox.name} is the host's own stack",
+            hint="only packets of namespaces are followed",
+        )
+    if not room.alive:
+        error = joining.absent(room)
+        remedy = (error.hint,) if error.hint else ()
+        yield ends("sandbox", error.message, f"{room.sandbox.netns}: not its namespace", *remedy)
+        return
+    for station in _Path(machine, room, to).stations():
+        yield station
+        if not station.passes:
+            return
+
+
+class _Path:
+    """One packet's way."""
+
+    def __init__(self, machine: Machine, room: Room, to: Destination) -> None:
+        self._machine, self._kernel = machine, machine.kernel
+        self._room, self._to = room, to
+        self._name, self._netns = room.sandbox.name, room.sandbox.netns
+        self._way = self._kernel.way(self._netns, to.address)
+
+    def stations(self) -> Iterator[Station]:
+        """Yield them as if nothing ended the way: whoever reads stops there, so that no packet is
+        sent that could not leave."""
+        yield self._leaves()
+        if self._way.kind == "local":
+            return
+        link = self._way.link
+        member = next((m for m in self._room.members if m.attachment.ifname == link), None)
+        yield from self._wires(member) if member else self._unknown()
+        journey, flow = self._sent()
+        yield from self._next_hop(member)
+        if member and self._way.gateway:
+            bridge = member.network.facts["bridge"]
+            yield from Crossing(self._machine, bridge, self._to, journey, flow).stations()
+        yield self._answer(journey, flow)
+
+    def _leaves(self) -> Station:
+        """The route in the sandbox."""
+        way, asked, title = self._way, f"ip route get {self._to.address}", f"sandbox {self._name}"
+        if way.kind == "local":
+            return passes(title, "it is for the sandbox itself", f"{asked}: local")
+        if way.kind != "unicast":
+            return self._no_route(asked, title)
+        via = f" via {way.gateway}" if way.gateway else ""
+        what = f"leaves by {way.link}" + (f" for the gateway {way.gateway}" if via else "")
+        return passes(title, what, f"{asked}:{via} dev {way.link} src {way.source}")
+
+    def _no_route(self, asked: str, title: str) -> Station:
+        members, version = self._room.members, 6 if ":" in self._to.address else 4
+        remedy = f"netctl network connect NETWORK {self._name}"
+        if not members:
+            what = "has no endpoint, so no route"
+        elif not any(version in item.gateways for item in members):
+            inner = ", ".join(item.network.name for item in members)
+            what = f"none of its networks ({inner}) leads outside by IPv{version}"
+        else:
+            what = f"has no route there ({self._way.kind})"
+            remedy = f"netctl sandbox refresh {self._name}"
+        return ends(title, what, f"{asked}: {self._way.kind}", remedy)
+
+    def _unknown(self) -> Iterable[Station]:
+        what = "is not netctl's: from here on only the answer tells"
+        yield passes(self._way.link, what, f"{self._way.link} in {self._netns}")
+
+    def _wires(self, member: Member) -> Iterator[Station]:
+        """The interface, its other end and the bridge."""
+        inner = self._machine.found.link(self._netns, self._way.link)
+        if inner and not inner.up:
+            text = f"ip -n {self._name} link show {inner.name}: state DOWN"
+            yield ends(inner.name, "is down", text, f"netctl sandbox refresh {self._name}")
+        place, bridge = member.attachment, member.network.facts["bridge"]
+        for check in (bridges.bridges, bridges.ports):
+            for found in check(self._machine):
+                if place.host_ifname in found.evidence or bridge in found.evidence:
+                    yield ends(f"bridge {bridge}", found.what, found.evidence, *found.remedy)
+        title = f"{member.network.name}/{member.endpoint.name}"
+        text = f"{place.host_ifname} is up, master {bridge}"
+        yield passes(f"bridge {bridge}", f"comes in as endpoint {title}", text)
+
+    def _sent(self) -> tuple[Journey, Flow | None]:
+        to, source = self._to, self._way.source
+        probe = Probe(netns=self._netns, destination=to.address, protocol=to.protocol, port=to.port)
+        journey = self._kernel.probe(probe, source, _SECONDS)
+        return journey, self._kernel.flow(source, to.address, to.protocol, journey.number)
+
+    def _next_hop(self, member: Member | None) -> Iterator[Station]:
+        """Whoever is next on the link, and whether it answers."""
+        hop = self._way.gateway or self._to.address
+        entries = self._kernel.neighbours(self._netns)
+        state, mac = next(((n.state, n.mac) for n in entries if n.address == hop), ("", ""))
+        text = f"ip -n {self._name} neighbour show {hop}: {mac or 'no address'} {state}"
+        if state in SILENT and member:
+            yield self._nobody(member.network, hop, text)
+        elif state in SILENT:
+            yield ends(self._way.link, f"nobody answers for {hop}", text)
+        elif member and not self._way.gateway:
+            what = f"reaches {self._holder(member.network, hop)}, on the same bridge"
+            yield passes(f"network {member.network.name}", what, text)
+
+    def _nobody(self, network: Network, hop: str, text: str) -> Station:
+        title, holder = f"network {network.name}", self._holder(network, hop)
+        if self._way.gateway:
+            what = f"the gateway {hop} does not answer on the bridge"
+            return ends(title, what, text, "netctl repair")
+        if not holder:
+            remedy = f"netctl endpoint ls --network {network.name}"
+            return ends(title, f"nobody has the address {hop}", text, remedy)
+        if network.facts["icc"] != "true":
+            what = f"forbids its endpoints to reach each other; {hop} is {holder}"
+            remedy = "netctl network create NAME  # without -o bridge.enable_icc=false"
+            return ends(title, what, f"option enable_icc is false; {text}", remedy)
+        remedy = f"netctl endpoint inspect {holder}  # is it in a sandbox, and up?"
+        return ends(title, f"{holder}, which has {hop}, does not answer", text, remedy)
+
+    def _holder(self, network: Network, address: str) -> str:
+        """Return the endpoint of a network that has an address, ``""`` for nobody."""
+        owner = self._machine.reader.owner(address_claim(network.id, address))
+        found = self._machine.reader.get(Endpoint, owner, network.id) if owner else None
+        return f"{network.name}/{found.name}" if found else ""
+
+    def _answer(self, journey: Journey, flow: Flow | None) -> Station:
+        to, answer = self._to, journey.answer
+        text = f"{_ASKED[to.protocol]} to {to.text}: {answer}"
+        if journey.unseen:
+            text += f"; its way could not be watched ({journey.unseen})"
+        if answer == "answered":
+            return passes(to.text, "answers", text)
+        if answer == "refused":
+            return passes(to.text, "is reached, and has nothing at that port", text)
+        if answer == "forbidden":
+            return ends(f"sandbox {self._name}", "its own firewall forbids it", text)
+        if answer != "silent":
+            return ends(to.text, f"is not reached ({answer})", text)
+        if flow and flow.answered:
+            return ends(to.text, "its answer comes to the host, and is lost there", text)
+        if to.protocol == "udp":
+            return passes(to.text, "is sent it, and does not answer, which UDP need not", text)
+        return ends(to.text, "does not answer", text)

@@ -1,0 +1,235 @@
+"""One packet from a sandbox, followed to where it ends, on the real kernel."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from netctl.controller import Controller
+from netctl.doctor import path
+from netctl.errors import NetctlError, Unsupported
+from tests.kernel.host import Host
+from tests.system.library import act, controller
+
+GATEWAY = "192.0.2.254"
+
+
+def furnish(c: Controller) -> None:
+    c.networks.create("web", ipv6=True)
+    c.networks.create("db", options={"bridge.enable_icc": "false"})
+    c.networks.create("inner", internal=True)
+    for network, name in (
+        ("web", "c1"),
+        ("web", "c2"),
+        ("db", "d1"),
+        ("db", "d2"),
+        ("inner", "i1"),
+    ):
+        c.sandboxes.create(name)
+        c.endpoints.connect(network, name)
+    c.sandboxes.create("empty")
+    c.sandboxes.create("me", host=True)
+    c.endpoints.create("web", "idle")
+    c.endpoints.publish("web/c2", ["8080:80"])
+
+
+def follow(sandbox: str, destination: str | None, seconds: float = 1.2) -> list[dict[str, Any]]:
+    path._SECONDS = seconds
+    with controller() as c:
+        return [
+            {"where": s.where, "what": s.what, "passes": s.passes, "evidence": s.evidence}
+            for s in c.follow(sandbox, destination)
+        ]
+
+
+class Way:
+    """A host with sandboxes, from which packets are sent."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        host.sh(
+            "for f in /proc/sys/net/bridge/bridge-nf-call-ip*; do test ! -e $f || echo 0 >$f; done"
+        )
+        host.call(act, furnish)
+
+    def arrives(self, sandbox: str, destination: str | None, *words: str) -> None:
+        stations = self.host.call(follow, sandbox, destination)
+        assert all(each["passes"] for each in stations), stations
+        self._says(stations, words)
+
+    def ends(self, sandbox: str, destination: str | None, *words: str, seconds: float = 1) -> None:
+        stations = self.host.call(follow, sandbox, destination, seconds)
+        assert [each["passes"] for each in stations] == [True] * (len(stations) - 1) + [False]
+        self._says(stations[-1:], words)
+
+    @staticmethod
+    def _says(stations: list[dict[str, Any]], words: tuple[str, ...]) -> None:
+        text = "\n".join(f"{s['where']}: {s['what']} ({s['evidence']})" for s in stations)
+        for word in words:
+            assert word in text, text
+
+
+@pytest.fixture
+def way(host: Host) -> Way:
+    return Way(host)
+
+
+def test_packets_that_arrive(way: Way) -> None:
+    before = way.host.sh("nft list tables")
+    way.arrives(
+        "c1",
+        None,
+        "leaves by eth0 for the gateway 172.17.0.1",
+        "comes in as endpoint web/c1",
+        "forwards it by uplink, as 192.0.2.1",
+        "inet netctl forward",
+        f"{GATEWAY}: answers",
+    )
+    way.arrives("c1", f"{GATEWAY}:80", f"{GATEWAY}:80/tcp: is reached, and has nothing")
+    way.arrives("c1", f"{GATEWAY}:80/udp", "is reached, and has nothing at that port")
+    way.arrives("c1", "2001:db8::fe", "as 2001:db8::1", "2001:db8::fe: answers")
+    way.arrives("c1", "[2001:db8::fe]:80", "is reached")
+    way.arrives("c1", "c2", "network web: reaches web/c2, on the same bridge", "answers")
+    way.arrives("c1", "web/c1", "it is for the sandbox itself")
+    way.arrives("d1", "192.0.2.1", "host: it is for the host itself", "answers")
+    with way.host.server("/run/netns/c2", "0.0.0.0", 80):
+        way.arrives("c1", "web/c2:80", "172.17.0.3:80/tcp: answers")
+        way.arrives(
+            "d1",
+            "192.0.2.1:8080",
+            "translates the destination 192.0.2.1:8080/tcp to 172.17.0.3:80",
+            "192.0.2.1:8080/tcp: answers",
+        )
+    assert way.host.sh("nft list tables") == before
+
+
+def test_where_packets_end(way: Way) -> None:
+    sh = way.host.sh
+    way.ends("empty", GATEWAY, "has no endpoint, so no route", "none")
+    way.ends("i1", GATEWAY, "none of its networks (inner) leads outside by IPv4")
+    way.ends("d1", "2001:db8::fe", "none of its networks (db) leads outside by IPv6")
+    way.ends(
+        "c1", "172.17.7.7", "network web: nobody has the address 172.17.7.7", "failed", seconds=3.2
+    )
+    way.ends("c1", "web/idle", "web/idle, which has 172.17.0.4, does not answer", seconds=3.2)
+    way.ends("d1", "db/d2", "forbids its endpoints to reach each other", "enable_icc is false")
+    way.ends("c1", "db/d1", "chain inet netctl forward: dropped by netctl's own rules", "@networks")
+    way.ends("c1", "192.0.2.77", "uplink: nobody answers for 192.0.2.77", "incomplete")
+    sh("ip route add blackhole 198.51.100.0/24; ip route add prohibit 203.0.113.0/24")
+    way.ends("c1", "198.51.100.1", "host: has a route that refuses it (blackhole)")
+    way.ends("c1", "203.0.113.1", "host: has a route that refuses it (prohibit)")
+    sh("ip -n c1 route add 198.51.100.9 via 172.17.0.99")
+    way.ends("c1", "198.51.100.9", "the gateway 172.17.0.99 does not answer on the bridge")
+    sh("sysctl -qw net.ipv4.ip_forward=0")
+    way.ends("c1", None, "host: does not forward IPv4", "net.ipv4.ip_forward = 0")
+    sh("sysctl -qw net.ipv4.ip_forward=1")
+    way.host.outside.sh("ip link set world down")
+    way.ends("c1", None, "uplink: has no carrier")
+    way.host.outside.sh("ip link set world up")
+    sh(
+        "ip -n c1 link set eth0 down; ip -n c1 route add 192.0.2.0/24 dev lo; ip -n c1 link set lo up"
+    )
+    way.ends("c1", "web/c2", "has no route there")
+    sh("ip netns delete c2; ip netns add c2")
+    way.ends("c2", None, "is not that of sandbox c2")
+
+
+def test_the_firewall_that_drops_it_is_named(way: Way) -> None:
+    sh = way.host.sh
+    chain = "{ type filter hook forward priority 5; policy drop; }"
+    sh(f"nft add table inet x; nft 'add chain inet x f {chain}'")
+    way.ends("c1", None, "chain inet x f: dropped by another firewall", "policy drop")
+    sh("nft add rule inet x f oifname uplink accept")
+    way.ends("c1", None, "chain inet x f: its answer came, and is dropped by another firewall")
+    sh(
+        "nft add rule inet x f ct state established accept; nft insert rule inet x f tcp dport 25 reject"
+    )
+    way.arrives("c1", None, "inet x f")
+    way.ends("c1", f"{GATEWAY}:25", "chain inet x f: dropped by another", "tcp dport 25 reject #")
+    sh(
+        "nft delete table inet x; ip netns exec c1 nft -f -",
+        input=(
+            "add table ip own\nadd chain ip own out { type filter hook output priority 0; policy drop; }\n"
+        ),
+    )
+    way.ends("c1", f"{GATEWAY}:25", "it never comes to the host: the sandbox's own")
+    way.ends("c1", None, "sandbox c1: its own firewall forbids it")
+    sh("ip netns exec c1 nft flush ruleset")
+    way.host.outside.sh(
+        "nft add table ip o; nft 'add chain ip o i { type filter hook input priority 0; policy drop; }'"
+    )
+    way.ends("c1", None, f"{GATEWAY}: does not answer", "silent")
+    way.arrives("c1", f"{GATEWAY}:53/udp", "does not answer, which UDP need not")
+    sh("sysctl -qw net.ipv4.conf.all.rp_filter=1; ip route add 172.17.0.0/25 via 192.0.2.254")
+    way.ends("c1", None, "does not believe its source")
+
+
+def test_legacy_iptables_is_not_watched_but_named(way: Way) -> None:
+    if way.host.run("iptables-legacy", "-P", "FORWARD", "DROP").returncode:
+        pytest.skip("needs iptables-legacy and the kernel's ip_tables")
+    way.ends("c1", None, "chain FORWARD: dropped by legacy iptables", "iptables-legacy -P FORWARD")
+    way.arrives("c1", "2001:db8::fe")
+    way.host.sh("iptables-legacy -A FORWARD -j ACCEPT")
+    way.arrives("c1", None)
+
+
+def test_what_a_foreign_namespace_brings_along(way: Way) -> None:
+    sh = way.host.sh
+    sh(
+        "ip link add own type veth peer name theirs netns c1; ip link set own up;"
+        "ip -n c1 link set theirs up; ip -n c1 address add 198.51.100.2/24 dev theirs;"
+        "ip address add 198.51.100.1/24 dev own"
+    )
+    way.arrives("c1", "198.51.100.1", "theirs: is not netctl's", "198.51.100.1: answers")
+    way.ends("c1", "198.51.100.7", "theirs: nobody answers for 198.51.100.7")
+
+
+def test_what_cannot_be_followed(way: Way) -> None:
+    for sandbox, destination, reason in (
+        ("none", None, "not found"),
+        ("c1", "nowhere", "neither an address, nor"),
+        ("c1", "192.0.2.1:0", "port 0"),
+        ("c1", "192.0.2.1:65536", "port 65536"),
+        ("c1", "", "neither an address, nor"),
+        ("c1", "web/none:80", "neither an address, nor"),
+        ("c1", "empty", "neither an address, nor"),
+    ):
+        with pytest.raises(NetctlError) as caught:
+            way.host.call(follow, sandbox, destination)
+        assert reason in str(caught.value) or reason == "not found"
+    with pytest.raises(Unsupported, match="host's own stack"):
+        way.host.call(follow, "me", None)
+    way.host.sh("ip route delete default; ip -6 route delete default")
+    with pytest.raises(NetctlError, match="no gateway"):
+        way.host.call(follow, "c1", None)
+
+
+def test_a_killed_doctor_leaves_no_rules(way: Way) -> None:
+    before = way.host.sh("nft list tables")
+    process = way.host.start(
+        sys.executable, "-m", "netctl", "doctor", "c1", "192.0.2.77", stdout=-3
+    )
+    end = time.monotonic() + 20
+    while "netctl-trace" not in way.host.sh("nft list tables"):
+        assert time.monotonic() < end and process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert way.host.sh("nft list tables") == before
+
+
+def test_the_command_shows_the_way(way: Way) -> None:
+    done = way.host.netctl("doctor", "c1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[0] == "-> sandbox c1: leaves by eth0 for the gateway 172.17.0.1"
+    done = way.host.netctl("doctor", "empty", "192.0.2.1", "--format", "json")
+    assert done.returncode == 9 and '"passes": false' in done.stdout
+    done = way.host.netctl("doctor", "empty", "192.0.2.1")
+    assert "XX sandbox empty: has no endpoint" in done.stdout
+    assert "  mend:  netctl network connect NETWORK empty" in done.stdout
+    assert way.host.netctl("doctor", "c1", "--probe").returncode == 2
+    assert way.host.netctl("doctor", "none").returncode == 3
+    assert way.host.netctl("doctor", "me").returncode == 6

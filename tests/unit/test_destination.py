@@ -1,0 +1,66 @@
+"""How a packet's destination is typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from netctl.controller import Controller
+from netctl.doctor.destination import Destination, parse
+from netctl.errors import NetctlError
+from tests.fake_kernel import FakeKernel
+from tests.unit.test_every_step import config
+
+
+@pytest.fixture
+def c(tmp_path: Path) -> Controller:
+    made = Controller(config(tmp_path), kernel=FakeKernel())
+    made.networks.create("web", ipv6=True)
+    made.networks.create("six", ipv4=False, ipv6=True)
+    made.sandboxes.create("c1")
+    made.endpoints.connect("web", "c1", name="web1")
+    made.endpoints.create("six", "only6")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "protocol", "port"),
+    [
+        ("192.0.2.7", "192.0.2.7", "icmp", 0),
+        ("192.0.2.7:443", "192.0.2.7", "tcp", 443),
+        ("192.0.2.7:53/udp", "192.0.2.7", "udp", 53),
+        ("192.0.2.7:53/tcp", "192.0.2.7", "tcp", 53),
+        ("2001:DB8::1", "2001:db8::1", "icmp", 0),
+        ("[2001:db8::1]", "2001:db8::1", "icmp", 0),
+        ("[2001:db8::1]:80", "2001:db8::1", "tcp", 80),
+        ("web1", "172.17.0.2", "icmp", 0),
+        ("web/web1:80", "172.17.0.2", "tcp", 80),
+        ("c1:80/udp", "172.17.0.2", "udp", 80),
+    ],
+)
+def test_what_is_a_destination(
+    c: Controller, text: str, address: str, protocol: str, port: int
+) -> None:
+    found = parse(text, c.store)
+    assert found == Destination(address=address, protocol=protocol, port=port)
+    assert parse(found.text, c.store) == found
+
+
+def test_an_endpoint_without_ipv4(c: Controller) -> None:
+    assert ":" in parse("six/only6:1", c.store).address
+
+
+@settings(
+    max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(st.text(max_size=20) | st.from_regex(r"[0-9.:\[\]a-f/]{0,25}", fullmatch=True))
+def test_whatever_is_typed_is_an_address_or_an_error(c: Controller, text: str) -> None:
+    try:
+        found = parse(text, c.store)
+    except NetctlError as error:
+        assert error.exit_code in (2, 3)
+    else:
+        assert found.address and 0 <= found.port <= 65535
