@@ -50,6 +50,10 @@ class Recorded:
     pending: Intent | None = None
     written: bool = False
     """Whether there is anything in it."""
+    length: int = 0
+    """Bytes of its whole lines."""
+    torn: bool = False
+    """Whether there is more, of a line that has no end."""
 
 
 class Reading:
@@ -59,7 +63,7 @@ class Reading:
     def __init__(self, path: str) -> None:
         self._path = path
         self._file: io.FileIO | None = None
-        self._torn = b""
+        self._length = 0
 
     def __enter__(self) -> Self:
         try:
@@ -76,9 +80,9 @@ class Reading:
 
     def recorded(self) -> Recorded:
         """Return what it says. Raises ``StoreDamaged``."""
-        raw = self._file.readall() if self._file else b""
-        self._torn = raw.rpartition(b"\n")[2]
-        return parsed(self._path, raw)
+        found = parsed(self._path, self._file.readall() if self._file else b"")
+        self._length = found.length
+        return found
 
     def undisturbed(self) -> bool:
         """Whether no line has gone into the shards since ``recorded``."""
@@ -88,8 +92,11 @@ class Reading:
             there = 0
         if not self._file:
             return not there
-        same = there == os.fstat(self._file.fileno()).st_ino
-        return same and _FOLD not in self._torn + self._file.readall()
+        if there != os.fstat(self._file.fileno()).st_ino:
+            return False
+        # What was torn then may have an end by now, or be cut off.
+        self._file.seek(self._length)
+        return _FOLD not in self._file.readall()
 
 
 def read(path: str) -> Recorded | None:
@@ -100,8 +107,8 @@ def read(path: str) -> Recorded | None:
 
 def parsed(path: str, raw: bytes) -> Recorded:
     """Return what a journal of that content says. Raises ``StoreDamaged``."""
-    *whole, _ = raw.split(b"\n")
-    recorded = Recorded(written=bool(raw))
+    *whole, torn = raw.split(b"\n")
+    recorded = Recorded(written=bool(raw), length=len(raw) - len(torn), torn=bool(torn))
     for number, line in enumerate(whole, 1):
         record = _record(line)
         if record is None:
@@ -200,6 +207,14 @@ class Journal:
     def fold(self) -> None:
         """Say to readers that what is written here goes into the shards from now on."""
         self._append({"type": "fold"}, sync=False)
+
+    def cut(self, length: int) -> None:
+        """Take away what comes after ``length`` bytes, a torn line: another written behind it would
+        make it a whole one, which is damage."""
+        try:
+            os.truncate(self._path, length)
+        except OSError as error:
+            raise unwritable(self._path, error) from error
 
     def restart(self, pending: Intent | None) -> None:
         """Begin anew: forget what is in the shards by now, keep what is pending.

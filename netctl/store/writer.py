@@ -140,6 +140,8 @@ class Writer(View):
         recorded = journal.read(self._path)
         if recorded is None or not recorded.written:
             return
+        if recorded.torn:
+            self._journal.cut(recorded.length)
         self._pending = recorded.pending
         self._apply(recorded.done)
         self.checkpoint()

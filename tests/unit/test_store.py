@@ -288,6 +288,23 @@ def test_a_torn_last_line_of_the_journal_is_ignored(store: Store, tmp_path: Path
     assert [doc.name for doc in store.all(Network)] == ["one", "two"]
 
 
+def test_a_torn_line_stays_the_last_one(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise KernelError("full")
+
+    path = tmp_path / "state" / "journal"
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "save", full)
+        put(store, network("web"))
+        path.write_bytes(path.read_bytes() + b"01234567 torn")
+        with pytest.raises(KernelError, match="full"):
+            put(again(tmp_path), network("db"))
+    put(again(tmp_path), network("db"))
+    assert [found.name for found in store.all(Network)] == ["db", "web"]
+
+
 @pytest.mark.parametrize("line", [1, 2])
 def test_a_damaged_line_is_damage(store: Store, tmp_path: Path, line: int) -> None:
     journal = journal_of_a_dead_process(store, tmp_path)
