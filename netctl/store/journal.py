@@ -192,6 +192,8 @@ class Journal:
         self._path = path
         self._descriptor = -1
         self._size = 0
+        self._synced = False
+        """Whether a loss of power takes nothing of it."""
 
     def intent(self, intent: Intent, *, sync: bool = True) -> None:
         """Without ``sync`` the line outlives this process, but not yet a loss of power."""
@@ -205,8 +207,11 @@ class Journal:
         self._append({"type": "abort"})
 
     def fold(self) -> None:
-        """Say to readers that what is written here goes into the shards from now on."""
-        self._append({"type": "fold"}, sync=False)
+        """Say to readers that what is written here goes into the shards from now on.
+
+        Were power lost with half of them written, the journal would have to tell the rest.
+        """
+        self._append({"type": "fold"}, sync=not self._synced)
 
     def cut(self, length: int) -> None:
         """Take away what comes after ``length`` bytes, a torn line: another written behind it would
@@ -244,7 +249,7 @@ class Journal:
     def close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
-        self._descriptor, self._size = -1, 0
+        self._descriptor, self._size, self._synced = -1, 0, False
 
     def _append(self, record: dict[str, Any], *, sync: bool = True) -> None:
         text = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
@@ -260,6 +265,7 @@ class Journal:
             self._take_back()
             raise unwritable(self._path, error) from error
         self._size += len(line)
+        self._synced = sync
 
     def _open(self) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC

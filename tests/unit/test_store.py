@@ -288,6 +288,28 @@ def test_a_torn_last_line_of_the_journal_is_ignored(store: Store, tmp_path: Path
     assert [doc.name for doc in store.all(Network)] == ["one", "two"]
 
 
+def test_a_batch_is_durable_before_its_shards(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log: list[str] = []
+    sync, save = os.fdatasync, storage.save
+
+    def fdatasync(descriptor: int) -> None:
+        log.append("sync")
+        sync(descriptor)
+
+    def logged_save(path: str, tables: storage.Tables) -> None:
+        log.append("save")
+        save(path, tables)
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    monkeypatch.setattr(storage, "save", logged_save)
+    with store.locked("batch"):
+        put(store, network("web"))
+        put(store, network("db"))
+    assert log[:2] == ["sync", "save"]
+
+
 def test_a_torn_line_stays_the_last_one(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
