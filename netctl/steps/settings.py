@@ -27,9 +27,11 @@ class Sysctl(Setting):
         kernel.sysctl_set(self.netns, self.key, self.value)
 
     def revert(self, kernel: Kernel) -> bool:
-        if self.previous:
-            kernel.sysctl_set(self.netns, self.key, self.previous)
-        return bool(self.previous)
+        # It goes with its interface.
+        if not self.previous or kernel.sysctl_get(self.netns, self.key) is None:
+            return False
+        kernel.sysctl_set(self.netns, self.key, self.previous)
+        return True
 
     def differences(self, found: Snapshot) -> Iterable[Difference]:
         there = found.sysctl(self.netns, self.key)

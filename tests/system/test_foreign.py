@@ -254,3 +254,13 @@ def test_an_adopted_bridge_keeps_its_settings(host: Host, value: str) -> None:
     assert host.sh(f"cat {key}") == "1\n"
     host.call(act, clear)
     assert host.sh(f"cat {key}") == f"{value}\n"
+
+
+def test_an_adopted_bridge_that_is_gone_is_no_hindrance(host: Host) -> None:
+    before = host.snapshot()
+    host.sh("ip link add theirs type bridge")
+    options = {"com.docker.network.bridge.name": "theirs"}
+    host.call(act, lambda c: c.networks.create("web", options=options))
+    host.sh("ip link delete theirs")
+    host.call(act, lambda c: c.networks.remove("web"))
+    host.assert_unchanged(before)
