@@ -63,17 +63,14 @@ def run(
     sandbox_id = new_id()
     sandbox_name = name or f"run-{short(sandbox_id)}"
     with _owned(controller, sandbox_id):
-        try:
-            with controller.batch(f"run {sandbox_name}"):
-                sandbox = controller.sandboxes.create(sandbox_name, id=sandbox_id, **options).doc
-                _furnish(controller, sandbox_id, chosen, ports, endpoint)
-            if controller.dry_run:
-                return 0
-            return process.supervise(
-                sandbox.netns, _binds(sandbox, controller.config.state_dir), command
-            )
-        finally:
-            _vanish(controller, sandbox_id)
+        with controller.batch(f"run {sandbox_name}"):
+            sandbox = controller.sandboxes.create(sandbox_name, id=sandbox_id, **options).doc
+            _furnish(controller, sandbox_id, chosen, ports, endpoint)
+        if controller.dry_run:
+            return 0
+        return process.supervise(
+            sandbox.netns, _binds(sandbox, controller.config.state_dir), command
+        )
 
 
 def _furnish(
@@ -91,8 +88,6 @@ def _furnish(
 
 def _vanish(controller: Controller, sandbox_id: str) -> bool:
     """Remove a sandbox; False where it never came into being."""
-    if controller.dry_run:
-        return False
     try:
         controller.sandboxes.remove(sandbox_id, force=True)
     except NotFound:
@@ -144,7 +139,8 @@ def _binds(sandbox: Sandbox, state_dir: str) -> list[tuple[str, str]]:
 
 @contextmanager
 def _owned(controller: Controller, sandbox_id: str) -> Iterator[None]:
-    """Mark a sandbox as belonging to this process, for as long as it lives."""
+    """Mark a sandbox as belonging to this process, and remove it at the end. The mark of one that
+    cannot be removed stays: the next command tries again."""
     if controller.dry_run:
         yield
         return
@@ -157,8 +153,11 @@ def _owned(controller: Controller, sandbox_id: str) -> Iterator[None]:
     try:
         yield
     finally:
-        _unmark(path)
-        os.close(descriptor)
+        try:
+            _vanish(controller, sandbox_id)
+            _unmark(path)
+        finally:
+            os.close(descriptor)
 
 
 def _unmark(path: str) -> None:
