@@ -24,7 +24,7 @@ from netctl.errors import Exhausted
 from netctl.kernel import Kernel, open_kernel
 from netctl.operation import Operation, operation, show_pending
 from netctl.plan import Observer
-from netctl.store import Store
+from netctl.store import Reader, Store
 
 if TYPE_CHECKING:
     from netctl.doctor.finding import Finding as Symptom
@@ -76,6 +76,11 @@ class Controller:
 
         self._dry_reader = DryReader(self.store)
         self._dry_kernel = self.kernel = DryKernel(self.kernel)
+
+    @property
+    def reader(self) -> Reader:
+        """The documents, in a dry run with those that were not written."""
+        return self._dry_reader if self.dry_run else self.store
 
     @cached_property
     def networks(self) -> Networks:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from netctl.kernel import Kernel, Link, Route
 from netctl.models import Document
 from netctl.plan import Assembly, Observer, Plan, Step
-from netctl.steps import FileWrite, NetnsCreate, NetnsPin, VethAdd
+from netctl.steps import BridgeAdd, FileWrite, NetnsCreate, NetnsPin, VethAdd
 
 if TYPE_CHECKING:
     from netctl.store import Reader
@@ -77,7 +77,7 @@ class DryReader:
 
 
 class DryKernel:
-    """The kernel with the namespaces there that the steps so far would have made."""
+    """The kernel with the namespaces and bridges there that the steps so far would have made."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
@@ -85,12 +85,16 @@ class DryKernel:
         self._sources: dict[str, str] = {}
         self._peers: dict[str, list[Link]] = {}
         self._files: dict[str, str] = {}
+        self._bridges: dict[str, Link] = {}
 
     def pretend(self, step: Step) -> None:
         if isinstance(step, Assembly):
             self.pretend(step.steps[0])
         elif isinstance(step, VethAdd):
-            self._peers.setdefault(step.netns, []).append(_peer(step))
+            peer = _link(step.peer, "veth", step.peer_mac, step.mtu, step.alias)
+            self._peers.setdefault(step.netns, []).append(peer)
+        elif isinstance(step, BridgeAdd):
+            self._bridges[step.name] = _link(step.name, "bridge", step.mac, step.mtu, step.alias)
         elif isinstance(step, NetnsCreate):
             self._made[step.path] = step.alias
         elif isinstance(step, NetnsPin):
@@ -104,6 +108,10 @@ class DryKernel:
 
     def netns_identity(self, path: str) -> str | None:
         return self._made.get(path) or self._kernel.netns_identity(path)
+
+    def link(self, netns: str, name: str) -> Link | None:
+        made = None if netns else self._bridges.get(name)
+        return made or self._kernel.link(netns, name)
 
     def links(self, netns: str) -> list[Link]:
         return [*self._there(netns, self._kernel.links), *self._peers.get(netns, ())]
@@ -121,15 +129,15 @@ class DryKernel:
         return getattr(self._kernel, name)
 
 
-def _peer(step: VethAdd) -> Link:
+def _link(name: str, kind: str, mac: str, mtu: int, alias: str) -> Link:
     return Link(
         index=0,
-        name=step.peer,
-        type="veth",
-        mac=step.peer_mac,
-        mtu=step.mtu,
+        name=name,
+        type=kind,
+        mac=mac,
+        mtu=mtu,
         up=True,
-        alias=step.alias,
+        alias=alias,
         master=0,
         counters={},
     )

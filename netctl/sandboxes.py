@@ -214,8 +214,9 @@ class Sandboxes:
     def way_out(self, reference: str) -> str:
         """Return the id of the endpoint that is the sandbox's way out, IPv4 before IPv6; raise
         ``Conflict`` where none is."""
-        sandbox = references.sandbox(self._store, reference)
-        room = joining.enter(self._store, sandbox, self._kernel, self._state_dir)
+        reader = self._controller.reader
+        sandbox = references.sandbox(reader, reference)
+        room = joining.enter(reader, sandbox, self._kernel, self._state_dir)
         if not (found := ways_out(room.members)):
             raise Conflict(
                 f"sandbox {sandbox.name} has no way out on which ports could be published",

@@ -9,6 +9,8 @@ import pytest
 from netctl.controller import Controller
 from netctl.errors import KernelError
 from netctl.kernel import process
+from netctl.plan import Step
+from netctl.steps import Nft
 from tests.fake_kernel import FakeKernel
 from tests.unit.test_every_step import config
 
@@ -29,3 +31,10 @@ def test_a_sandbox_that_could_not_be_removed_is_reaped(
     after.networks.create("web")
     assert "whose run was killed" in "".join(after.notices)
     assert not after.sandboxes.list()
+
+
+def test_a_dry_run_publishes(tmp_path: Path) -> None:
+    shown: list[Step] = []
+    dry = Controller(config(tmp_path), kernel=FakeKernel(), dry_run=True, observe=shown.append)
+    dry.sandboxes.run(["true"], ports=["8080:80"])
+    assert any("8080" in step.do for step in shown if isinstance(step, Nft))
