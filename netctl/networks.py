@@ -239,11 +239,14 @@ class Networks:
         if not network.facts or network.boot_id == self._controller.kernel.boot_id():
             registry.load(network.driver).check_there(network, self._controller.kernel)
             return network
-        fresh = replace(network, boot_id=self._controller.kernel.boot_id())
-        if registry.load(network.driver).stands(network, self._controller.kernel):
+        kernel, driver = self._controller.kernel, registry.load(network.driver)
+        fresh = replace(network, boot_id=kernel.boot_id())
+        if driver.stands(network, kernel):
             # Its document is older than what it made, as after a file was put back from a copy.
             op.commit((), put=(fresh,))
         else:
+            # A bridge that was adopted is as its owner made it this time.
+            fresh = driver.settle_pools(fresh, kernel)
             _make(op, fresh, self._controller)
         return fresh
 

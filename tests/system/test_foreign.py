@@ -205,6 +205,21 @@ def test_an_adopted_bridge_of_another_boot_is_left_alone(host: Host) -> None:
     assert host.sh(look) == before and ",UP" in before
 
 
+def test_an_adopted_bridge_is_looked_at_anew_after_a_reboot(host: Host) -> None:
+    make = "ip link add theirs type bridge"
+    host.sh(make)
+    options = {"com.docker.network.bridge.name": "theirs"}
+    host.call(act, lambda c: c.networks.create("web", options=options))
+    host.sh(f"ip link delete theirs; {make}; ip link set theirs up; nft flush ruleset")
+    host.sh("ip address add 172.17.0.1/16 dev theirs")
+    look = "ip address show theirs"
+    before = host.sh(look)
+    later = partial(act, boot_id=LATER)
+    host.call(later, lambda c: c.endpoints.create("web", "web1"))
+    host.call(later, lambda c: c.networks.remove("web", force=True))
+    assert host.sh(look) == before and ",UP" in before
+
+
 def test_etc_netns_of_the_host_stays(host: Host) -> None:
     host.sh("mkdir -p /etc/netns; mount -t tmpfs none /etc/netns")
     host.call(act, two, clear)
