@@ -53,7 +53,6 @@ _SIGPIPE = 128 + 13
 """Exit status where the reader of a pipe has gone, as a shell gives it."""
 _LONGEST = 400
 """Characters of a usage error, which quotes what was given."""
-OVERRIDES = ("state_dir", "run_dir", "lock_timeout", "color")
 
 
 class AliasGroup(click.Group):
