@@ -136,6 +136,7 @@ SCENARIOS = (
     Scenario("second network create", _network, lambda c: c.networks.create("db")),
     Scenario("network rm", _network, lambda c: c.networks.remove("web")),
     Scenario("network rm of two", _two_networks, lambda c: c.networks.remove("db", force=True)),
+    Scenario("network rm of all in it", _published, lambda c: c.networks.remove("web", force=True)),
     Scenario("network prune", _network, lambda c: c.networks.prune()),
     Scenario("sandbox create", _nothing, lambda c: c.sandboxes.create("c1")),
     Scenario("sandbox rm", _endpoint, lambda c: c.sandboxes.remove("c1")),
