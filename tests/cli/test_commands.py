@@ -398,19 +398,34 @@ def test_connect_names_a_remedy_that_it_has(netctl: Netctl) -> None:
     assert netctl("network", "connect", "web", "c1", "--name", "other").status == 0
 
 
-def test_a_command_that_fails_tells_what_was_settled(
-    netctl: Netctl, kernel: FakeKernel, tmp_path: Path
-) -> None:
+def leave_behind(kernel: FakeKernel, tmp_path: Path, *plan: dict[str, object]) -> None:
+    """Write down what a process wanted that is dead by now."""
     left = Intent(
         operation="sandbox create c1",
         pid=1,
         boot_id=kernel.boot_id(),
         forward=False,
-        plan=(),
+        plan=plan,
         changes=Changes(),
     )
     with Store(f"{tmp_path}/state", f"{tmp_path}/run").locked("sandbox create c1") as writer:
         writer.begin(left)
+
+
+def test_a_step_of_another_netctl_is_named(
+    netctl: Netctl, kernel: FakeKernel, tmp_path: Path
+) -> None:
+    leave_behind(kernel, tmp_path, {"step": "Levitate", "taken_back": False})
+    for arguments in (("network", "create", "web"), ("repair",), ("repair", "--dry-run")):
+        done = netctl(*arguments)
+        assert (done.status, "Levitate" in done.err, "hint: " in done.err) == (8, True, True)
+    assert netctl("network", "ls").status == 0
+
+
+def test_a_command_that_fails_tells_what_was_settled(
+    netctl: Netctl, kernel: FakeKernel, tmp_path: Path
+) -> None:
+    leave_behind(kernel, tmp_path)
     done = netctl("network", "rm", "none")
     assert done.status == 3
     assert "undid 'sandbox create c1', left by process 1" in done.err and "'none'" in done.err
