@@ -11,7 +11,7 @@ from netctl.models import Document, ResolvConf, Sandbox, SandboxKind
 from netctl.names import short
 from netctl.plan import Plan, inverse
 from netctl.record import record
-from netctl.steps import NetnsCreate, NetnsPin, NetnsRename
+from netctl.steps import NetnsCreate, NetnsPin, NetnsRelease, NetnsRename
 
 
 @record
@@ -123,9 +123,9 @@ def _parked(room: joining.Room) -> tuple[Plan, Plan]:
         return inverse(plan_namespace(old, "")), ()
     # No sandbox's name begins with a dot.
     directory = old.netns.rpartition("/")[0]
-    aside = replace(old, netns=f"{directory}/.{short(old.id)}")
-    step = NetnsRename(old=old.netns, new=aside.netns, identity=old.identity)
-    return (step,), inverse(plan_namespace(aside, ""))
+    aside = f"{directory}/.{short(old.id)}"
+    parked = NetnsRename(old=old.netns, new=aside, identity=old.identity)
+    return (parked,), (NetnsRelease(path=aside, identity=old.identity),)
 
 
 def refresh(room: joining.Room, resolv: ResolvConf) -> Move:

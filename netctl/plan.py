@@ -63,6 +63,13 @@ class Step(Protocol):
         ...
 
 
+class Final:
+    """Marks a step that cannot be taken back: it is not settled where one before it was refused,
+    for then the plan has to go back."""
+
+    __slots__ = ()
+
+
 @record
 class Undo:
     """The taking back of ``step``, as a step."""
@@ -178,7 +185,11 @@ def settle(plan: Plan, kernel: Kernel, *, forward: bool, rebooted: bool) -> list
     then: so it makes no difference whether it had happened.
     """
     ordered = settlement(plan, forward=forward, rebooted=rebooted)
-    return list(_each(ordered, lambda step: _settle_step(step, kernel)))
+    problems: list[Exception] = []
+    for step in ordered:
+        if not (problems and isinstance(step, Final)):
+            problems += _each([step], lambda each: _settle_step(each, kernel))
+    return problems
 
 
 def settlement(plan: Plan, *, forward: bool, rebooted: bool) -> Plan:

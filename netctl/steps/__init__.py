@@ -9,7 +9,7 @@ from __future__ import annotations
 from netctl.steps.addresses import AddressAdd, RouteAdd
 from netctl.steps.files import DirectoryCreate, FileWrite, Symlink
 from netctl.steps.links import BridgeAdd, Hairpin, LinkChange, LinkGone, LinkUp, VethAdd
-from netctl.steps.namespaces import NetnsCreate, NetnsPin, NetnsRename
+from netctl.steps.namespaces import NetnsCreate, NetnsPin, NetnsRelease, NetnsRename
 from netctl.steps.neighbours import Announced, NeighboursForgotten
 from netctl.steps.settings import FlowsForgotten, Nft, Sysctl
 
@@ -28,6 +28,7 @@ __all__ = [
     "NeighboursForgotten",
     "NetnsCreate",
     "NetnsPin",
+    "NetnsRelease",
     "NetnsRename",
     "Nft",
     "RouteAdd",
@@ -39,6 +40,7 @@ __all__ = [
 STEPS = (
     NetnsCreate,
     NetnsPin,
+    NetnsRelease,
     NetnsRename,
     BridgeAdd,
     VethAdd,

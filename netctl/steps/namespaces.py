@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from netctl.errors import NetctlError
 from netctl.kernel.interface import Kernel
-from netctl.plan import Difference
+from netctl.plan import Difference, Final
 from netctl.record import record
 from netctl.steps.base import Once, Setting, absent
 
@@ -44,15 +44,21 @@ class NetnsCreate(Once):
 
 
 @record
-class NetnsPin(Once):
-    """A pin at ``path`` for the namespace at ``source``, which somebody else made."""
+class NetnsPin(Setting):
+    """A pin at ``path`` for the namespace at ``source``, which somebody else made.
+
+    One that is there already stays: by now it may be all that the namespace is reached by.
+    """
 
     source: str
     path: str
     identity: str
 
-    def apply(self, kernel: Kernel) -> None:
-        kernel.netns_pin(self.source, self.path)
+    def apply(self, kernel: Kernel) -> bool:
+        missing = kernel.netns_identity(self.path) != self.identity
+        if missing:
+            kernel.netns_pin(self.source, self.path)
+        return missing
 
     def revert(self, kernel: Kernel) -> bool:
         return kernel.netns_delete(self.path, identity=self.identity)
@@ -70,6 +76,29 @@ class NetnsPin(Once):
 
     def describe_revert(self) -> str:
         return f"umount {quote(self.path)}"
+
+
+@record
+class NetnsRelease(Setting, Final):
+    """The pin of a namespace given up, and with its last one the namespace."""
+
+    path: str
+    identity: str
+
+    def apply(self, kernel: Kernel) -> bool:
+        return kernel.netns_delete(self.path, identity=self.identity)
+
+    def revert(self, kernel: Kernel) -> bool:
+        return False
+
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        return ()
+
+    def describe(self) -> str:
+        return f"ip netns delete {self.path.rpartition('/')[2]}"
+
+    def describe_revert(self) -> str:
+        return f": {self.path} is not made again"
 
 
 @record

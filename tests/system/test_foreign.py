@@ -10,7 +10,18 @@ import pytest
 from netctl.controller import Controller
 from netctl.errors import Conflict, NetctlError
 from tests.kernel.host import Host, Outside
-from tests.system.library import act, addresses, clear, connect, controller, create, two, web
+from tests.system.library import (
+    act,
+    addresses,
+    clear,
+    connect,
+    controller,
+    count_changes,
+    create,
+    die_at,
+    two,
+    web,
+)
 from tests.system.test_sandboxes import C1, default_route
 
 LATER = "00000000-0000-4000-8000-000000000002"
@@ -149,6 +160,41 @@ def break_in_the_middle(path: str) -> None:
         set_key(c, path)
 
 
+@pytest.mark.parametrize("made", [two, external])
+def test_a_killed_set_key_finds_its_way_back(
+    host: Host, made: Callable[[Controller], None]
+) -> None:
+    host.sh("ip netns add theirs; ip netns add late")
+    host.call(act, made)
+    changes = host.call(count_changes, partial(set_key, path="/run/netns/late"))
+    host.call(act, clear)
+    look = "stat -Lc %i /run/netns/c1; ls -A /run/netns"
+    for number in range(2, changes + 1, 2):
+        host.call(act, made)
+        before = host.sh(look)
+        target = host.sh("stat -Lc %i /run/netns/late")
+        assert host.call(die_at, number, partial(set_key, path="/run/netns/late"))
+        host.sh("ip netns delete late")
+        done = host.netctl("repair")
+        assert done.returncode == 0, (number, done.stderr)
+        host.sh("ip netns add late")
+        after = host.sh(look)
+        assert after == before or after.startswith(target), number
+        assert host.ping(C1, Outside.IPV4)
+        host.call(act, clear)
+
+
+def test_a_killed_set_key_is_finished_without_its_source(host: Host) -> None:
+    host.sh("ip netns add theirs; ip netns add late")
+    host.call(act, external)
+    identity = host.sh("stat -Lc %i /run/netns/late")
+    assert host.call(die_at, 0, partial(set_key, path="/run/netns/late"))
+    host.sh("ip netns delete late")
+    assert "finished 'sandbox set-key" in host.netctl("repair").stdout
+    assert host.sh("stat -Lc %i /run/netns/c1") == identity
+    assert host.ping(C1, Outside.IPV4)
+
+
 def test_set_key_brings_a_sandbox_back_whose_namespace_is_gone(host: Host) -> None:
     host.sh("ip netns add theirs; ip netns add other")
     host.call(act, external)
@@ -246,8 +292,6 @@ def test_rules_of_the_operator_outlive_a_killed_creation(host: Host) -> None:
 
 
 def killed_while_creating() -> None:
-    from tests.system.library import count_changes, die_at
-
     whole = count_changes(lambda c: c.networks.create("probe"))
     act(clear)
     assert die_at(whole, lambda c: c.networks.create("web"))

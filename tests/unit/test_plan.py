@@ -10,7 +10,7 @@ import pytest
 from netctl.errors import KernelError
 from netctl.kernel import Kernel
 from netctl.kernel.snapshot import Snapshot
-from netctl.plan import Assembly, Difference, Undo, execute, inverse, settle
+from netctl.plan import Assembly, Difference, Final, Undo, execute, inverse, settle
 from netctl.steps import AddressAdd, DirectoryCreate, FileWrite, LinkUp, NetnsCreate, Symlink
 from tests.fake_kernel import FakeKernel
 
@@ -93,3 +93,16 @@ def test_settling_reports_every_problem_and_goes_on() -> None:
     plan = (Note("a", log), Note("b", log, (ZeroDivisionError,)), LinkUp(netns="", name="uplink"))
     problems = settle(plan, FakeKernel(), forward=False, rebooted=False)
     assert ([str(problem) for problem in problems], log) == (["b stays"], ["-b", "-a"])
+
+
+class Last(Note, Final):
+    """One from which there is no way back."""
+
+
+@pytest.mark.parametrize(("refused", "log"), [(True, ["+a"]), (False, ["+a", "+last"])])
+def test_no_bridge_is_burnt_where_a_step_was_refused(refused: bool, log: list[str]) -> None:
+    seen: list[str] = []
+    first = (Broken("b", seen),) if refused else ()
+    plan = (*first, Note("a", seen), Last("last", seen))
+    problems = settle(plan, FakeKernel(), forward=True, rebooted=False)
+    assert (len(problems), seen) == (len(first), log)
