@@ -30,8 +30,10 @@ def act(*actions: Callable[[Controller], object], boot_id: str | None = None) ->
 CHANGES = frozenset(
     name
     for name in dir(Kernel)
-    if name.endswith(("_create", "_pin", "_delete", "_add", "_up", "_hairpin", "_set", "_write"))
-    or name in ("nft", "symlink", "announce", "neighbours_forget")
+    if name.endswith(
+        ("_create", "_pin", "_delete", "_add", "_up", "_hairpin", "_set", "_write", "_forget")
+    )
+    or name in ("nft", "symlink", "announce")
 )
 """The methods of the kernel door that change something."""
 
