@@ -46,6 +46,7 @@ _PORTS = "meta l4proto { tcp, udp, sctp }"
 _TARGET = "meta l4proto . th dport map"
 # What is sent to ::1 cannot leave the host, whatever it is translated to (RFC 4291 section 2.5.3):
 # left alone it is refused at once, and who asked for localhost goes on to 127.0.0.1.
+# What comes to 127.0.0.0/8 from elsewhere is left alone, even where the host takes it.
 # nftables of Debian 12 does not know the name of -100, dstnat, in the hook output.
 _RULES = f"""\
 add chain {TABLE} published
@@ -54,6 +55,7 @@ add chain {TABLE} output {{ type nat hook output priority -100; policy accept; }
 flush chain {TABLE} published
 flush chain {TABLE} prerouting
 flush chain {TABLE} output
+add rule {TABLE} prerouting iifname != "lo" ip daddr 127.0.0.0/8 return
 add rule {TABLE} prerouting fib daddr type local jump published
 add rule {TABLE} output fib daddr type local jump published
 add rule {TABLE} published ip6 daddr ::1 return

@@ -17,6 +17,7 @@ READING = frozenset(
     {
         *(
             "check",
+            "doctor",
             "completion",
             "exec",
             "exists",

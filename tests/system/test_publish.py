@@ -22,6 +22,27 @@ def publish(c: Controller, *specs: str) -> None:
     c.endpoints.publish("web/c1", specs)
 
 
+def test_a_port_of_127_0_0_1_is_not_reached_from_outside_whatever_the_host_routes(
+    host: Host,
+) -> None:
+    before = host.snapshot()
+    host.call(act, two_networks, lambda c: publish(c, "127.0.0.1:8080:80"))
+    inside, _ = host.call(addresses, "c1")
+    # A host that takes such packets from everywhere, and a neighbour that sends them.
+    host.sh("sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.all.rp_filter=0")
+    host.outside.sh(
+        "sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.all.rp_filter=0;"
+        " ip address del 127.0.0.1/8 dev lo; ip route add 127.0.0.1/32 via 192.0.2.1 src 192.0.2.254"
+    )
+    with host.server(C1, inside, 80):
+        assert host.ask("outside", "127.0.0.1", 8080, seconds=0.5) is None
+        assert host.ask("", "127.0.0.1", 8080)
+    host.outside.sh("ip route del 127.0.0.1/32; ip address add 127.0.0.1/8 dev lo")
+    host.sh("sysctl -qw net.ipv4.conf.all.route_localnet=0")
+    host.call(act, clear)
+    host.assert_unchanged(before)
+
+
 def test_the_hosts_own_loopback_is_not_reached_through_the_bridge(host: Host) -> None:
     host.call(act, two_networks)
     host.sh(
