@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from netctl.cli import AliasGroup
+from netctl.cli import AliasGroup, State
+from netctl.commands.common import pass_state
 
 
 @click.group(cls=AliasGroup)
@@ -23,8 +24,8 @@ def install(root: str) -> None:
     """Install and enable the units, and print the paths of their files.
 
     At boot netctl-restore.service makes networks and sandboxes anew, netctl-check.timer compares
-    them with the store now and then, and NetworkManager and systemd-networkd keep off netctl's
-    interfaces.
+    them with the store now and then, netctl-resolver.service keeps names resolving, and
+    NetworkManager and systemd-networkd keep off netctl's interfaces.
     """
     from netctl import system as core
 
@@ -42,3 +43,15 @@ def uninstall(root: str) -> None:
 
     for path in core.remove(root.rstrip("/")):
         click.echo(path)
+
+
+@system.command(epilog="Example: netctl system resolver")
+@pass_state
+def resolver(state: State) -> None:
+    """Be the resolver in the foreground, for netctl-resolver.service, until a signal comes.
+
+    It takes the place of one that a command has started, and stays when the last sandbox goes.
+    """
+    from netctl import serving
+
+    serving.stand(state.controller)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from netctl import config as configuration
 from netctl.config import Config
-from netctl.errors import Exhausted
+from netctl.errors import Exhausted, NetctlError
 from netctl.kernel import Kernel, open_kernel
 from netctl.operation import Operation, operation, show_pending
 from netctl.plan import Observer
@@ -110,7 +110,20 @@ class Controller:
         with operation(
             name, self.store, self.kernel, observe=self._observe, notices=self.notices
         ) as entered:
+            self._revive()
             yield entered
+
+    def _revive(self) -> None:
+        """Bring back a resolver that was killed: it is missed by every sandbox, whatever this
+        operation is about."""
+        if not self.kernel.resolver_lost(self.config.run_dir):
+            return
+        try:
+            self.kernel.resolver_start(self.config.run_dir, self.config.state_dir, anew=False)
+        except NetctlError as error:
+            self.notices.append(f"the resolver was killed and does not come back: {error.message}")
+        else:
+            self.notices.append("the resolver was killed: it is back")
 
     def _dry_operation(self) -> Operation:
         from netctl.dryrun import DryOperation
@@ -235,7 +248,7 @@ class Controller:
         from netctl import reloading
 
         with self.operation("reload") as op:
-            plan = reloading.plan(op.reader, self.kernel, self.config.state_dir)
+            plan = reloading.plan(op.reader, self.kernel, self.config)
             op.commit(plan, forward=True)
 
     def close(self) -> None:

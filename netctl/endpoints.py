@@ -311,9 +311,7 @@ class Endpoints:
         return EndpointHandle(self._controller, doc)
 
     def _room(self, op: Operation, sandbox: Sandbox) -> joining.Room:
-        return joining.enter(
-            op.reader, sandbox, self._controller.kernel, self._controller.config.state_dir
-        )
+        return joining.enter(op.reader, sandbox, self._controller.kernel, self._controller.config)
 
     def _create(
         self, op: Operation, network: Network, wanted: EndpointDefinition, *, if_not_exists: bool

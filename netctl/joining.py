@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import field, replace
 from ipaddress import ip_network
 
-from netctl import files
+from netctl import files, naming
 from netctl.backends import registry
 from netctl.backends.driver import Occasion, Publishing
+from netctl.config import Config
 from netctl.errors import Conflict, InvalidInput
 from netctl.gateway import DEFAULT, Member, announce, ways_out, withdraw
 from netctl.kernel import Kernel
@@ -48,7 +49,11 @@ class Room:
     sandbox: Sandbox
     members: tuple[Member, ...]
     kernel: Kernel
-    state_dir: str
+    config: Config
+
+    @property
+    def state_dir(self) -> str:
+        return self.config.state_dir
 
     @property
     def families(self) -> tuple[int, ...]:
@@ -77,7 +82,7 @@ class Room:
         return found is not None and not (known and found == sandbox.identity)
 
 
-def enter(reader: Reader, sandbox: Sandbox, kernel: Kernel, state_dir: str) -> Room:
+def enter(reader: Reader, sandbox: Sandbox, kernel: Kernel, config: Config) -> Room:
     """Return the sandbox with its endpoints, in the order in which they were joined."""
     members = []
     for ref in sandbox.endpoints:
@@ -85,7 +90,7 @@ def enter(reader: Reader, sandbox: Sandbox, kernel: Kernel, state_dir: str) -> R
         network = reader.get(Network, ref.network_id)
         if endpoint and network and endpoint.attachment:
             members.append(member(network, endpoint, endpoint.attachment))
-    return Room(sandbox=sandbox, members=tuple(members), kernel=kernel, state_dir=state_dir)
+    return Room(sandbox=sandbox, members=tuple(members), kernel=kernel, config=config)
 
 
 def member(network: Network, endpoint: Endpoint, attachment: Attachment) -> Member:
@@ -108,6 +113,7 @@ def join(room: Room, network: Network, endpoint: Endpoint, entrance: Entrance) -
         room.sandbox,
         joins=room.sandbox.joins + 1,
         endpoints=(*room.sandbox.endpoints, _ref(endpoint)),
+        served=room.sandbox.served or naming.wanted(network, endpoint, room.sandbox),
     )
     attachment = _attachment(room, network, endpoint, entrance, sandbox.joins)
     new = member(network, replace(endpoint, attachment=attachment), attachment)
@@ -121,6 +127,8 @@ def join(room: Room, network: Network, endpoint: Endpoint, entrance: Entrance) -
         *announce(room.members, after, families),
         *published(room, after, room.members),
         *texts.plan,
+        *naming.begin(sandbox, room.config),
+        *names(room, sandbox, after),
     )
     return Change(
         plan=plan,
@@ -141,6 +149,7 @@ def leave(room: Room, endpoints: Sequence[Endpoint]) -> Change:
     routes_away, routes_new = _routes(room, after)
     texts = _texts(room, sandbox, after)
     plan = (
+        *names(room, sandbox, after),
         *inverse(published(room, room.members, after)),
         *routes_away,
         *(step for item in reversed(gone) for step in inverse(wiring(item, inside=room.alive))),
@@ -155,6 +164,17 @@ def leave(room: Room, endpoints: Sequence[Endpoint]) -> Change:
 def _texts(room: Room, sandbox: Sandbox, members: Sequence[Member]) -> files.Update:
     """Return how a sandbox's files follow a change of what is in it."""
     return files.update(room.sandbox, room.members, sandbox, members, room.state_dir, room.kernel)
+
+
+def names(room: Room, sandbox: Sandbox, members: Sequence[Member]) -> Plan:
+    """Return how the resolver is told of a change of what is in a sandbox; one whose namespace is
+    gone is no longer served."""
+    boot_id = room.kernel.boot_id()
+    before = naming.model(room.sandbox, room.members, boot_id)
+    after = naming.model(
+        sandbox if room.alive else replace(sandbox, served=False), members, boot_id
+    )
+    return naming.change(before, after, room.config)
 
 
 def wiring(item: Member, *, inside: bool = True) -> Plan:
@@ -208,8 +228,13 @@ def _routes(room: Room, after: Sequence[Member]) -> tuple[Plan, Plan]:
 
 def everything(room: Room, families: Sequence[int], *, inside: bool = True) -> Plan:
     """Return how all that is in a sandbox is made, in the order of the joins."""
-    wires = tuple(step for item in room.members for step in wiring(item, inside=inside))
-    return (*wires, *announce((), room.members, families), *published(room, room.members))
+    boot_id = room.kernel.boot_id()
+    return (
+        *(step for item in room.members for step in wiring(item, inside=inside)),
+        *announce((), room.members, families),
+        *published(room, room.members),
+        *naming.change({}, naming.model(room.sandbox, room.members, boot_id), room.config),
+    )
 
 
 def takedown(room: Room) -> Plan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from netctl import files, joining
+from netctl import files, joining, naming
 from netctl.errors import Conflict
 from netctl.gateway import FAMILIES, Member
 from netctl.models import Document, ResolvConf, Sandbox, SandboxKind
@@ -38,19 +38,19 @@ def plan_namespace(sandbox: Sandbox, source: str) -> Plan:
 
 
 def rename(room: joining.Room, name: str, path: str) -> Move:
-    """Return how a sandbox and its namespace get another name."""
+    """Return how a sandbox gets another name, and what bears its name with it: the endpoints that
+    connect made and, to ``path``, the namespace; one that stays where it is has no path."""
     old = room.sandbox
-    if old.type is SandboxKind.HOST or not old.pinned:
-        return Move(plan=(), sandbox=replace(old, name=name))
-    new = replace(old, name=name, netns=path)
-    members = tuple(_moved(item, path) for item in room.members)
-    pin = NetnsRename(old=old.netns, new=path, identity=old.identity)
+    new = replace(old, name=name, netns=path or old.netns)
+    members = tuple(_renamed(_moved(item, new.netns), old.name, name) for item in room.members)
+    pin = NetnsRename(old=old.netns, new=new.netns, identity=old.identity)
     texts = files.update(old, room.members, new, members, room.state_dir, room.kernel)
     plan = (
-        *((pin,) if room.alive else ()),
-        *inverse(files.plan_links(old, room.state_dir)),
-        *files.plan_links(new, room.state_dir),
+        *((pin,) if path and room.alive else ()),
+        *(inverse(files.plan_links(old, room.state_dir)) if path else ()),
+        *(files.plan_links(new, room.state_dir) if path else ()),
         *texts.plan,
+        *joining.names(room, new, members),
     )
     return Move(plan=plan, sandbox=texts.sandbox, members=members, notices=texts.notices)
 
@@ -78,6 +78,7 @@ def set_key(room: joining.Room, source: str, identity: str) -> Move:
         *joining.takedown(room),
         *parked,
         *plan_namespace(new, source),
+        *naming.begin(new, room.config),
         *joining.everything(there, families),
         *released,
     )
@@ -150,6 +151,7 @@ def refresh(room: joining.Room, resolv: ResolvConf) -> Move:
         *inverse(namespace),
         *namespace,
         *texts.plan,
+        *naming.begin(new, room.config),
         *joining.everything(there, families),
     )
     return Move(plan=plan, sandbox=texts.sandbox, members=members, notices=texts.notices)
@@ -158,3 +160,10 @@ def refresh(room: joining.Room, resolv: ResolvConf) -> Move:
 def _moved(item: Member, netns: str, boot_id: str | None = None) -> Member:
     place = replace(item.attachment, netns=netns, boot_id=boot_id or item.attachment.boot_id)
     return replace(item, attachment=place, endpoint=replace(item.endpoint, attachment=place))
+
+
+def _renamed(item: Member, old: str, new: str) -> Member:
+    endpoint = item.endpoint
+    if not endpoint.transient or endpoint.name != old:
+        return item
+    return replace(item, endpoint=replace(endpoint, name=new))

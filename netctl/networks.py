@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from netctl import references
+from netctl import naming, references
 from netctl.backends import ipam, registry
 from netctl.backends.driver import NetworkPlan, Site
 from netctl.definitions.lease import asked
@@ -303,7 +303,7 @@ def _remove(
     cursors = _cursors(op.reader, network)
     gone: tuple[Document, ...] = (network, *cursors, *_host_delete(op, made.host))
     op.commit(
-        (*leaving.plan, *inverse(made.plan)),
+        (*leaving.plan, *naming.network_gone(network, controller.config), *inverse(made.plan)),
         put=(*leaving.sandboxes, *_host_put(op, made.host)),
         delete=(*endpoints, *gone),
         forward=True,

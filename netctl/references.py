@@ -58,6 +58,14 @@ def endpoint_of(store: Reader, network_id: str, name: str) -> Endpoint | None:
     return store.get(Endpoint, holder, network_id) if holder else None
 
 
+def check_endpoint_free(store: Reader, network: Network, name: str) -> None:
+    """Raise ``Conflict`` where a network has an endpoint of that name."""
+    if endpoint_of(store, network.id, name):
+        raise Conflict(
+            f"network {network.name} has an endpoint {name} already", hint="choose another name"
+        )
+
+
 def split_service(text: str) -> tuple[str, str]:
     """Return the name and network of dnet's ``SVC[.NET]``: the last dot splits, and without one the
     network is ``""``."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from netctl import joining
 from netctl.backends import bridge, publication
 from netctl.backends.publication import Standing
+from netctl.config import Config
 from netctl.gateway import ways_out
 from netctl.kernel import Kernel
 from netctl.models import HostState, Network, Sandbox
@@ -15,7 +16,7 @@ from netctl.steps import Sysctl
 from netctl.store import Reader
 
 
-def plan(reader: Reader, kernel: Kernel, state_dir: str) -> Plan:
+def plan(reader: Reader, kernel: Kernel, config: Config) -> Plan:
     """Return how everything of this boot gets its rules again, in one transaction; nothing where
     there is no network."""
     boot_id = kernel.boot_id()
@@ -28,7 +29,7 @@ def plan(reader: Reader, kernel: Kernel, state_dir: str) -> Plan:
     ]
     if not networks:
         return ()
-    rules = publication.reload(networks, host, _published(reader, kernel, state_dir))
+    rules = publication.reload(networks, host, _published(reader, kernel, config))
     return (rules, *_settings(networks, host, kernel))
 
 
@@ -42,11 +43,11 @@ def _settings(networks: Iterable[Network], host: HostState, kernel: Kernel) -> I
             yield Sysctl(netns="", key=key, value="1", previous=found)
 
 
-def _published(reader: Reader, kernel: Kernel, state_dir: str) -> Iterator[Standing]:
+def _published(reader: Reader, kernel: Kernel, config: Config) -> Iterator[Standing]:
     for sandbox in reader.all(Sandbox):
         members = [
             item
-            for item in joining.enter(reader, sandbox, kernel, state_dir).members
+            for item in joining.enter(reader, sandbox, kernel, config).members
             if item.attachment.boot_id == kernel.boot_id()
         ]
         ways = ways_out(members)

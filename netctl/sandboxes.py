@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
-from netctl import files, joining, moving, references, resolv, running
+from netctl import files, joining, moving, naming, references, resolv, running
 from netctl.definitions.checks import check_path
 from netctl.definitions.lease import asked
 from netctl.definitions.sandbox import SandboxDefinition
@@ -152,6 +152,9 @@ class Sandboxes:
             room = self._room(op, references.sandbox(op.reader, reference))
             if op.reader.owner(f"sandbox/{name}"):
                 raise Conflict(f"sandbox {name} exists already", hint="choose another name")
+            for item in room.members:
+                if item.endpoint.transient and item.endpoint.name == room.sandbox.name:
+                    references.check_endpoint_free(op.reader, item.network, name)
             pinned = room.sandbox.netns and room.sandbox.pinned
             path = self._pin_path(name) if pinned else ""
             change = moving.rename(room, name, path)
@@ -216,7 +219,7 @@ class Sandboxes:
         ``Conflict`` where none is."""
         reader = self._controller.reader
         sandbox = references.sandbox(reader, reference)
-        room = joining.enter(reader, sandbox, self._kernel, self._state_dir)
+        room = joining.enter(reader, sandbox, self._kernel, self._controller.config)
         if not (found := ways_out(room.members)):
             raise Conflict(
                 f"sandbox {sandbox.name} has no way out on which ports could be published",
@@ -297,7 +300,11 @@ class Sandboxes:
                 f"left alone: the namespace at {room.sandbox.netns}, which is not that of sandbox"
                 f" {room.sandbox.name}"
             )
-        plan = (*joining.takedown(room), *inverse(self._standing(room)))
+        plan = (
+            *joining.takedown(room),
+            *inverse(naming.begin(room.sandbox, room.config)),
+            *inverse(self._standing(room)),
+        )
         put: list[Document] = []
         gone: list[Document] = [room.sandbox]
         for item in room.members:
@@ -325,13 +332,13 @@ class Sandboxes:
 
     def _check_alive(self, sandbox: Sandbox) -> None:
         room = joining.Room(
-            sandbox=sandbox, members=(), kernel=self._kernel, state_dir=self._state_dir
+            sandbox=sandbox, members=(), kernel=self._kernel, config=self._controller.config
         )
         if not room.alive:
             raise joining.absent(room)
 
     def _room(self, op: Operation, sandbox: Sandbox) -> joining.Room:
-        return joining.enter(op.reader, sandbox, self._kernel, self._state_dir)
+        return joining.enter(op.reader, sandbox, self._kernel, self._controller.config)
 
     def _handle(self, doc: Sandbox) -> SandboxHandle:
         return SandboxHandle(controller=self._controller, doc=doc)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import errno
 import ipaddress
+import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from netctl.errors import InvalidInput, KernelError
 from netctl.kernel.conntrack import Flow
 from netctl.kernel.instructions import Rule, Verdict
-from netctl.kernel.interface import Address, Link, Route
+from netctl.kernel.interface import Address, Link, Message, Route
 from netctl.kernel.lookup import Neighbour, Way
 from netctl.kernel.probing import Journey, Probe
 from netctl.kernel.ruleset import Chain, LegacyChain
@@ -135,6 +136,8 @@ class FakeKernel:
         self.pins: dict[str, int] = {}
         self.stacks: dict[int, Stack] = {}
         self.firewall = FakeNft()
+        self.names: dict[str, Message] | None = None
+        self.lost = False
         self.host = self._new_stack(kept=True)
         self.add_link("uplink", address="192.0.2.1/24", mac="02:00:00:ff:00:01")
         self.host.addresses.append(Address(link="uplink", address="2001:db8::1/64"))
@@ -187,6 +190,7 @@ class FakeKernel:
             "files": dict(self.files),
             "symlinks": dict(self.links_to),
             "directories": sorted(self.directories),
+            "names": self._known(),
         }
 
     def add_link(self, name: str, *, address: str = "", mac: str = "", alias: str = "") -> None:
@@ -610,6 +614,51 @@ class FakeKernel:
 
     def process_start(self, pid: int) -> int | None:
         return self.processes.get(pid)
+
+    # the resolver
+
+    @mutating
+    def resolver_start(self, run_dir: str, state_dir: str, *, anew: bool) -> bool:
+        if self.names is not None and not anew:
+            return False
+        self.names = self.names or {}
+        return True
+
+    @mutating
+    def resolver_stop(self, run_dir: str) -> bool:
+        if self.names is None or self._serves():
+            return False
+        self.names = None
+        return True
+
+    @mutating
+    def resolver_tell(self, run_dir: str, message: str) -> bool:
+        if self.names is None:
+            return False
+        for item in json.loads(message)["of"]:
+            kind, _, gone = item["do"].partition("-")
+            before = self.names.pop(f"{kind} {item['id']}", None)
+            if gone:
+                continue
+            if kind == "sandbox" and not before:
+                self._stack(item["netns"])
+            self.names[f"{kind} {item['id']}"] = item
+        return True
+
+    def _known(self) -> object:
+        """Return what the resolver knows; that of a network stays when its last endpoint goes."""
+        if self.names is None:
+            return None
+        return {key: m for key, m in self.names.items() if not key.startswith("network ")}
+
+    def _serves(self) -> bool:
+        return any(key.startswith("sandbox") for key in self.names or ())
+
+    def resolver_model(self, run_dir: str) -> list[Message] | None:
+        return None if self.names is None else list(self.names.values())
+
+    def resolver_lost(self, run_dir: str) -> bool:
+        return self.lost
 
     def boot_id(self) -> str:
         return self._boot_id

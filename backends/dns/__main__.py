@@ -1,6 +1,5 @@
-"""``python -m netctl.backends.dns --run-dir DIR``: the resolver's process.
-
-``netctl.kernel.resolver.start`` runs it detached, a unit of systemd with ``--foreground``.
+"""``python -m netctl.backends.dns``: the resolver's process, as ``netctl.kernel.resolver.start``
+starts it. A unit of systemd runs ``netctl system resolver``.
 """
 
 from __future__ import annotations
@@ -15,10 +14,9 @@ from netctl.backends.dns.server import serve
 from netctl.errors import InvalidInput, NetctlError
 from netctl.kernel.detaching import Starter, detach
 
-LOADER = "netctl.naming:load"
+LOADER = "netctl.serving:load"
 """What gives the messages that a state directory adds up to."""
-_USAGE = """\
-usage: python -m netctl.backends.dns --run-dir DIR [--state-dir DIR] [--foreground]"""
+_USAGE = "usage: python -m netctl.backends.dns --run-dir DIR [--state-dir DIR] --ready FD"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,31 +27,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InvalidInput as error:
         print(f"{error.message}\n{_USAGE}", file=sys.stderr)
         return error.exit_code
-    return _foreground(options) if "foreground" in options else _detached(options)
+    return _detached(options)
 
 
 def _options(words: Sequence[str]) -> dict[str, str]:
     options: dict[str, str] = {}
     rest = iter(words)
     for word in rest:
-        if word == "--foreground":
-            options["foreground"] = ""
-        elif word in ("--run-dir", "--state-dir", "--ready") and (value := next(rest, "")):
+        if word in ("--run-dir", "--state-dir", "--ready") and (value := next(rest, "")):
             options[word.removeprefix("--")] = value
         else:
             raise InvalidInput(f"what is {word!r}?")
-    if "run-dir" not in options or ("ready" in options) == ("foreground" in options):
-        raise InvalidInput("--run-dir and --foreground are needed")
+    if not {"run-dir", "ready"} <= options.keys():
+        raise InvalidInput("--run-dir and --ready are needed")
     return options
-
-
-def _foreground(options: Mapping[str, str]) -> int:
-    try:
-        serve(options["run-dir"], lambda: _loaded(options), Log(None), lambda: None)
-    except NetctlError as error:
-        print(f"netctl resolver: {error.message}", file=sys.stderr)
-        return error.exit_code
-    return 0
 
 
 def _detached(options: Mapping[str, str]) -> int:

@@ -44,13 +44,15 @@ class Control:
         """Whether every answer has been taken."""
         return all(client.idle for client in self._clients)
 
-    def close(self) -> None:
-        """Take no more clients; those that are there still get their answers."""
+    def close(self, *, forsaken: bool = False) -> None:
+        """Take no more clients; those that are there still get their answers. The socket's file
+        stays where somebody is ``forsaken``."""
         if self._listener.fileno() < 0:
             return
         self._loop.forget(self._listener.fileno())
         self._listener.close()
-        _unlink(self._path)
+        if not forsaken:
+            _unlink(self._path)
 
     def gone(self, client: _Client) -> None:
         self._clients.discard(client)

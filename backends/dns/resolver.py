@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Sequence
 
@@ -11,7 +12,7 @@ from netctl.backends.dns.loop import Loop
 from netctl.backends.dns.model import Change, Endpoint, Gone, Network, Sandbox, changes, message
 from netctl.backends.dns.sites import Site
 from netctl.backends.dns.zones import Zones
-from netctl.errors import Conflict, InvalidInput, NetctlError
+from netctl.errors import Conflict, InvalidInput, KernelError, NetctlError
 from netctl.kernel import nameserver
 from netctl.kernel.nameserver import Place, Places
 
@@ -121,10 +122,21 @@ class Resolver:
         return taken
 
     def _identity(self, sandbox: Sandbox) -> nameserver.Identity:
-        found = nameserver.identity(sandbox.netns) if sandbox.netns else self._home
+        found = self._where(sandbox) if sandbox.netns else self._home
         if found == self._home:
             raise InvalidInput(f"sandbox {sandbox.id} is the host's own stack: it has its resolver")
         return found
+
+    def _where(self, sandbox: Sandbox) -> nameserver.Identity:
+        """Return the namespace that a sandbox is in. One whose path leads nowhere has gone nowhere
+        else: its namespace lives on with the sockets in it."""
+        try:
+            return nameserver.identity(sandbox.netns)
+        except KernelError as error:
+            site = self._sites.get(sandbox.id)
+            if site is None or error.errno != errno.ENOENT:
+                raise
+            return site.place.identity
 
     # one object; nothing of this fails
 

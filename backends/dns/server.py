@@ -17,21 +17,24 @@ from netctl.kernel import nameserver, resolver
 Load = Callable[[], Iterable[Mapping[str, object]]]
 
 _UNUSED = 30.0
-"""Seconds that it waits for its first sandbox."""
+"""Seconds that it waits for a sandbox."""
 _LAST_ANSWER = 2.0
 """Seconds in which the last answer must be taken."""
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def serve(run_dir: str, load: Load, log: Log, ready: Callable[[], None]) -> None:
-    """Answer until the last sandbox has gone, or a signal comes.
+def serve(
+    run_dir: str, load: Load, log: Log, ready: Callable[[], None], *, stays: bool = False
+) -> None:
+    """Answer until it is told to stop, has been without a sandbox for a while, or a signal comes;
+    with ``stays`` a sandbox need not be there.
 
     ``load`` gives the messages to begin with, ``ready`` is called when all sockets are open.
     Raises ``NetctlError`` where it cannot begin, ``Conflict`` where another is at work.
     """
     nameserver.raise_limits()
     with resolver.owned(run_dir) as release:
-        server = Server(run_dir, log, release)
+        server = Server(run_dir, log, release, stays=stays)
         try:
             server.load(load)
             ready()
@@ -43,11 +46,10 @@ def serve(run_dir: str, load: Load, log: Log, ready: Callable[[], None]) -> None
 class Server:
     """The resolver, its control socket and its signals on one loop."""
 
-    def __init__(self, run_dir: str, log: Log, release: Callable[[], None]) -> None:
-        self._log, self._release = log, release
+    def __init__(self, run_dir: str, log: Log, release: Callable[[], None], *, stays: bool) -> None:
+        self._log, self._release, self._stays = log, release, stays
         self._loop = Loop(log.report)
         self._resolver = Resolver(self._loop, log.tell, log.report)
-        self._used = False
         self._signals = _watched_signals(self._loop)
         path = resolver.socket_path(run_dir)
         self._control = Control(self._loop, path, self._handle, log.report)
@@ -61,12 +63,12 @@ class Server:
                 self._log.tell(f"left out: {error.message}")
 
     def run(self) -> None:
-        self._used = self._resolver.sandboxes > 0
         self._loop.after(_UNUSED, self._end_if_unused)
         self._loop.run()
 
     def close(self) -> None:
-        self._control.close()
+        # The socket that stays says that sandboxes miss this process.
+        self._control.close(forsaken=self._resolver.sandboxes > 0)
         self._resolver.close()
         signal.set_wakeup_fd(-1)
         self._loop.close()
@@ -79,16 +81,17 @@ class Server:
         if told.get("do") == "state":
             return self._resolver.state()
         if told.get("do") == "stop":
-            self._end()
-            return {}
+            ends = not (told.get("unused") and (self._stays or self._resolver.sandboxes))
+            if ends:
+                self._end()
+            return {"ended": ends}
         self._resolver.tell(told)
-        self._used = self._used or self._resolver.sandboxes > 0
-        if self._used:
-            self._end_if_unused()
+        if not self._resolver.sandboxes:
+            self._loop.after(_UNUSED, self._end_if_unused)
         return {}
 
     def _end_if_unused(self) -> None:
-        if not self._resolver.sandboxes:
+        if not self._resolver.sandboxes and not self._stays:
             self._end()
 
     def _end(self) -> None:

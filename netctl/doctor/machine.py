@@ -97,9 +97,8 @@ class Machine:
     @cached_property
     def rooms(self) -> list[Room]:
         """The sandboxes with what is in them."""
-        state_dir = self.config.state_dir
         return [
-            joining.enter(self.reader, sandbox, self.kernel, state_dir)
+            joining.enter(self.reader, sandbox, self.kernel, self.config)
             for sandbox in self.reader.all(Sandbox)
         ]
 

@@ -33,7 +33,7 @@ def of(controller: Controller, sandbox: str, destination: str | None) -> list[St
     """Return the stations of a packet from a sandbox; see ``Controller.follow``."""
     machine = Machine(controller)
     found = references.sandbox(machine.reader, sandbox)
-    room = joining.enter(machine.reader, found, machine.kernel, machine.config.state_dir)
+    room = joining.enter(machine.reader, found, machine.kernel, machine.config)
     if destination is not None:
         return list(follow(machine, room, parse(destination, machine.reader)))
     gateway = machine.uplink(4).gateway or machine.uplink(6).gateway

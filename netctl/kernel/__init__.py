@@ -1,8 +1,17 @@
 """The only door to the kernel. Nothing else imports pyroute2, ctypes or subprocess."""
 
-from netctl.kernel.interface import Address, Kernel, Link, Route
+from netctl.kernel.interface import Address, Kernel, Link, Message, Route
 
-__all__ = ["Address", "Kernel", "Link", "Route", "has_capability", "library_version", "open_kernel"]
+__all__ = [
+    "Address",
+    "Kernel",
+    "Link",
+    "Message",
+    "Route",
+    "has_capability",
+    "library_version",
+    "open_kernel",
+]
 
 
 def open_kernel() -> Kernel:

@@ -9,7 +9,7 @@ and the operation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from netctl.record import record
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from netctl.kernel.lookup import Neighbour, Way
     from netctl.kernel.probing import Journey, Probe
     from netctl.kernel.ruleset import Chain, LegacyChain
+
+Message = Mapping[str, Any]
+"""What the resolver is told: see ``netctl.backends.dns.model``."""
 
 
 @record
@@ -279,6 +282,32 @@ class Kernel(Protocol):
 
     def process_start(self, pid: int) -> int | None:
         """Return when a process was started, in clock ticks after the boot; None for none."""
+        ...
+
+    # the resolver of a run directory
+    def resolver_start(self, run_dir: str, state_dir: str, *, anew: bool) -> bool:
+        """Start the resolver, which begins with what the store says, and wait until it is ready.
+        One that is there stays, and False is returned; ``anew`` ends it first."""
+        ...
+
+    def resolver_stop(self, run_dir: str) -> bool:
+        """End the resolver if it serves nobody."""
+        ...
+
+    def resolver_tell(self, run_dir: str, message: str) -> bool:
+        """Tell the resolver something, as JSON: all of it has happened on return, or nothing.
+
+        Returns whether one is at work. One that does not answer in time (ETIMEDOUT) is killed.
+        """
+        ...
+
+    def resolver_model(self, run_dir: str) -> list[Message] | None:
+        """Return the messages that tell all that the resolver knows; None where none is at work.
+        It raises KernelError (ETIMEDOUT) for one that does not answer."""
+        ...
+
+    def resolver_lost(self, run_dir: str) -> bool:
+        """Whether a resolver has ended out of order: it was killed."""
         ...
 
     def boot_id(self) -> str: ...

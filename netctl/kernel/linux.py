@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from netctl.kernel import files
-from netctl.kernel.interface import Address, Link, Route
+from netctl.kernel.interface import Address, Link, Message, Route
 
 if TYPE_CHECKING:
     from netctl.kernel.conntrack import Flow
@@ -287,6 +287,33 @@ class LinuxKernel:
         # The name may hold anything, but nothing after the last parenthesis is the name's.
         fields = (files.read(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()
         return int(fields[_STARTTIME]) if fields and fields[0] not in "ZX" else None
+
+    def resolver_start(self, run_dir: str, state_dir: str, *, anew: bool) -> bool:
+        from netctl.kernel import resolver
+
+        if anew:
+            resolver.stop(run_dir, impatient=True)
+        return resolver.start(run_dir, state_dir)
+
+    def resolver_stop(self, run_dir: str) -> bool:
+        from netctl.kernel import resolver
+
+        return resolver.stop(run_dir, unused=True)
+
+    def resolver_tell(self, run_dir: str, message: str) -> bool:
+        from netctl.kernel import resolver
+
+        return resolver.told(run_dir, message)
+
+    def resolver_model(self, run_dir: str) -> list[Message] | None:
+        from netctl.kernel import resolver
+
+        return resolver.model(run_dir)
+
+    def resolver_lost(self, run_dir: str) -> bool:
+        from netctl.kernel import resolver
+
+        return resolver.lost(run_dir)
 
     def boot_id(self) -> str:
         if self._boot_id is None:

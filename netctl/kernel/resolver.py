@@ -9,7 +9,10 @@ import errno
 import fcntl
 import json
 import os
+import select
+import signal
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -26,6 +29,7 @@ _START = 20.0
 """Seconds in which it must be ready."""
 _ANSWER = 20.0
 """Seconds in which it must answer; a sandbox takes it about 2 ms."""
+_DYING = 5.0
 _PAUSE = 0.01
 _PIECE = 1 << 16
 _HINT = "netctl repair starts it anew"
@@ -48,12 +52,20 @@ def running(run_dir: str) -> bool:
     return True
 
 
-def start(run_dir: str, state_dir: str | None = None) -> None:
-    """Start a resolver, and wait until it is ready; one that is at work already is fine.
+def lost(run_dir: str) -> bool:
+    """Whether a resolver has ended out of order: one that ends takes its socket away."""
+    return os.path.exists(socket_path(run_dir)) and not running(run_dir)
+
+
+def start(run_dir: str, state_dir: str | None = None) -> bool:
+    """Start a resolver, and wait until it is ready. One that is at work already stays, and False is
+    returned.
 
     It begins with what the store in ``state_dir`` says, without one with nothing. Unless it is
     told of a sandbox within half a minute it ends. Raises ``KernelError``.
     """
+    if running(run_dir):
+        return False
     from netctl.kernel import detaching
 
     places = ["--run-dir", run_dir]
@@ -72,6 +84,7 @@ def start(run_dir: str, state_dir: str | None = None) -> None:
             if not _held(run_dir) or time.monotonic() > end:
                 raise
             time.sleep(_PAUSE)
+    return True
 
 
 def _held(run_dir: str) -> bool:
@@ -98,19 +111,52 @@ def tell(run_dir: str, changes: Sequence[Message]) -> None:
         _ask(run_dir, {"do": "all", "of": list(changes)})
 
 
+def told(run_dir: str, message: str) -> bool:
+    """Tell the resolver something, as JSON, as ``tell`` does; return whether one is at work.
+
+    One that gives no answer is ended, so that it does not do later what is believed not to have
+    happened: ``KernelError``, its errno ETIMEDOUT.
+    """
+    try:
+        _ask(run_dir, json.loads(message), impatient=True)
+    except KernelError as error:
+        if error.errno != errno.ECONNREFUSED:
+            raise
+        return False
+    return True
+
+
 def state(run_dir: str) -> dict[str, Any]:
     """Return the resolver's pid, version, counts and, as ``model``, the messages that tell all
     that it knows. Raises ``KernelError`` as ``tell`` does."""
     return _ask(run_dir, {"do": "state"})
 
 
-def stop(run_dir: str) -> None:
-    """End the resolver if there is one: all namespaces are left as they were found."""
+def model(run_dir: str) -> list[Message] | None:
+    """Return the messages that tell all that the resolver knows; None where none is at work."""
     try:
-        _ask(run_dir, {"do": "stop"})
+        found: list[Message] = state(run_dir)["model"]
     except KernelError as error:
         if error.errno != errno.ECONNREFUSED:
             raise
+        return None
+    return found
+
+
+def stop(run_dir: str, *, unused: bool = False, impatient: bool = False) -> bool:
+    """End the resolver if there is one, with ``unused`` only one that serves nobody: all namespaces
+    are left as they were found. Returns whether it has ended.
+
+    With ``impatient`` one that gives no answer is killed.
+    """
+    try:
+        return bool(_ask(run_dir, {"do": "stop", "unused": unused}, impatient=impatient)["ended"])
+    except KernelError as error:
+        if error.errno == errno.ETIMEDOUT and impatient:
+            return True
+        if error.errno != errno.ECONNREFUSED:
+            raise
+        return False
 
 
 @contextmanager
@@ -157,18 +203,12 @@ def _locked(path: str) -> int:
         raise file_refused(f"lock {path}", error) from error
 
 
-def _ask(run_dir: str, message: Message) -> dict[str, Any]:
+def _ask(run_dir: str, message: Message, *, impatient: bool = False) -> dict[str, Any]:
     line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
     try:
         with _connected(run_dir) as sock:
-            sock.settimeout(_ANSWER)
-            sock.sendall(line)
-            answer = _read_line(sock)
+            answer = _answer(sock, line, impatient)
         said: dict[str, Any] = json.loads(answer)
-    except TimeoutError as error:
-        raise KernelError(
-            f"{_WHAT} gives no answer in {_ANSWER:g} s", hint=_HINT, errno=errno.ETIMEDOUT
-        ) from error
     except OSError as error:
         raise KernelError(
             f"{_WHAT} is not at work ({error.strerror})", hint=_HINT, errno=errno.ECONNREFUSED
@@ -180,6 +220,32 @@ def _ask(run_dir: str, message: Message) -> dict[str, Any]:
             f"{_WHAT}: {said['error']}", hint=said.get("hint"), errno=said.get("errno", 0)
         )
     return said
+
+
+def _answer(sock: socket.socket, line: bytes, impatient: bool) -> bytes:
+    try:
+        sock.sendall(line)
+        return _read_line(sock)
+    except TimeoutError as error:
+        if impatient:
+            _kill(sock)
+        done = " and was killed: the next command starts it anew" if impatient else ""
+        raise KernelError(
+            f"{_WHAT} gives no answer in {_ANSWER:g} s{done}", hint=_HINT, errno=errno.ETIMEDOUT
+        ) from error
+
+
+def _kill(sock: socket.socket) -> None:
+    """Kill who listens at the other end of a connection, and wait until it has gone."""
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid, _, _ = struct.unpack("3i", credentials)
+    with suppress(OSError):  # It is gone; 0 is one of another namespace of processes.
+        process = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+            select.select([process], [], [], _DYING)
+        finally:
+            os.close(process)
 
 
 def _connected(run_dir: str) -> socket.socket:

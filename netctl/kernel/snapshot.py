@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from netctl.errors import KernelError
-from netctl.kernel.interface import Address, Kernel, Link, Route
+from netctl.kernel.interface import Address, Kernel, Link, Message, Route
 
 T = TypeVar("T")
 
@@ -22,6 +22,8 @@ class Snapshot:
         self._routes: dict[str, list[Route]] = {}
         self._identities: dict[str, str | None] = {}
         self._files: dict[str, set[str]] = {}
+        self._resolver = ""
+        self._told: dict[str, Message] | None = None
 
     def identity(self, netns: str) -> str | None:
         """Return what tells a namespace from every other: see ``Kernel.netns_identity``."""
@@ -65,6 +67,30 @@ class Snapshot:
     def names(self, directory: str) -> set[str]:
         """Return the names in a directory."""
         return _kept(self._files, directory, lambda: set(self.kernel.directory_list(directory)))
+
+    def resolver(self, run_dir: str) -> str:
+        """Return how the resolver is: ``at work``, ``no answer`` or ``nothing``."""
+        self._ask_resolver(run_dir)
+        return self._resolver
+
+    def told(self, run_dir: str) -> dict[str, Message] | None:
+        """Return what the resolver knows, by kind and id; None where none is at work."""
+        self._ask_resolver(run_dir)
+        return self._told
+
+    def _ask_resolver(self, run_dir: str) -> None:
+        if self._resolver:
+            return
+        try:
+            model = self.kernel.resolver_model(run_dir)
+        except KernelError as error:
+            if error.errno != errno.ETIMEDOUT:
+                raise
+            self._resolver = "no answer"
+            return
+        self._resolver = "nothing" if model is None else "at work"
+        if model is not None:
+            self._told = {f"{message['do']} {message['id']}": message for message in model}
 
     def _there(self, netns: str, look: Callable[[str], list[T]]) -> list[T]:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from netctl.steps.addresses import AddressAdd, RouteAdd
 from netctl.steps.files import DirectoryCreate, FileWrite, Symlink
 from netctl.steps.links import BridgeAdd, Hairpin, LinkChange, LinkGone, LinkUp, VethAdd
+from netctl.steps.names import Names, Resolver
 from netctl.steps.namespaces import NetnsCreate, NetnsPin, NetnsRelease, NetnsRename
 from netctl.steps.neighbours import Announced, NeighboursForgotten
 from netctl.steps.settings import FlowsForgotten, Nft, Sysctl
@@ -25,12 +26,14 @@ __all__ = [
     "LinkChange",
     "LinkGone",
     "LinkUp",
+    "Names",
     "NeighboursForgotten",
     "NetnsCreate",
     "NetnsPin",
     "NetnsRelease",
     "NetnsRename",
     "Nft",
+    "Resolver",
     "RouteAdd",
     "Symlink",
     "Sysctl",
@@ -58,5 +61,7 @@ STEPS = (
     FileWrite,
     DirectoryCreate,
     Symlink,
+    Resolver,
+    Names,
 )
 """Every kind of step, for the codec of intents."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from netctl import reloading
+from netctl import naming, reloading
 from netctl.backends import comparison, firewall, forwarding
 from netctl.joining import Room
 from netctl.kernel.snapshot import Snapshot
@@ -15,9 +15,9 @@ from netctl.plan import Difference
 from netctl.record import record
 from netctl.steps import Nft, Sysctl
 from netctl.store import Changes, Reader
+from netctl.store.memory import Memory
 from netctl.upkeep import desired, documents
 from netctl.upkeep.desired import Part
-from netctl.upkeep.memory import Memory
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
@@ -69,6 +69,7 @@ def findings(reader: Reader, controller: Controller) -> list[Finding]:
         *_of_networks(memory, controller, found),
         *_of_sandboxes(rooms, found),
         *lost_sandboxes(rooms),
+        *_of_resolver(rooms, found, controller),
         *firewall_findings(memory, controller),
     ]
 
@@ -107,6 +108,17 @@ def _of_sandboxes(rooms: Iterable[Room], found: Snapshot) -> Iterator[Finding]:
             yield from differing(desired.sandbox(room), found)
 
 
+def _of_resolver(
+    rooms: Iterable[Room], found: Snapshot, controller: Controller
+) -> Iterator[Finding]:
+    """Yield that the resolver is not at work, where a sandbox needs it."""
+    boot_id = controller.kernel.boot_id()
+    served = [room.sandbox for room in rooms if room.sandbox.served]
+    for sandbox in [each for each in served if each.boot_id == boot_id][:1]:
+        plan = naming.begin(sandbox, controller.config)
+        yield from differing(Part(title="names", plan=plan), found)
+
+
 def lost_sandboxes(rooms: Iterable[Room]) -> Iterator[Finding]:
     """Yield the sandboxes whose namespace is gone: ``lost`` are those that can be made anew."""
     for room in rooms:
@@ -126,7 +138,7 @@ def differing(part: Part, found: Snapshot) -> Iterable[Finding]:
 def firewall_findings(reader: Reader, controller: Controller) -> Iterator[Finding]:
     """Yield what differs in our table; one transaction mends all of it."""
     kernel = controller.kernel
-    plan = reloading.plan(reader, kernel, controller.config.state_dir)
+    plan = reloading.plan(reader, kernel, controller.config)
     rules = next((step for step in plan if isinstance(step, Nft)), None)
     if rules is None:
         return

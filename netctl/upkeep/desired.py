@@ -58,4 +58,4 @@ def sandbox(room: Room) -> Part:
 def rooms(reader: Reader, controller: Controller) -> Iterator[Room]:
     """Yield every sandbox with what is in it."""
     for sandbox in reader.all(Sandbox):
-        yield joining.enter(reader, sandbox, controller.kernel, controller.config.state_dir)
+        yield joining.enter(reader, sandbox, controller.kernel, controller.config)

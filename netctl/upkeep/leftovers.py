@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from netctl import files
+from netctl import files, naming
 from netctl.backends import firewall
 from netctl.models import Endpoint, Network, Sandbox
 from netctl.names import MARK, short
@@ -48,6 +48,7 @@ def find(reader: Reader, controller: Controller) -> Iterator[Leftover]:
     yield from _links_to_files(reader, controller)
     yield from _directories(reader, controller)
     yield from _table(reader, controller)
+    yield from _names(reader, controller)
 
 
 def _known(reader: Reader) -> set[str]:
@@ -123,3 +124,14 @@ def _table(reader: Reader, controller: Controller) -> Iterator[Leftover]:
 def _no(mark: str) -> str:
     _, kind, owner = mark.split(":", 2)
     return f"no {kind} {short(owner)}"
+
+
+def _names(reader: Reader, controller: Controller) -> Iterator[Leftover]:
+    """Yield what the resolver knows and no document does; one that knows nothing else ends."""
+    config = controller.config
+    known = _known(reader) | {sandbox.id for sandbox in reader.all(Sandbox)}
+    told = controller.kernel.resolver_model(config.run_dir) or []
+    if unknown := [message for message in told if message["id"] not in known]:
+        plan = naming.forget(unknown, config)
+        why = f"no documents of {len(unknown)} of them"
+        yield Leftover(what="names in the resolver", why=why, plan=plan)

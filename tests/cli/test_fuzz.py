@@ -14,7 +14,7 @@ from netctl.cli import cli
 from tests.cli.conftest import Netctl
 
 CODES = {0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 75, 77}
-NEVER_RUN = {"exec", "run", "unit", "install", "uninstall", "set-key"}
+NEVER_RUN = {"exec", "run", "unit", "install", "uninstall", "set-key", "resolver"}
 """What would become another program, or works outside the store: tried elsewhere."""
 _HARD = [
     "",

@@ -29,9 +29,10 @@ READING = frozenset(
             "version",
         ),
         *("install", "uninstall"),
+        "resolver",
     }
 )
-"""And those that only put files of ours where the system looks for them."""
+"""And those that only put files of ours where the system looks for them, or are a process of its."""
 
 
 def command(path: tuple[str, ...]) -> click.Command:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,11 @@ from tests.kernel.resolver_host import (
     state,
     tell,
 )
+
+
+def ended_unused(host: Host) -> bool:
+    """End the resolver if it serves nobody; return whether it has ended."""
+    return host.call(partial(resolver.stop, RUN, unused=True))
 
 
 def test_one_process_from_the_first_sandbox_to_the_last(host: Host) -> None:
@@ -52,7 +58,9 @@ def test_one_process_from_the_first_sandbox_to_the_last(host: Host) -> None:
     tell(host, {"do": "sandbox-gone", "id": "c1"})
     assert ruleset(host, "c1") == "" and "netctl:sandbox:c2" in ruleset(host, "c2")
     assert dig(host, "c2", "web2") == ["10.0.0.2"]
+    assert not ended_unused(host)
     tell(host, {"do": "sandbox-gone", "id": "c2"})
+    assert ended_unused(host)
     assert not host.call(resolver.running, RUN)
     assert host.sh(f"ls {RUN}") == ruleset(host, "c2") == ""
     with pytest.raises(KernelError, match="not at work"):
@@ -181,21 +189,22 @@ def test_many_sandboxes(host: Host) -> None:
     assert state(host)["sandboxes"] == count
     gone: list[Message] = [{"do": "sandbox-gone", "id": name} for name in names]
     tell(host, *gone)
+    assert ended_unused(host)
     assert not host.call(resolver.running, RUN)
 
 
 def test_in_the_foreground_it_begins_with_what_the_store_says(host: Host) -> None:
     host.sh(f"ip netns add c1 && ip -n c1 link set lo up && mkdir {RUN}")
     script = (
-        "import sys; from netctl.backends.dns import __main__ as resolver\n"
-        "resolver.LOADER = 'tests.kernel.resolver_host:loaded'\n"
-        f"words = ['--foreground', '--run-dir', {RUN!r}, '--state-dir', '/var/lib/netctl']\n"
-        "sys.exit(resolver.main(words))"
+        "from netctl.backends.dns.log import Log\n"
+        "from netctl.backends.dns.server import serve\n"
+        "from tests.kernel.resolver_host import loaded\n"
+        f"serve({RUN!r}, lambda: loaded('/var/lib/netctl'), Log(None), lambda: None)"
     )
     process = host.start(sys.executable, "-c", script, stderr=subprocess.PIPE)
     host.sh(f"for i in $(seq 500); do [ -e {RUN}/resolver.sock ] && exit; sleep 0.01; done; exit 1")
     assert state(host)["sandboxes"] == 1 and dig(host, "c1", "web1") == ["10.0.0.1"]
-    tell(host, {"do": "sandbox-gone", "id": "c1"})
+    assert host.call(resolver.stop, RUN)
     _, errors = process.communicate(timeout=10)
     assert process.returncode == 0
     assert "left out: enter namespace /run/netns/gone" in errors and errors.count("\n") == 1

@@ -33,7 +33,7 @@ def test_everybody_in_a_sandbox_sees_its_files(host: Host) -> None:
     ):
         assert f"{v4}\ttest.example.org test\n" in seen
         assert f"{v6}\ttest.example.org test\n" in seen
-    expected = f"{HEAD}nameserver 192.0.2.254\nsearch example.net\n"
+    expected = f"{HEAD}nameserver 127.0.0.11\nsearch example.net\noptions ndots:0\n"
     for seen in (
         host.sh("ip netns exec c1 cat /etc/resolv.conf"),
         host.netctl("sandbox", "exec", "c1", "cat", "/etc/resolv.conf").stdout,

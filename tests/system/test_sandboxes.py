@@ -222,6 +222,9 @@ def test_joining_leaves_neither_thread_nor_process_nor_descriptor(host: Host) ->
         return tasks, len(os.listdir("/proc/self/fd")) - descriptors
 
     assert host.call(leftovers) == (1, 0)
+    # The resolver alone, which goes with the last sandbox.
+    assert host.sh("cat /run/netctl/resolver.pid").split() == [str(p) for p in host.processes()]
+    host.call(act, clear)
     assert host.processes() == []
 
 

@@ -6,8 +6,7 @@ from collections.abc import Collection
 from functools import cached_property
 from typing import Any
 
-from netctl.store import Reader
-from netctl.store.documents import D
+from netctl.store.documents import D, Reader
 
 
 class Memory:

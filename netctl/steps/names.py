@@ -1,0 +1,98 @@
+"""Steps on the resolver: its process, and what it is told."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Iterable, Iterator
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from netctl.errors import KernelError
+from netctl.kernel.interface import Kernel, Message
+from netctl.plan import Difference
+from netctl.record import record
+from netctl.steps.base import Setting
+
+if TYPE_CHECKING:
+    from netctl.kernel.snapshot import Snapshot
+
+
+@record
+class Resolver(Setting):
+    """The process that answers in the sandboxes: it begins with what the store says."""
+
+    run_dir: str
+    state_dir: str
+    anew: bool = False
+    """Whether one that is there is ended first."""
+
+    def apply(self, kernel: Kernel) -> bool:
+        return kernel.resolver_start(self.run_dir, self.state_dir, anew=self.anew)
+
+    def revert(self, kernel: Kernel) -> bool:
+        """Only one that serves nobody ends."""
+        return kernel.resolver_stop(self.run_dir)
+
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        if (state := found.resolver(self.run_dir)) == "at work":
+            return
+        again = Resolver(run_dir=self.run_dir, state_dir=self.state_dir, anew=True)
+        yield Difference(what="resolver", expected="at work", found=state, repair=(again,))
+
+    def describe(self) -> str:
+        places = f"--run-dir {quote(self.run_dir)} --state-dir {quote(self.state_dir)}"
+        return f"netctl {places} system resolver &"
+
+    def describe_revert(self) -> str:
+        return _telling(self.run_dir, '{"do":"stop","unused":true}')
+
+
+@record
+class Names(Setting):
+    """What the resolver is told, and what takes that back; nothing where none is at work, for the
+    next one begins with what the store says.
+
+    Both are one message of ``netctl.backends.dns.model``, as JSON.
+    """
+
+    run_dir: str
+    do: str
+    undo: str
+
+    def apply(self, kernel: Kernel) -> bool:
+        return kernel.resolver_tell(self.run_dir, self.do)
+
+    def revert(self, kernel: Kernel) -> bool:
+        try:
+            return kernel.resolver_tell(self.run_dir, self.undo)
+        except KernelError as error:
+            if error.errno == errno.ETIMEDOUT:
+                return False  # It has been ended.
+            raise
+
+    def differences(self, found: Snapshot) -> Iterator[Difference]:
+        known = found.told(self.run_dir)
+        if known is None:
+            return  # That is a difference of the resolver itself.
+        for message in _each(self.do):
+            key = f"{message['do']} {message['id']}"
+            if known.get(key) != message:
+                there = "something else" if key in known else "nothing"
+                what = f"names of {message['do']} {str(message['id'])[:12]}"
+                yield Difference(what=what, expected="told", found=there, repair=(self,))
+
+    def describe(self) -> str:
+        return _telling(self.run_dir, self.do)
+
+    def describe_revert(self) -> str:
+        return _telling(self.run_dir, self.undo)
+
+
+def _telling(run_dir: str, message: str) -> str:
+    return f"socat - UNIX-CONNECT:{quote(run_dir)}/resolver.sock <<'EOF'\n{message}\nEOF"
+
+
+def _each(text: str) -> Iterable[Message]:
+    messages: list[Message] = json.loads(text)["of"]
+    return messages
