@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -382,13 +382,22 @@ def unit(host: Host) -> Iterator[subprocess.Popen[str]]:
     """Run what the unit of systemd runs."""
     running = host.start(sys.executable, "-m", "netctl", "system", "resolver")
     try:
-        host.sh(
-            f"for i in $(seq 500); do [ $({PID}) = {running.pid} ] && exit; sleep .02; done; exit 1"
-        )
+        _await(host, running.pid)
         yield running
     finally:
         running.terminate()
         running.wait(timeout=20)
+
+
+def _await(host: Host, pid: int) -> None:
+    """Wait until a process is the resolver, answers, and the one before it has gone."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        with suppress(KernelError):
+            if state(host)["pid"] == pid and host.processes() == [pid]:
+                return
+        time.sleep(0.02)
+    raise AssertionError(f"process {pid} did not become the resolver")
 
 
 def test_the_unit_takes_over_and_stays(host: Host) -> None:
