@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from bench import section
 
 _COUNTS = (10, 100, 1000)
-_EACH = r"link show\naddress show\nroute show\n-6 route show\n"
+_EACH = r"link show\naddress show\nroute show\n"
 _DUMPS = (
     "ip -d -j link >/dev/null; ip -j address >/dev/null; ip -j route show table all >/dev/null;"
     " nft -j list ruleset >/dev/null; for n in /run/netns/s*; do"
-    f" printf '{_EACH}' | ip -n ${{n##*/}} -j -batch - >/dev/null; done"
+    f" printf '{_EACH}' | ip -n ${{n##*/}} -j -batch - >/dev/null;"
+    " ip -n ${n##*/} -6 -j route show >/dev/null; done"
 )
 _WORDS = (
     "Each endpoint is in a sandbox of its own, in one network with IPv4 and IPv6; wall time of the"
-    " whole process, medians. The list is one `ip -batch` for each namespace, links, addresses and"
-    " routes of both families, and one `nft list ruleset`: it compares nothing."
+    " whole process, medians. The list is two processes of `ip` for each namespace, links, addresses"
+    " and routes of both families, and one `nft list ruleset`: it compares nothing."
 )
 
 
