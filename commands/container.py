@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from netctl.cli import State
+from netctl.cli import AliasGroup, State
 from netctl.commands import common, complete
 from netctl.commands.common import dry_run, pass_state
 
 
-@click.group()
+@click.group(cls=AliasGroup)
 def container() -> None:
     """Containers: sandboxes, in dnet's words."""
 
@@ -48,6 +48,6 @@ def ls(state: State, /, **given: Any) -> None:
         render.Column("SANDBOX ID", "id"),
         render.Column("CONTAINER", "name"),
         render.Column("SERVICES", "endpoint_count"),
-        render.Column("KEY", "key"),
+        render.Column("KEY", "key", loose=True),
     ]
     render.listed(rows, columns, given["style"], quiet=given["quiet"], trunc=not given["no_trunc"])

@@ -133,7 +133,7 @@ def ls(
         render.Column("NETWORK", "network"),
         render.Column("SANDBOX", "sandbox"),
         render.Column("IPV4", "ipv4"),
-        render.Column("IPV6", "ipv6"),
+        render.Column("IPV6", "ipv6", loose=True),
         render.Column("PORTS", "ports"),
     ]
     render.listed(filter(passes, rows), columns, style, quiet=quiet, trunc=not no_trunc)

@@ -11,14 +11,21 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from netctl.errors import InvalidInput
 from netctl.streams import printable
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 Row = Mapping[str, Any]
+_NARROWEST = 9
+"""Columns of a terminal that are left of a cell which is cut."""
+_GAP, _EDGES = 2, 2
+"""Columns of a terminal between two cells, and at both ends of a line."""
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
@@ -27,6 +34,8 @@ class Column(NamedTuple):
 
     heading: str
     key: str
+    loose: bool = False
+    """Whether a narrow terminal may show only the beginning: what else is no id, name or port."""
 
 
 def show(rows: Sequence[Row], columns: Sequence[Column], style: str, *, trunc: bool = True) -> None:
@@ -148,10 +157,10 @@ def _look_up(path: str, row: Row) -> Any:
 
 
 def _table(rows: Sequence[Row], columns: Sequence[Column], trunc: bool) -> None:
-    cells = [[_shown(row, column.key, trunc) for column in columns] for row in rows]
     if rich_wanted():
-        _rich_table(cells, columns)
+        _for_people(rows, columns, trunc)
         return
+    cells = [[_shown(row, column.key, trunc) for column in columns] for row in rows]
     lines = [[column.heading for column in columns], *cells]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     for line in lines:
@@ -159,10 +168,12 @@ def _table(rows: Sequence[Row], columns: Sequence[Column], trunc: bool) -> None:
         click.echo("  ".join(padded).rstrip())
 
 
-def _shown(row: Row, key: str, trunc: bool) -> str:
+def _shown(row: Row, key: str, trunc: bool, between: str = ",") -> str:
     value = row.get(key)
     if key in ("id", "sandbox_id") and trunc and isinstance(value, str):
         return value[:12]
+    if isinstance(value, list):
+        return between.join(printable(_cell(item)) for item in value)
     return printable(_cell(value))
 
 
@@ -190,19 +201,89 @@ def _color() -> str:
     return state.controller.config.color if state else "auto"
 
 
-def _rich_table(cells: Sequence[Sequence[str]], columns: Sequence[Column]) -> None:
-    from rich.box import SIMPLE_HEAD
+def _for_people(rows: Sequence[Row], columns: Sequence[Column], trunc: bool) -> None:
+    """Print a table on a terminal, each item of a list on a line of its own; where it is too narrow
+    for one, without the empty columns, or each row as a block of lines."""
     from rich.console import Console
+
+    plain = bool(os.environ.get("NO_COLOR")) and _color() != "always"
+    console = Console(no_color=plain, force_terminal=_color() == "always" or None)
+    cells = [[_shown(row, column.key, trunc, "\n") for column in columns] for row in rows]
+    filled = [number for number in range(len(columns)) if any(line[number] for line in cells)]
+    for numbers in ([*range(len(columns))], filled):
+        some = [columns[number] for number in numbers]
+        fitted = _fitted([[line[n] for n in numbers] for line in cells], some, console.width)
+        if fitted is not None:
+            _rich_table(console, fitted, some, bold=not plain)
+            return
+    _blocks(cells, columns)
+
+
+def _rich_table(
+    console: Console, cells: Sequence[Sequence[str]], columns: Sequence[Column], *, bold: bool
+) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    plain = bool(os.environ.get("NO_COLOR")) and _color() != "always"
-    table = Table(box=SIMPLE_HEAD, header_style="" if plain else "bold", pad_edge=False)
+    table = Table(
+        box=SIMPLE_HEAD, header_style="bold" if bold else "", pad_edge=False, padding=(0, 1, 0, 0)
+    )
     for column in columns:
-        table.add_column(column.heading, overflow="fold")
+        table.add_column(column.heading, no_wrap=True)
     for line in cells:
         table.add_row(*(Text(cell) for cell in line))
-    Console(no_color=plain, force_terminal=_color() == "always" or None).print(table)
+    console.print(table)
+
+
+def _fitted(
+    cells: Sequence[Sequence[str]], columns: Sequence[Column], width: int
+) -> Sequence[Sequence[str]] | None:
+    """Return the cells with the loose ones cut, so that a line takes at most ``width`` columns;
+    None where they cannot be."""
+    wide = [
+        max(map(_width, (column.heading, *(line[number] for line in cells))))
+        for number, column in enumerate(columns)
+    ]
+    narrow = [
+        min(size, max(_NARROWEST, len(column.heading))) if column.loose else size
+        for size, column in zip(wide, columns, strict=True)
+    ]
+    room = width - _GAP * (len(columns) - 1) - _EDGES
+    if sum(narrow) > room:
+        return None
+    while (excess := sum(wide) - room) > 0:
+        slack = [size - least for size, least in zip(wide, narrow, strict=True)]
+        widest = slack.index(max(slack))
+        wide[widest] -= min(excess, -(-slack[widest] // 2))
+    return [[_cut(cell, size) for cell, size in zip(line, wide, strict=True)] for line in cells]
+
+
+def _width(text: str) -> int:
+    from rich.cells import cell_len
+
+    return max(map(cell_len, text.split("\n")))
+
+
+def _cut(text: str, size: int) -> str:
+    from rich.cells import cell_len, set_cell_size
+
+    lines = text.split("\n")
+    return "\n".join(
+        line if cell_len(line) <= size else f"{set_cell_size(line, size - 1).rstrip()}…"
+        for line in lines
+    )
+
+
+def _blocks(cells: Sequence[Sequence[str]], columns: Sequence[Column]) -> None:
+    indent = max(len(column.heading) for column in columns) + _GAP
+    for number, line in enumerate(cells):
+        if number:
+            click.echo()
+        for column, cell in zip(columns, line, strict=True):
+            if cell:
+                below = cell.replace("\n", "\n" + " " * indent)
+                click.echo(f"{column.heading.ljust(indent)}{below}")
 
 
 def _yaml(rows: Any) -> str:
