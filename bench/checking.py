@@ -19,8 +19,8 @@ _DUMPS = (
 )
 _WORDS = (
     "Each endpoint is in a sandbox of its own, in one network with IPv4 and IPv6; wall time of the"
-    " whole process, medians. The list is two processes of `ip` for each namespace, links, addresses"
-    " and routes of both families, and one `nft list ruleset`: it compares nothing."
+    " whole process, medians. The list is two processes of `ip` for each namespace, links,"
+    " addresses and routes of both families, and one `nft list ruleset`: it compares nothing."
 )
 
 
