@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
 
-from netctl.backends.options import PREFIX, boolean
+from netctl.backends.options import PREFIX, Option, boolean, switch
 from netctl.errors import InvalidInput
 from netctl.models import Endpoint, Network, Port
 from netctl.names import check_ifname
@@ -22,12 +22,22 @@ DEFAULT_BRIDGE = PREFIX + "bridge.default_bridge"
 
 NAT, UNPROTECTED, ROUTED, ISOLATED = MODES = ("nat", "nat-unprotected", "routed", "isolated")
 OPTIONS = {
-    MODE[4]: "IPv4: nat, nat-unprotected, routed, or isolated (nat)",
-    MODE[6]: "IPv6: nat, nat-unprotected, routed, or isolated (nat)",
-    BINDING: "the host's address that ports are published on where none is given (all)",
-    DIRECT: "let published ports be reached on the endpoint's own address (false)",
-    TRUSTED: "host interfaces that may do so, joined by ':'",
-    DEFAULT_BRIDGE: "false alone: the configuration names the default network",
+    MODE[4]: Option(
+        form="MODE", help=f"Who is reached by IPv4, and how: {', '.join(MODES)}.", default=NAT
+    ),
+    MODE[6]: Option(form="MODE", help="The same by IPv6.", default=NAT),
+    BINDING: Option(
+        form="IP",
+        help="The host's address that ports are published on where none is given.",
+        default="all of them",
+    ),
+    DIRECT: switch("Let published ports be reached on the endpoints' addresses.", default=False),
+    TRUSTED: Option(
+        form="IFNAME[:IFNAME]", help="Interfaces of the host from which they are reached so."
+    ),
+    DEFAULT_BRIDGE: Option(
+        form="false", help="Nothing else: the configuration names the default network."
+    ),
 }
 ALL = {4: "0.0.0.0", 6: "::"}
 """The host's addresses of a family, as one."""

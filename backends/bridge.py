@@ -11,7 +11,15 @@ from dataclasses import replace
 
 from netctl.backends import access, firewall, forwarding, publication, wire
 from netctl.backends.driver import NetworkPlan, Publishing, Site
-from netctl.backends.options import PREFIX, address, boolean, integer, normalise
+from netctl.backends.options import (
+    PREFIX,
+    Option,
+    address,
+    boolean,
+    integer,
+    normalise,
+    switch,
+)
 from netctl.errors import Conflict, InvalidInput
 from netctl.kernel import Kernel
 from netctl.models import Attachment, Endpoint, Network, Pool
@@ -36,6 +44,7 @@ SNAT = {4: PREFIX + "host_ipv4", 6: PREFIX + "host_ipv6"}
 DEFAULT_MTU = 1500
 _MTU_LOW = {4: 68, 6: 1280}
 """Smallest MTU of a family, bytes: RFC 791 and RFC 8200 section 5."""
+_MTU_HIGH = 65535
 _IPV6 = "net/ipv6/conf/all/disable_ipv6"
 _DEFAULT_ROUTES = ("0.0.0.0/0", "::/0")
 
@@ -48,15 +57,25 @@ class BridgeDriver:
     has_pools = True
     host_stack = False
     single = False
-    options: Mapping[str, str] = {
-        NAME: "bridge interface; an existing bridge is used and never deleted (br-ID)",
-        ICC: "let endpoints of the network reach each other (true)",
-        MASQUERADE: "hide endpoints behind the host's address (true)",
-        INHIBIT_IPV4: "do not put the IPv4 gateway address on the bridge (false)",
-        MTU: "largest packet, bytes (that of the route to the outside)",
-        IFACE_PREFIX: "what interface names in a sandbox begin with (eth)",
-        SNAT[4]: "IPv4 source address to the outside, in the place of masquerading",
-        SNAT[6]: "IPv6 source address to the outside, in the place of masquerading",
+    options: Mapping[str, Option] = {
+        NAME: Option(
+            form="NAME",
+            help="The bridge; one that is there is used, and never deleted.",
+            default="br-ID",
+        ),
+        ICC: switch("Let endpoints of the network reach each other.", default=True),
+        MASQUERADE: switch("Hide endpoints behind the host's address.", default=True),
+        INHIBIT_IPV4: switch("Keep the IPv4 gateway address off the bridge.", default=False),
+        MTU: Option(
+            form=f"{_MTU_LOW[4]}-{_MTU_HIGH}",
+            help=f"Largest packet, bytes; with IPv6 at least {_MTU_LOW[6]}.",
+            default="that of the route to the outside",
+        ),
+        IFACE_PREFIX: Option(
+            form="PREFIX", help="How interface names in a sandbox begin.", default="eth"
+        ),
+        SNAT[4]: Option(form="IP", help="IPv4 source address to the outside, not the host's."),
+        SNAT[6]: Option(form="IP", help="IPv6 source address to the outside, not the host's."),
         **wire.OPTIONS,
         **access.OPTIONS,
     }
@@ -270,7 +289,7 @@ def _prefix(options: Mapping[str, str]) -> str:
 def _mtu(network: Network, options: Mapping[str, str], kernel: Kernel) -> int:
     low = _MTU_LOW[6 if network.enable_ipv6 else 4]
     outside = max(_outside_mtu(kernel), low)
-    return integer(options, MTU, default=outside, low=low, high=65535)
+    return integer(options, MTU, default=outside, low=low, high=_MTU_HIGH)
 
 
 def _outside_mtu(kernel: Kernel) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
+from netctl.backends.options import Option
 from netctl.kernel import Kernel
 from netctl.models import Attachment, Endpoint, HostState, Network, Port
 from netctl.plan import Plan
@@ -71,8 +72,8 @@ class Driver(Protocol):
 
     name: str
     scope: str
-    options: Mapping[str, str]
-    """Full label of every option it knows, to its one-line help."""
+    options: Mapping[str, Option]
+    """Full label of every option it knows, to what people are told of it."""
     has_pools: bool
     """Whether its networks have subnets, and its endpoints addresses and interfaces."""
     host_stack: bool

@@ -5,10 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from netctl.errors import InvalidInput
+from netctl.record import record
 
 PREFIX = "com.docker.network."
 _TRUE = frozenset({"1", "t", "true", "yes", "on"})
 _FALSE = frozenset({"0", "f", "false", "no", "off"})
+
+
+@record
+class Option:
+    """What people are told of an option."""
+
+    form: str
+    """What its value looks like: ``true|false``, ``IP``, ``68-65535``."""
+    help: str
+    default: str = ""
+    """In words, what holds where it is not given; empty for nothing."""
+
+
+def switch(help: str, *, default: bool) -> Option:
+    """Return an option that ``boolean`` reads."""
+    return Option(form="true|false", help=help, default="true" if default else "false")
 
 
 def full_label(key: str) -> str:
@@ -16,7 +33,9 @@ def full_label(key: str) -> str:
     return key if key.startswith(PREFIX) else PREFIX + key
 
 
-def normalise(driver: str, options: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
+def normalise(
+    driver: str, options: Mapping[str, str], known: Mapping[str, object]
+) -> dict[str, str]:
     """Return the options by full label; raise ``InvalidInput`` for one that ``known`` lacks."""
     result: dict[str, str] = {}
     for key, value in options.items():
@@ -28,7 +47,7 @@ def normalise(driver: str, options: Mapping[str, str], known: Mapping[str, str])
     return result
 
 
-def _known_hint(known: Mapping[str, str]) -> str:
+def _known_hint(known: Mapping[str, object]) -> str:
     if not known:
         return "this driver takes no options"
     return "known options: " + ", ".join(sorted(label.removeprefix(PREFIX) for label in known))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from netctl.backends.driver import NetworkPlan, Publishing, Site
-from netctl.backends.options import normalise
+from netctl.backends.options import Option, normalise
 from netctl.errors import InvalidInput
 from netctl.kernel import Kernel
 from netctl.models import Attachment, Endpoint, Network
@@ -20,7 +20,7 @@ from netctl.plan import Plan
 class _Bare:
     name = ""
     scope = "local"
-    options: Mapping[str, str] = {}
+    options: Mapping[str, Option] = {}
     has_pools = False
     host_stack = False
     single = True

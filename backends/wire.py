@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from netctl.backends.options import PREFIX, integer
+from netctl.backends.options import PREFIX, Option, integer
 from netctl.models import Attachment, Endpoint, Network, Pool
 from netctl.names import alias_of, sysctl_path
 from netctl.plan import Assembly, Plan, Step
@@ -12,9 +12,15 @@ from netctl.steps import AddressAdd, Announced, LinkUp, NeighboursForgotten, Sys
 
 COUNT = PREFIX + "advertise_addr_nmsgs"
 GAP = PREFIX + "advertise_addr_ms"
-OPTIONS: Mapping[str, str] = {
-    COUNT: "how often a join tells the network the endpoint's addresses, 0 to 3 (1)",
-    GAP: "milliseconds from one time to the next, which the join waits, 100 to 2000 (1000)",
+OPTIONS: Mapping[str, Option] = {
+    COUNT: Option(
+        form="0-3", help="How often a join tells the network the endpoint's addresses.", default="1"
+    ),
+    GAP: Option(
+        form="100-2000",
+        help="Milliseconds from one time to the next, which the join waits.",
+        default="1000",
+    ),
 }
 """libnetwork tells them three times, in the background; here nothing stays to do that."""
 

@@ -10,6 +10,7 @@ import click
 from netctl.cli import AliasGroup, State
 from netctl.commands import common, complete
 from netctl.commands.common import dry_run, format_option, if_not_exists, label, listing, pass_state
+from netctl.commands.driver_options import WithDriverOptions
 from netctl.errors import InvalidInput
 
 
@@ -19,8 +20,9 @@ def network() -> None:
 
 
 @network.command(
+    cls=WithDriverOptions,
     epilog="Examples: netctl network create web; "
-    "netctl network create db --subnet 10.8.0.0/24 --internal"
+    "netctl network create db --subnet 10.8.0.0/24 --internal",
 )
 @click.argument("name")
 @click.option("-d", "--driver", shell_complete=complete.drivers, help="bridge, host or null.")
@@ -48,7 +50,7 @@ def network() -> None:
     multiple=True,
     metavar="K=V[,K=V]",
     shell_complete=complete.driver_options,
-    help="Driver options.",
+    help="Driver options, see below.",
 )
 @label
 @click.option("--ipam-driver", default="default", show_default=True, help="default or null.")
@@ -112,7 +114,7 @@ def ls(state: State, filters: tuple[str, ...], quiet: bool, no_trunc: bool, styl
         render.Column("NAME", "name"),
         render.Column("DRIVER", "driver"),
         render.Column("SCOPE", "scope"),
-        render.Column("SUBNETS", "subnets"),
+        render.Column("SUBNETS", "subnets", loose=True),
     ]
     render.listed(filter(passes, rows), columns, style, quiet=quiet, trunc=not no_trunc)
 

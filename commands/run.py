@@ -13,7 +13,7 @@ from netctl.commands.sandbox import definition, sandbox_options
 
 
 @click.command(
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    context_settings={"allow_interspersed_args": False},
     epilog="Examples: netctl run -- ip address; netctl run --network web --network db -- ./server",
 )
 @click.option("--name", metavar="NAME", help="Name of the sandbox  [run-ID]")
@@ -41,6 +41,9 @@ def run(
     **given: Any,
 ) -> int:
     """Run one command in a sandbox that is gone when the command ends.
+
+    The default network comes into being where it is needed, and stays, whatever becomes of the
+    command.
 
     The exit status is the command's, 128 and the number of the signal that ended it. The command is
     killed when this netctl dies.

@@ -24,7 +24,10 @@ def sandbox_options(function: F) -> F:
     for option in reversed(
         (
             click.option(
-                "--hostname", metavar="NAME", default="", help="Host name  [the sandbox's]"
+                "--hostname",
+                metavar="NAME",
+                default="",
+                help="Its name in its hosts file  [the sandbox's]",
             ),
             click.option("--domainname", metavar="NAME", default="", help="Domain name."),
             click.option("--dns", multiple=True, metavar="IP", help="Name server."),
@@ -95,7 +98,11 @@ def create(state: State, /, name: str, **given: Any) -> None:
 @dry_run
 @pass_state
 def rm(state: State, sandboxes: tuple[str, ...], force: bool, ignore_missing: bool) -> int:
-    """Remove sandboxes."""
+    """Remove sandboxes.
+
+    With --force their endpoints leave first; those that network connect or run made go with them,
+    and their addresses are free.
+    """
     manager = state.controller.sandboxes
     return common.each(
         sandboxes, lambda name: manager.remove(name, force=force), ignore_missing=ignore_missing
@@ -120,7 +127,7 @@ def ls(state: State, filters: tuple[str, ...], quiet: bool, no_trunc: bool, styl
         render.Column("TYPE", "type"),
         render.Column("STATE", "state"),
         render.Column("ENDPOINTS", "endpoint_count"),
-        render.Column("KEY", "key"),
+        render.Column("KEY", "key", loose=True),
     ]
     render.listed(filter(passes, rows), columns, style, quiet=quiet, trunc=not no_trunc)
 
@@ -152,7 +159,7 @@ def exists(state: State, name: str) -> int:
 
 @sandbox.command(
     name="exec",
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    context_settings={"allow_interspersed_args": False},
     epilog="Example: netctl sandbox exec c1 -- ping -c1 192.0.2.1",
 )
 @click.argument("name", metavar="SANDBOX", shell_complete=complete.sandboxes)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netctl.cli import State
+from netctl.cli import AliasGroup, State
 from netctl.commands import common, complete
 from netctl.commands.common import dry_run, format_option, pass_state
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from netctl.models import Endpoint
 
 
-@click.group()
+@click.group(cls=AliasGroup)
 def service() -> None:
     """Services: endpoints, in dnet's words.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -55,14 +56,27 @@ _LONGEST = 400
 """Characters of a usage error, which quotes what was given."""
 
 
-class AliasGroup(click.Group):
+class NoCommand(click.UsageError):
+    """A group without a command: what there is, is the answer."""
+
+
+class _Group(click.Group):
+    """A group that shows its help, as an error, where no command is given."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            raise NoCommand(ctx.get_help(), ctx)
+        return super().parse_args(ctx, args)
+
+
+class AliasGroup(_Group):
     """A group that also takes ``remove`` and ``list``, as docker does."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return super().get_command(ctx, ALIASES.get(cmd_name, cmd_name))
 
 
-class LazyGroup(click.Group):
+class LazyGroup(_Group):
     """The root: a command's module is imported when the command is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -191,6 +205,9 @@ def _guarded(given: list[str]) -> int:
         return error.exit_code
     except click.exceptions.Exit as end:
         return end.exit_code
+    except NoCommand as error:
+        say(error.message)
+        return InvalidInput.exit_code
     except click.UsageError as error:
         report(_usage(error), as_json=_wants_json(given))
         return InvalidInput.exit_code
@@ -235,7 +252,7 @@ def report(error: NetctlError, *, as_json: bool) -> None:
 
 def _usage(error: click.UsageError) -> InvalidInput:
     path = error.ctx.command_path if error.ctx else "netctl"
-    message = error.format_message().rstrip(".")
+    message = " ".join(error.format_message().split()).rstrip(".")
     if len(message) > _LONGEST:
         message = f"{message[:_LONGEST]}..."
     return InvalidInput(message[:1].lower() + message[1:], hint=f"{path} --help shows the usage")
@@ -255,6 +272,26 @@ def _bug(error: Exception, *, as_json: bool) -> int:
 
 
 def _wants_json(given: Sequence[str]) -> bool:
-    return "--format=json" in given or any(
-        given[i : i + 2] == ["--format", "json"] for i in range(len(given))
-    )
+    """Whether netctl's own ``--format`` is json, and not that of a command which it is to run."""
+    words = list(_after_globals(given))
+    if words[:1] == ["run"] or words[:2] == ["sandbox", "exec"]:
+        return False
+    own = words[: words.index("--")] if "--" in words else words
+    return "--format=json" in own or ("--format", "json") in pairwise(own)
+
+
+def _after_globals(given: Sequence[str]) -> Iterator[str]:
+    """Yield the words from the command on."""
+    valued = {
+        name
+        for option in cli.params
+        if isinstance(option, click.Option) and not (option.is_flag or option.count)
+        for name in option.opts
+    }
+    words = iter(given)
+    for word in words:
+        if word in valued:
+            next(words, None)
+        elif not word.startswith("-"):
+            yield word
+            yield from words

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
@@ -52,14 +53,24 @@ class Config:
     sources: dict[str, str] = field(default_factory=dict)
     """Key to where its value came from."""
 
+    @property
+    def names_drivers(self) -> bool:
+        """Whether a value that somebody gave holds names and options of drivers."""
+        keys = ("default_driver", "driver_options")
+        return any(self.sources.get(key, "default") != "default" for key in keys)
+
 
 @record
 class Key:
     """One key: its help, and how its value is read from YAML's types and from text."""
 
     help: str
+    example: str
+    """A value in YAML."""
     check: Callable[[Any], Any]
     parse: Callable[[str], Any] = lambda text: text
+    text: str = ""
+    """A value as text, where that is not what is in YAML."""
 
 
 def _text(value: Any) -> str:
@@ -68,8 +79,8 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _name(value: Any) -> str:
-    return check_name("", _text(value))
+def _name_of(what: str) -> Callable[[Any], str]:
+    return lambda value: check_name(what, _text(value))
 
 
 def _directory(value: Any) -> str:
@@ -146,13 +157,26 @@ def _pool(value: Any) -> AddressPool:
     return AddressPool(base=str(base), size=size)
 
 
+def _pools(value: Any) -> tuple[AddressPool, ...]:
+    from ipaddress import ip_network
+
+    pools: tuple[AddressPool, ...] = _list_of(_pool)(value)
+    bases = [ip_network(pool.base) for pool in pools]
+    for number, base in enumerate(bases):
+        for other in bases[:number]:
+            if base.version == other.version and base.overlaps(other):
+                raise InvalidInput(f"the address pools {other} and {base} overlap")
+    return pools
+
+
 def _options_by_driver(value: Any) -> dict[str, dict[str, str]]:
     if not isinstance(value, dict) or not all(isinstance(item, dict) for item in value.values()):
         raise InvalidInput("a mapping DRIVER: {OPTION: VALUE} is expected")
-    return {
-        _name(driver): {_text(key): _switch(item) for key, item in options.items()}
-        for driver, options in value.items()
-    }
+    found = {}
+    for driver, options in value.items():
+        given = {_text(key): _switch(item) for key, item in options.items()}
+        found[check_name("driver", _text(driver))] = given
+    return found
 
 
 def _switch(value: Any) -> str:
@@ -168,52 +192,83 @@ def _pools_of_text(text: str) -> list[dict[str, str]]:
 
 
 def _drivers_of_text(text: str) -> dict[str, dict[str, str]]:
-    parts = (item.partition(":") for item in text.split(";") if item.strip())
-    return {driver.strip(): _pairs(options) for driver, _, options in parts}
+    found: dict[str, dict[str, str]] = {}
+    for item in filter(str.strip, text.split(";")):
+        driver, colon, options = item.partition(":")
+        if not colon:
+            raise InvalidInput(f"{item.strip()[:60]!r} is not DRIVER:OPTION=VALUE")
+        found[driver.strip()] = {**found.get(driver.strip(), {}), **_pairs(options)}
+    return found
 
 
 def _pairs(text: str) -> dict[str, str]:
-    pairs = (item.partition("=") for item in text.split(",") if item.strip())
-    return {key.strip(): value.strip() for key, _, value in pairs}
+    found: dict[str, str] = {}
+    for item in filter(str.strip, text.split(",")):
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise InvalidInput(f"{item.strip()[:60]!r} is not KEY=VALUE")
+        found[key.strip()] = value.strip()
+    return found
 
 
 KEYS: dict[str, Key] = {
-    "default_network": Key(help="network that is used where none is named", check=_name),
-    "default_driver": Key(help="driver of a network that is made without -d", check=_name),
+    "default_network": Key(
+        help="network that is used where none is named", example="bridge", check=_name_of("network")
+    ),
+    "default_driver": Key(
+        help="driver of a network that is made without -d",
+        example="bridge",
+        check=_name_of("driver"),
+    ),
     "address_pools": Key(
         help="list of {base: CIDR, size: PREFIX LENGTH} that subnets are taken from",
-        check=_list_of(_pool),
+        example="[{base: 10.64.0.0/12, size: 24}]",
+        text="base=10.64.0.0/12,size=24;base=fd00:1::/48,size=64",
+        check=_pools,
         parse=_pools_of_text,
     ),
     "driver_options": Key(
         help="default options of each driver, DRIVER: {OPTION: VALUE}",
+        example='{bridge: {driver.mtu: "1400"}}',
+        text="bridge:driver.mtu=1400,bridge.enable_icc=false",
         check=_options_by_driver,
         parse=_drivers_of_text,
     ),
     "dns": Key(
         help="name servers of sandboxes, instead of the host's",
+        example="[192.0.2.53]",
+        text="192.0.2.53,2001:db8::53",
         check=_list_of(_address),
         parse=_words,
     ),
     "dns_search": Key(
         help="search domains of sandboxes, instead of the host's",
+        example="[example.org]",
+        text="example.org,example.net",
         check=_list_of(_domain),
         parse=_words,
     ),
     "dns_options": Key(
         help="resolv.conf options of sandboxes, instead of the host's",
+        example='["ndots:2"]',
+        text="ndots:2,timeout:1",
         check=_list_of(_option),
         parse=_words,
     ),
-    "lock_timeout": Key(help="seconds to wait for another netctl", check=_seconds),
+    "lock_timeout": Key(help="seconds to wait for another netctl", example="30", check=_seconds),
     "ip_forward": Key(
-        help="auto turns forwarding on where it is off and keeps dropping between the interfaces"
-        " that were there; no-drop does not drop; off never turns it on",
+        example="auto",
+        help="whether forwarding is turned on where it is off: auto does, and drops between the"
+        " interfaces that were there as before; no-drop does not drop; off never turns it on",
         check=_one_of("auto", "no-drop", "off"),
     ),
-    "state_dir": Key(help="directory of the store", check=_directory),
-    "run_dir": Key(help="directory of the lock", check=_directory),
-    "color": Key(help="auto, always or never", check=_one_of("auto", "always", "never")),
+    "state_dir": Key(help="directory of the store", example="/var/lib/netctl", check=_directory),
+    "run_dir": Key(help="directory of the lock", example="/run/netctl", check=_directory),
+    "color": Key(
+        help="colours and tables for people: auto, always or never",
+        example="auto",
+        check=_one_of("auto", "always", "never"),
+    ),
 }
 
 
@@ -258,17 +313,21 @@ def _initial_user_namespace() -> bool:
 def _take_text(
     key: str, text: str, source: str, values: dict[str, Any], sources: dict[str, str]
 ) -> None:
-    values[key] = _checked(key, KEYS[key].parse(text), source)
+    known = KEYS[key]
+    with _placed(source, text, f"for instance {known.text or known.example}"):
+        values[key] = known.check(known.parse(text))
     sources[key] = source
 
 
-def _checked(key: str, value: Any, source: str) -> Any:
+@contextmanager
+def _placed(place: str, value: object, hint: str) -> Iterator[None]:
+    """Say of a value that is wrong where it is, and what it is where the error does not."""
     try:
-        return KEYS[key].check(value)
+        yield
     except InvalidInput as error:
-        raise BadConfig(
-            f"{source}: {key}: {value!r:.80}: {error.message}", hint=KEYS[key].help
-        ) from error
+        shown = f"{value!r:.80}"
+        what = error.message if shown in error.message else f"{shown}: {error.message}"
+        raise BadConfig(f"{place}: {what}", hint=error.hint or hint) from error
 
 
 def _take_file(path: str, required: bool, values: dict[str, Any], sources: dict[str, str]) -> None:
@@ -280,8 +339,12 @@ def _take_file(path: str, required: bool, values: dict[str, Any], sources: dict[
         if key not in KEYS:
             raise BadConfig(f"{place}: unknown key {key!r:.80}", hint=_near(key))
         if key in values and sources[key] != "default":
-            raise BadConfig(f"{place}: {key} is given twice ({sources[key]})")
-        values[key] = _checked(key, _plain(node, path), place)
+            raise BadConfig(
+                f"{place}: {key} is given twice ({sources[key]})", hint="leave one of them out"
+            )
+        value = _plain(node, path)
+        with _placed(f"{place}: {key}", value, f"for instance {key}: {KEYS[key].example}"):
+            values[key] = KEYS[key].check(value)
         sources[key] = place
 
 
@@ -305,12 +368,12 @@ def _read(path: str, required: bool) -> str | None:
     except OSError as error:
         raise BadConfig(f"{path}: {error.strerror}", hint="check --config") from error
     except UnicodeDecodeError:
-        raise BadConfig(f"{path}: not UTF-8 text") from None
+        raise BadConfig(f"{path}: not UTF-8 text", hint="KEY: VALUE lines are expected") from None
 
 
 def _check_file(path: str, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode) or found.st_size >= _SIZE_LIMIT:
-        raise BadConfig(f"{path}: not a regular file of less than 1 MiB")
+        raise BadConfig(f"{path}: not a regular file of less than 1 MiB", hint="see netctl.yaml(5)")
     if os.geteuid() == 0 and (found.st_mode & 0o022 or found.st_uid != 0):
         raise BadConfig(
             f"{path}: other users can write to it",
@@ -327,7 +390,10 @@ def _entries(path: str, content: str) -> list[tuple[str, Node]]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise BadConfig(f"{path}{line}: not YAML ({getattr(error, 'problem', error)})") from None
+        raise BadConfig(
+            f"{path}{line}: not YAML ({getattr(error, 'problem', error)})",
+            hint="KEY: VALUE, with a space after the colon; values with colons in quotes",
+        ) from None
     if root is None:
         return []
     if not isinstance(root, yaml.MappingNode):
@@ -340,7 +406,9 @@ def _plain(node: Node, path: str, depth: int = 0) -> Any:
     import yaml
 
     if depth > 4:
-        raise BadConfig(f"{path}:{node.start_mark.line + 1}: nested too deeply")
+        raise BadConfig(
+            f"{path}:{node.start_mark.line + 1}: nested too deeply", hint="see netctl.yaml(5)"
+        )
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, path, depth + 1) for item in node.value[:1000]]
     if isinstance(node, yaml.MappingNode):

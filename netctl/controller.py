@@ -58,6 +58,10 @@ class Controller:
         observe: Observer | None = None,
     ) -> None:
         self.config = config or configuration.load(None, {}, os.environ)
+        if self.config.names_drivers:
+            from netctl.definitions import defaults
+
+            defaults.check(self.config)
         self.kernel = kernel or open_kernel()
         self.store = Store(
             self.config.state_dir, self.config.run_dir, lock_timeout=self.config.lock_timeout

@@ -14,6 +14,7 @@ import click
 
 from netctl import __version__
 from netctl.cli import COMMANDS, cli
+from netctl.commands.driver_options import WithDriverOptions
 from netctl.completion import script
 from netctl.config import KEYS, Config
 
@@ -22,12 +23,21 @@ SHELLS = {"bash": "netctl.bash", "zsh": "_netctl", "fish": "netctl.fish"}
 _EXIT_STATUS = """\
 .SH EXIT STATUS
 0 done; 1 a bug in netctl; 2 usage or bad configuration; 3 not found; 4 conflict (exists, in use,
-wrong state); 5 exhausted (addresses, pools); 6 not supported by this kernel or driver; 7 the kernel
-or the system refused; 8 the store is damaged; 10 done in part; 75 another netctl holds the lock;
-77 not permitted; 128+N killed by signal N.
+wrong state); 5 exhausted (addresses, pools, ports); 6 not supported by this kernel or driver; 7 the
+kernel or the system refused; 8 the store is damaged; 9
+.B check
+found differences, or
+.B doctor
+a problem; 10 done in part; 75 another netctl holds the lock; 77 not permitted; 128+N killed by
+signal N.
 .BR "sandbox exec" " and " run
 return the command's own status, 126 where it cannot be run, 127 where it is not found. A command
 given several names goes on after a failure, reports each, and returns the first failure's code.
+Where
+.B \\-\\-format json
+is an option of the command itself, and not of one that it runs, errors are JSON objects, one a
+line:
+{"error": {"code", "message", "hint", "notes"}}.
 """
 _FILES = """\
 .SH FILES
@@ -37,10 +47,12 @@ The configuration, see
 .BR netctl.yaml (5).
 .TP
 .I /var/lib/netctl
-The store, and the hosts and resolv.conf of each sandbox.
+The store, and the hosts and resolv.conf of each sandbox. Whoever is not root, or root of a user
+namespace alone, has a store of his own in $XDG_DATA_HOME/netctl (~/.local/share/netctl): what root
+made is not in it, so that lists are empty there.
 .TP
 .I /run/netctl
-The lock.
+The lock; without root $XDG_RUNTIME_DIR/netctl (~/.cache/netctl).
 .TP
 .I /run/netns/NAME
 The namespaces, as of
@@ -51,7 +63,7 @@ Links to a sandbox's hosts and resolv.conf.
 .SH ENVIRONMENT
 Every key of the configuration as
 .B NETCTL_KEY
-(NETCTL_STATE_DIR, NETCTL_LOCK_TIMEOUT, ...),
+(NETCTL_STATE_DIR, NETCTL_LOCK_TIMEOUT, ...; netctl.yaml(5) has the forms),
 .B NETCTL_CONFIG
 for the file,
 .B NO_COLOR
@@ -136,7 +148,15 @@ def _synopsis(ctx: click.Context) -> str:
 def _options(ctx: click.Context) -> str:
     options = (p for p in ctx.command.get_params(ctx) if isinstance(p, click.Option))
     found = [record for record in (option.get_help_record(ctx) for option in options) if record]
-    return "".join(f".TP\n.B {_roff(name)}\n{_roff(text)}\n" for name, text in found)
+    text = _list(found)
+    if isinstance(ctx.command, WithDriverOptions):
+        for heading, records in ctx.command.sections():
+            text += f".PP\n{_roff(heading)}:\n{_list(records)}"
+    return text
+
+
+def _list(records: Iterable[tuple[str, str]]) -> str:
+    return "".join(f".TP\n.B {_roff(name)}\n{_roff(text)}\n" for name, text in records)
 
 
 def _examples(command: click.Command) -> str:
@@ -156,7 +176,8 @@ def _configuration_page() -> str:
         + ".SH DESCRIPTION\n"
         + "YAML, KEY: VALUE, every key optional. An option goes before the environment, the\n"
         + "environment before the file. A key that is not known, or a wrong value, is an error\n"
-        + "that names file and line.\n.SH KEYS\n"
+        + "that names file and line. Of each key an example follows, and one of the environment.\n"
+        + ".SH KEYS\n.nh\n.ad l\n"
         + "".join(_keys())
         + ".SH SEE ALSO\n.BR netctl (1)\n"
     )
@@ -167,12 +188,19 @@ def _keys() -> Iterable[str]:
     for key, known in KEYS.items():
         default = getattr(defaults, key)
         shown = f" Default: {default}." if default not in ((), {}) else ""
-        text = f"{known.help[0].upper()}{known.help[1:]}.{shown} Environment: NETCTL_{key.upper()}."
-        yield f".TP\n.B {_roff(key)}\n{_roff(text)}\n"
+        what = f"{known.help[0].upper()}{known.help[1:]}.{shown}"
+        variable = f"NETCTL_{key.upper()}={_quoted(known.text or known.example)}"
+        lines = (what, f"{key}: {known.example}", variable)
+        yield f".TP\n.B {_roff(key)}\n" + "\n.br\n".join(map(_roff, lines)) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'" if {*text} & {*" ;"} else text
 
 
 def _roff(text: str) -> str:
-    escaped = text.replace("\\", "\\e").replace("-", "\\-")
+    # A plain quotation mark would be one of the macro's.
+    escaped = text.replace("\\", "\\e").replace("-", "\\-").replace('"', "\\(dq")
     lines = (line.strip() for line in escaped.splitlines())
     # A line that begins with a dot or an apostrophe would be a request.
     return "\n".join(f"\\&{line}" if line[:1] in (".", "'") else line or ".PP" for line in lines)

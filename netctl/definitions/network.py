@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 import netctl.backends.ipam as ipam
-from netctl.backends.options import PREFIX, boolean, full_label
+from netctl.backends.options import PREFIX, boolean, full_label, switch
 from netctl.definitions.checks import check_alike, check_texts
 from netctl.machine import machine_id
 from netctl.models import Network
@@ -22,6 +22,11 @@ _FLAGS = {
     PREFIX + "enable_ipv4": "ipv4",
     PREFIX + "enable_ipv6": "ipv6",
     PREFIX + "internal": "internal",
+}
+OPTIONS = {
+    PREFIX + "enable_ipv4": switch("As --no-ipv4, where it is false.", default=True),
+    PREFIX + "enable_ipv6": switch("As --ipv6.", default=False),
+    PREFIX + "internal": switch("As --internal.", default=False),
 }
 """libnetwork's labels that are options of every driver."""
 

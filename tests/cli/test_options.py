@@ -7,6 +7,9 @@ from pathlib import Path
 import click
 import pytest
 
+from netctl import manual
+from netctl.backends import registry
+from netctl.backends.options import PREFIX
 from netctl.cli import cli
 from tests.cli.conftest import Netctl
 from tests.cli.test_startup import LEAVES
@@ -134,3 +137,56 @@ def test_colour(
     netctl("network", "create", "web")
     done = netctl("--color", when, "network", "ls")
     assert ("web" in done.out, "\x1b[" in done.out) == (True, colour)
+
+
+@pytest.mark.parametrize("words", [(), ("network",), ("sandbox",), ("service",), ("system",)])
+def test_a_group_alone_shows_its_help_as_an_error(netctl: Netctl, words: tuple[str, ...]) -> None:
+    done, asked = netctl(*words), netctl(*words, "--help")
+    assert (done.status, done.out, done.err) == (2, "", asked.out)
+    assert "Commands:" in done.err
+
+
+def test_an_error_of_usage_is_one_line(netctl: Netctl) -> None:
+    done = netctl("completion")
+    assert done.status == 2
+    assert done.err.splitlines()[0].endswith("Choose from: bash, zsh, fish")
+
+
+@pytest.mark.parametrize(
+    ("words", "as_json"),
+    [
+        (["network", "inspect", "nope", "--format", "json"], True),
+        (["--lock-timeout", "3", "network", "inspect", "--format=json", "nope"], True),
+        (["network", "ls", "--format", "json", "--nope"], True),
+        (["network", "inspect", "exec", "--format", "json"], True),
+        (["network", "inspect", "nope", "--format", "table", "--", "--format", "json"], False),
+        (["sandbox", "exec", "nope", "ip", "--format", "json"], False),
+        (["sandbox", "exec", "nope", "--", "ip", "--format=json"], False),
+        (["run", "--network", "nope", "ip", "--format", "json"], False),
+        (["--state-dir", "/nonexistent", "-v", "run", "--nope", "--", "--format", "json"], False),
+    ],
+)
+def test_errors_are_json_where_netctl_was_asked_to(
+    netctl: Netctl, words: list[str], as_json: bool
+) -> None:
+    done = netctl(*words)
+    assert done.status in (2, 3)
+    assert done.err.startswith('{"error": {' if as_json else "netctl: "), done.err
+
+
+def test_an_unknown_option_is_not_the_command_to_run(netctl: Netctl) -> None:
+    for words in (("run", "--nope", "--", "true"), ("sandbox", "exec", "--nope", "c1", "true")):
+        done = netctl(*words)
+        assert done.status == 2 and "no such option" in done.err.lower()
+
+
+def test_every_driver_option_is_explained(netctl: Netctl) -> None:
+    shown = netctl("network", "create", "--help").out
+    page = dict(manual.pages())["netctl-network.1"].replace("\\-", "-")
+    for name in registry.names():
+        for label, option in registry.load(name).options.items():
+            line = f"{label.removeprefix(PREFIX)}={option.form}"
+            assert line in shown and line in page
+            assert option.help.endswith(".") and option.help in page
+            assert f"[{option.default}]" in page or not option.default
+    assert "enable_ipv6=true|false" in shown

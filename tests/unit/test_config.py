@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from netctl.config import KEYS, AddressPool, Config, load
+from netctl.controller import Controller
 from netctl.errors import BadConfig
+from tests.fake_kernel import FakeKernel
 
 
 @pytest.fixture
@@ -91,6 +93,12 @@ def test_structured_values_by_environment() -> None:
         ("address_pools: [{base: 10.0.0.1/8, size: 24}]\n", 1, "host bits"),
         ("address_pools: [{base: 10.0.0.0/8, size: 4}]\n", 1, "size is from 8 to 32"),
         ("address_pools: [10.0.0.0/8]\n", 1, "base: CIDR"),
+        (
+            "address_pools: [{base: 10.0.0.0/8, size: 24}, {base: 10.1.0.0/16, size: 24}]\n",
+            1,
+            "10.0.0.0/8 and 10.1.0.0/16 overlap",
+        ),
+        ("default_driver: a/b\n", 1, "driver name 'a/b' is not allowed"),
         ("dns: [nonsense]\n", 1, "not an IP address"),
         ("ip_forward: maybe\n", 1, "auto, no-drop, off"),
         ("ip_forward: on\n", 1, "auto, no-drop, off"),
@@ -108,6 +116,72 @@ def test_what_is_wrong_is_named_with_its_line(file: Path, text: str, line: int, 
         of(file, text)
     assert f"{file}:{line}" in caught.value.message
     assert caught.value.exit_code == 2
+    assert caught.value.hint
+    assert "  " not in caught.value.message
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_example_is_right(file: Path, key: str) -> None:
+    known = KEYS[key]
+    config = of(file, f"{key}: {known.example}\n")
+    assert config.sources[key] == f"{file}:1"
+    variable = f"NETCTL_{key.upper()}"
+    config = load(None, {}, {variable: known.text or known.example})
+    assert config.sources[key] == f"environment {variable}"
+    assert getattr(config, key) not in ((), {})
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "words", "hint"),
+    [
+        ("ADDRESS_POOLS", "10.0.0.0/8", "'10.0.0.0/8' is not KEY=VALUE", "base=10.64.0.0/12"),
+        ("ADDRESS_POOLS", "base=10.0.0.0/8", "base: CIDR", "size=24"),
+        ("DRIVER_OPTIONS", "driver.mtu=1400", "not DRIVER:OPTION=VALUE", "bridge:driver.mtu="),
+        ("DRIVER_OPTIONS", "bridge:mtu", "'mtu' is not KEY=VALUE", "bridge:driver.mtu="),
+        ("DNS", "nonsense", "not an IP address", "192.0.2.53"),
+        ("COLOR", "sometimes", "one of auto, always, never", "auto"),
+    ],
+)
+def test_the_form_of_a_variable_is_shown(variable: str, text: str, words: str, hint: str) -> None:
+    with pytest.raises(BadConfig) as caught:
+        load(None, {}, {f"NETCTL_{variable}": text})
+    assert caught.value.message.startswith(f"environment NETCTL_{variable}: ")
+    assert words in caught.value.message and hint in (caught.value.hint or "")
+
+
+def test_the_options_of_one_driver_may_come_in_parts() -> None:
+    text = "bridge:driver.mtu=1400;bridge:bridge.enable_icc=false"
+    config = load(None, {}, {"NETCTL_DRIVER_OPTIONS": text})
+    assert config.driver_options["bridge"] == {
+        "driver.mtu": "1400",
+        "bridge.enable_icc": "false",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("default_driver: foo\n", "unknown driver 'foo'"),
+        ("driver_options: {bridge: {foo: 1}}\n", "driver bridge has no option 'foo'"),
+        ("driver_options: {nodriver: {foo: 1}}\n", "unknown driver 'nodriver'"),
+        ("driver_options: {null: {driver.mtu: 1400}}\n", "driver null has no option"),
+    ],
+)
+def test_drivers_and_their_options_are_checked_with_the_line(
+    file: Path, text: str, words: str
+) -> None:
+    config = of(file, f"\n{text}")
+    with pytest.raises(BadConfig, match=words) as caught:
+        Controller(config, kernel=FakeKernel())
+    assert caught.value.message.startswith(f"{file}:2: ")
+    assert caught.value.hint
+
+
+def test_drivers_that_are_known_with_options_of_every_driver(file: Path) -> None:
+    text = (
+        "default_driver: bridge\ndriver_options: {bridge: {enable_ipv6: true, driver.mtu: 1400}}\n"
+    )
+    Controller(of(file, text), kernel=FakeKernel()).close()
 
 
 def test_a_misspelt_key_is_guessed(file: Path) -> None:
