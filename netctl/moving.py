@@ -11,7 +11,7 @@ from netctl.models import Document, ResolvConf, Sandbox, SandboxKind
 from netctl.names import short
 from netctl.plan import Plan, inverse
 from netctl.record import record
-from netctl.steps import NetnsCreate, NetnsPin, NetnsRelease, NetnsRename
+from netctl.steps import LoopbackUp, NetnsCreate, NetnsPin, NetnsRelease, NetnsRename
 
 
 @record
@@ -32,9 +32,12 @@ def plan_namespace(sandbox: Sandbox, source: str) -> Plan:
     """Return how a sandbox's namespace is made, or the one at ``source`` pinned."""
     if sandbox.type is SandboxKind.OWN:
         return (NetnsCreate(path=sandbox.netns, alias=sandbox.identity),)
-    if not sandbox.pinned:
+    if sandbox.type is SandboxKind.HOST:
         return ()
-    return (NetnsPin(source=source, path=sandbox.netns, identity=sandbox.identity),)
+    up = LoopbackUp(netns=sandbox.netns)
+    if not sandbox.pinned:
+        return (up,)
+    return (NetnsPin(source=source, path=sandbox.netns, identity=sandbox.identity), up)
 
 
 def rename(room: joining.Room, name: str, path: str) -> Move:

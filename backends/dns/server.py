@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
+import netctl
 from netctl.backends.dns.control import Control
 from netctl.backends.dns.log import Log
 from netctl.backends.dns.loop import Loop
@@ -20,6 +22,8 @@ _UNUSED = 30.0
 """Seconds that it waits for a sandbox."""
 _LAST_ANSWER = 2.0
 """Seconds in which the last answer must be taken."""
+_WIPING = 0.3
+"""Seconds in which whoever clears the run directory comes to an end."""
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -53,6 +57,9 @@ class Server:
         self._signals = _watched_signals(self._loop)
         path = resolver.socket_path(run_dir)
         self._control = Control(self._loop, path, self._handle, log.report)
+        self._run_dir = run_dir
+        self._vigil = resolver.Vigil(run_dir)
+        self._loop.watch(self._vigil.fileno(), self._look)
 
     def load(self, load: Load) -> None:
         """Take over what there is. A sandbox that has gone meanwhile is no reason to stop."""
@@ -67,6 +74,7 @@ class Server:
         self._loop.run()
 
     def close(self) -> None:
+        self._end_vigil()
         # The socket that stays says that sandboxes miss this process.
         self._control.close(forsaken=self._resolver.sandboxes > 0)
         self._resolver.close()
@@ -77,7 +85,7 @@ class Server:
 
     def _handle(self, told: Mapping[str, object]) -> Mapping[str, object]:
         if told.get("do") == "ping":
-            return {}
+            return {"version": netctl.__version__}
         if told.get("do") == "state":
             return self._resolver.state()
         if told.get("do") == "stop":
@@ -96,11 +104,30 @@ class Server:
 
     def _end(self) -> None:
         """End when the answer is taken. Whoever gets it can start another resolver at once."""
+        self._end_vigil()
         self._resolver.close()
         self._control.close()
         self._release()
         self._loop.after(0, self._stop_when_answered)
         self._loop.after(_LAST_ANSWER, self._loop.stop)
+
+    def _look(self, events: int) -> None:
+        if self._vigil.is_over():
+            self._end_vigil()
+            self._loop.after(_WIPING, self._give_up)
+
+    def _give_up(self) -> None:
+        """End where nobody can tell this process of changes any more: no answer is better than one
+        that was true before. The tables in the namespaces stay, for they may be the next one's
+        already."""
+        resolver.leave_sign(self._run_dir)
+        self._log.tell("the socket was taken away: nothing could be told any more")
+        os._exit(1)
+
+    def _end_vigil(self) -> None:
+        if self._vigil.fileno() >= 0:
+            self._loop.forget(self._vigil.fileno())
+            self._vigil.close()
 
     def _stop_when_answered(self) -> None:
         if self._control.idle:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import field, replace
+from ipaddress import ip_address
 
 from netctl.definitions.checks import check_address, check_alike, check_path, check_texts
 from netctl.errors import InvalidInput
 from netctl.models import Sandbox, SandboxKind
-from netctl.names import check_hostname, check_name
+from netctl.names import check_hostname, check_ifname, check_name
 from netctl.record import field_names, record
 
 
@@ -49,7 +50,7 @@ class SandboxDefinition:
             (check_hostname("--add-host", name), check_address("--add-host", address))
             for name, address in self.extra_hosts
         )
-        dns = tuple(check_address("--dns", server) for server in self.dns)
+        dns = tuple(_check_server(server) for server in self.dns)
         return replace(self, extra_hosts=extra, dns=dns)
 
     def _check_paths(self) -> None:
@@ -73,3 +74,18 @@ class SandboxDefinition:
         check_alike(
             "sandbox", self.name, [n for n in names if getattr(self, n) != getattr(existing, n)]
         )
+
+
+def _check_server(text: str) -> str:
+    """Return the address of a name server; one of a link has the sandbox's interface with it,
+    ``fe80::1%eth0``."""
+    host, sign, zone = text.partition("%")
+    address = check_address("--dns", host)
+    if not sign:
+        return address
+    if not ip_address(address).is_link_local or ":" not in address:
+        raise InvalidInput(
+            f"--dns {text[:60]!r}: only an address in fe80::/10 has an interface",
+            hint=f"use {address}",
+        )
+    return f"{address}%{check_ifname('--dns', zone)}"

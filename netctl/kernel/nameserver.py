@@ -12,7 +12,7 @@ import os
 import resource
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 
 from netctl.errors import KernelError, NetctlError
 from netctl.kernel import namespaces, syscalls
@@ -141,12 +141,15 @@ def outgoing(place: Place | None, family: int, kind: int) -> socket.socket:
 
 def connect(place: Place | None, sock: socket.socket, address: str) -> None:
     """Connect such a socket to port 53 of an address, from a port that the kernel chooses."""
-    if place is None or "%" not in address:
-        sock.connect((address, _PORT))
+    host, _, zone = address.partition("%")
+    if not zone:
+        sock.connect((host, _PORT))
         return
-    # The interface that fe80::1%eth0 names is one of that namespace.
-    with _moved(place.netns):
-        sock.connect((address, _PORT))
+    # The interface that fe80::1%eth0 names is one of that namespace; Python takes its number, and
+    # no notice of the name.
+    with _moved(place.netns) if place else nullcontext():
+        index = int(zone) if zone.isdecimal() else socket.if_nametoindex(zone)
+    sock.connect((host, _PORT, 0, index))
 
 
 def forget(sock: socket.socket) -> bool:

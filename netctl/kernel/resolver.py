@@ -18,7 +18,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import netctl
 from netctl.errors import Conflict, KernelError
+from netctl.kernel import syscalls
 from netctl.kernel.refusal import file_refused
 
 Message = Mapping[str, object]
@@ -59,12 +61,12 @@ def lost(run_dir: str) -> bool:
 
 def start(run_dir: str, state_dir: str | None = None) -> bool:
     """Start a resolver, and wait until it is ready. One that is at work already stays, and False is
-    returned.
+    returned; one of another version of netctl makes room, for it may not know all messages.
 
     It begins with what the store in ``state_dir`` says, without one with nothing. Unless it is
     told of a sandbox within half a minute it ends. Raises ``KernelError``.
     """
-    if running(run_dir):
+    if _at_work(run_dir):
         return False
     from netctl.kernel import detaching
 
@@ -85,6 +87,20 @@ def start(run_dir: str, state_dir: str | None = None) -> bool:
                 raise
             time.sleep(_PAUSE)
     return True
+
+
+def _at_work(run_dir: str) -> bool:
+    """Whether a resolver of this version of netctl is at work; another is ended."""
+    try:
+        version = _ask(run_dir, {"do": "ping"}, impatient=True).get("version")
+    except KernelError as error:
+        if error.errno != errno.ECONNREFUSED:
+            raise
+        return False
+    if version == netctl.__version__:
+        return True
+    stop(run_dir, impatient=True)
+    return False
 
 
 def _held(run_dir: str) -> bool:
@@ -157,6 +173,51 @@ def stop(run_dir: str, *, unused: bool = False, impatient: bool = False) -> bool
         if error.errno != errno.ECONNREFUSED:
             raise
         return False
+
+
+class Vigil:
+    """Notices that somebody has taken a resolver's socket away, so that nobody can tell it anything
+    any more: ``/run`` was cleared, or another one has begun."""
+
+    def __init__(self, run_dir: str) -> None:
+        """To be kept from when the socket listens. Raises ``KernelError``."""
+        self._path = socket_path(run_dir)
+        try:
+            self._known = _identity(self._path)
+            self._descriptor = syscalls.watch(run_dir)
+        except OSError as error:
+            raise file_refused(f"watch {run_dir}", error) from error
+
+    def fileno(self) -> int:
+        """What is readable when ``is_over`` is worth a look."""
+        return self._descriptor
+
+    def is_over(self) -> bool:
+        with suppress(BlockingIOError):
+            os.read(self._descriptor, _PIECE)
+        return _identity(self._path) != self._known
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def leave_sign(run_dir: str) -> None:
+    """Put a socket on which nobody listens where there is none: to the next command it says that
+    a resolver has ended out of order."""
+    with suppress(OSError):
+        os.makedirs(run_dir, mode=0o700, exist_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.bind(socket_path(run_dir))
 
 
 @contextmanager

@@ -17,6 +17,8 @@ MNT_DETACH = 2
 UMOUNT_NOFOLLOW = 8
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
+_IN_GOING = 0x40 | 0x80 | 0x200 | 0x400 | 0x800
+"""linux/inotify.h: moved from and to, deleted; the directory itself deleted, moved."""
 _UNSPECIFIED = bytes(16)
 """A socket address of family AF_UNSPEC."""
 
@@ -28,12 +30,14 @@ def _libc() -> Any:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _call(name: str, *args: object) -> None:
+def _call(name: str, *args: object) -> int:
     import ctypes
 
-    if getattr(_libc(), name)(*args) != 0:
+    result: int = getattr(_libc(), name)(*args)
+    if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+    return result
 
 
 def _long(value: int) -> object:
@@ -80,6 +84,18 @@ def disconnect(fd: int) -> None:
 def set_title(title: str) -> None:
     """Name the calling thread, 15 letters at most, as ``ps -e`` shows it (prctl PR_SET_NAME)."""
     _call("prctl", _PR_SET_NAME, title.encode())
+
+
+def watch(path: str) -> int:
+    """Return a descriptor, not blocking, that is readable when something in a directory was deleted
+    or moved, or the directory itself (inotify(7))."""
+    descriptor = _call("inotify_init1", os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _call("inotify_add_watch", descriptor, os.fsencode(path), _IN_GOING)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def getsockopt(fd: int, level: int, option: int, request: bytes) -> bytes:

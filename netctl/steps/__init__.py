@@ -10,7 +10,7 @@ from netctl.steps.addresses import AddressAdd, RouteAdd
 from netctl.steps.files import DirectoryCreate, FileWrite, Symlink
 from netctl.steps.links import BridgeAdd, Hairpin, LinkChange, LinkGone, LinkUp, VethAdd
 from netctl.steps.names import Names, Resolver
-from netctl.steps.namespaces import NetnsCreate, NetnsPin, NetnsRelease, NetnsRename
+from netctl.steps.namespaces import LoopbackUp, NetnsCreate, NetnsPin, NetnsRelease, NetnsRename
 from netctl.steps.neighbours import Announced, NeighboursForgotten
 from netctl.steps.settings import FlowsForgotten, Nft, Sysctl
 
@@ -26,6 +26,7 @@ __all__ = [
     "LinkChange",
     "LinkGone",
     "LinkUp",
+    "LoopbackUp",
     "Names",
     "NeighboursForgotten",
     "NetnsCreate",
@@ -45,6 +46,7 @@ STEPS = (
     NetnsPin,
     NetnsRelease,
     NetnsRename,
+    LoopbackUp,
     BridgeAdd,
     VethAdd,
     LinkChange,

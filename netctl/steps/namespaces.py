@@ -10,10 +10,12 @@ from netctl.errors import NetctlError
 from netctl.kernel.interface import Kernel
 from netctl.plan import Difference, Final
 from netctl.record import record
-from netctl.steps.base import Once, Setting, absent
+from netctl.steps.base import Once, Setting, absent, ip, place
 
 if TYPE_CHECKING:
     from netctl.kernel.snapshot import Snapshot
+
+_LOOPBACK = "lo"
 
 
 @record
@@ -76,6 +78,33 @@ class NetnsPin(Setting):
 
     def describe_revert(self) -> str:
         return f"umount {quote(self.path)}"
+
+
+@record
+class LoopbackUp(Setting):
+    """The loopback of a namespace that somebody else made, up: names are asked for over it.
+
+    It stays up: whoever is in there may have come to need it (libnetwork).
+    """
+
+    netns: str
+
+    def apply(self, kernel: Kernel) -> None:
+        kernel.link_set_up(self.netns, _LOOPBACK, up=True)
+
+    def revert(self, kernel: Kernel) -> bool:
+        return False
+
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        link = found.link(self.netns, _LOOPBACK)
+        if link is not None and not link.up:
+            yield absent(self, f"interface {_LOOPBACK}{place(self.netns)}", "up", "down")
+
+    def describe(self) -> str:
+        return f"{ip(self.netns)} link set {_LOOPBACK} up"
+
+    def describe_revert(self) -> str:
+        return f": {_LOOPBACK}{place(self.netns)} stays up"
 
 
 @record

@@ -122,3 +122,13 @@ def test_networks_without_interfaces_have_no_names(netctl: Netctl) -> None:
     assert netctl("endpoint", "create", "none", "e").status == 0
     done = netctl("endpoint", "join", "none/e", "c1", "--alias", "a:b")
     assert done.status == 2 and "knows no names" in done.err
+
+
+def test_a_name_server_of_a_link_has_its_interface_with_it(netctl: Netctl) -> None:
+    given = ("--dns", "fe80::1%eth0", "--dns", "2001:db8::1")
+    assert netctl("sandbox", "create", "c2", *given).status == 0
+    [row] = netctl("sandbox", "inspect", "c2").json
+    assert row["dns"] == ["fe80::1%eth0", "2001:db8::1"]
+    for wrong in ("192.0.2.1%eth0", "2001:db8::1%eth0", "fe80::1%", "fe80::1%a/b", "%eth0"):
+        refused = netctl("sandbox", "create", "c3", "--dns", wrong)
+        assert refused.status == 2 and "--dns" in refused.err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import time
 from typing import Any
 
@@ -54,6 +56,16 @@ def started(host: Host, *sandboxes: str) -> None:
     for name in sandboxes:
         host.sh(f"ip netns add {name} && ip -n {name} link set lo up")
     host.call(resolver.start, RUN)
+
+
+def end_process(pid: int, number: int) -> None:
+    """Send a process a signal, and wait until it has gone with all that it had open."""
+    process = os.pidfd_open(pid)
+    try:
+        os.kill(pid, number)
+        assert select.select([process], [], [], 10)[0]
+    finally:
+        os.close(process)
 
 
 def connected(host: Host, sandbox: str) -> None:

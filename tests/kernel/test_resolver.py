@@ -19,6 +19,7 @@ from tests.kernel.resolver_host import (
     RUN,
     Message,
     dig,
+    end_process,
     endpoint,
     network,
     ruleset,
@@ -91,13 +92,7 @@ def test_what_cannot_be_done_changes_nothing(host: Host) -> None:
 
 def end(host: Host, number: int) -> None:
     """Send the resolver a signal, and wait until it has gone."""
-    pid = state(host)["pid"]
-    os.kill(pid, number)
-    for _ in range(500):
-        if pid not in host.processes():
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"process {pid} is still there")
+    end_process(state(host)["pid"], number)
 
 
 def test_it_is_started_anew_after_it_was_killed(host: Host) -> None:

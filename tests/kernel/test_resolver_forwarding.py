@@ -60,6 +60,26 @@ def test_from_the_right_namespace_over_both_families(host: Host) -> None:
         assert "99.0.77.10.in-addr.arpa." in seen4()
 
 
+def test_an_address_of_a_link_is_asked_through_its_interface(host: Host) -> None:
+    started(host, "c1")
+    connected(host, "c1")
+    host.sh("ip address add fe80::1/64 dev uplink nodad; ip address add fe80::3/64 dev v0 nodad")
+    host.sh("ip -n c1 address add fe80::2/64 dev eth0 nodad")
+    host.outside.sh("ip address add fe80::fe/64 dev world nodad")
+    tell(host, network("web"), endpoint("e", "web", "web1", "10.77.0.2"))
+    question = "ok.example.org TXT +short"
+    with upstream(host, "::"):
+        tell(host, servers(server("fe80::fe%uplink")))
+        assert ":: fe80::1 " in ask(host, "c1", question)
+        assert ":: fe80::1 " in ask(host, "c1", f"{question} +tcp")
+    with upstream(host, "::", stack="net"):
+        tell(host, servers(server("fe80::3%eth0", host=False)))
+        assert ":: fe80::2 " in ask(host, "c1", question)
+        for nowhere in ("fe80::3%none", "fe80::3"):
+            tell(host, servers(server(nowhere, host=False)))
+            assert "SERVFAIL" in ask(host, "c1", question.removesuffix("+short"))
+
+
 def test_who_may_be_asked(host: Host) -> None:
     started(host, "c1")
     connected(host, "c1")

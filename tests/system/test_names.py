@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
+import netctl
 from netctl.controller import Controller
 from netctl.errors import Conflict, KernelError
 from netctl.kernel import resolver
 from tests.kernel.host import Host
-from tests.kernel.resolver_host import RUN, ask, dig, state
+from tests.kernel.resolver_host import RUN, ask, dig, end_process, state
 from tests.kernel.upstream import IPV4, upstream
 from tests.system.library import act, addresses, clear, connect, controller, create, two, web
 
@@ -177,7 +178,7 @@ def test_who_has_no_resolver(host: Host) -> None:
 
 
 def test_an_external_namespace_has_names_too(host: Host) -> None:
-    host.sh("ip netns add theirs; ip -n theirs link set lo up")
+    host.sh("ip netns add theirs; ip netns add other")
     clean = host.sh("ip netns exec theirs nft list ruleset")
     host.call(
         act,
@@ -188,7 +189,11 @@ def test_an_external_namespace_has_names_too(host: Host) -> None:
         partial(connect, network="web", sandbox="c2"),
     )
     assert dig(host, "theirs", "c2") == [address(host, "web/c2")[0]]
-    host.sh("ip netns add other; ip -n other link set lo up")
+    # It is asked over the loopback, which nobody else had brought up.
+    host.sh("ip -n theirs link set lo down")
+    assert "interface lo in /run/netns/c1" in host.netctl("check").stdout
+    assert host.netctl("repair").returncode == 0
+    assert dig(host, "theirs", "c2") == [address(host, "web/c2")[0]]
     host.call(act, lambda c: c.sandboxes.set_key("c1", "/run/netns/other"))
     assert dig(host, "other", "c2") == [address(host, "web/c2")[0]]
     assert host.sh("ip netns exec theirs nft list ruleset") == clean
@@ -290,12 +295,7 @@ def test_no_query_is_lost_in_a_change(host: Host) -> None:
 
 
 def killed(host: Host, number: int = signal.SIGKILL) -> None:
-    pid = int(host.sh(PID))
-    os.kill(pid, number)
-    for _ in range(500):
-        if pid not in host.processes():
-            return
-        time.sleep(0.01)
+    end_process(int(host.sh(PID)), number)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -320,6 +320,45 @@ def test_a_killed_resolver_is_brought_back(host: Host, number: int) -> None:
     killed(host, number)
     host.call(act, clear)
     host.assert_unchanged(before)
+
+
+def test_a_resolver_that_nobody_can_tell_anything_ends(host: Host) -> None:
+    host.call(act, two)
+    pid = int(host.sh(PID))
+    host.sh("rm -rf /run/netctl")
+    _await_none(host)
+    # Nobody is told what was true before; the next command brings another.
+    done = host.netctl("network", "disconnect", "web", "c2")
+    assert (done.returncode, done.stderr) == (0, "netctl: the resolver was killed: it is back\n")
+    assert dig(host, "c1", "c2") == [] and dig(host, "c1", "c1") != []
+    assert int(host.sh(PID)) != pid and host.netctl("check").returncode == 0
+    host.call(act, clear)
+    _await_none(host)
+
+
+def _await_none(host: Host) -> None:
+    end = time.monotonic() + 5
+    while host.processes():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_resolver_of_another_version_makes_room(host: Host) -> None:
+    host.call(act, two)
+    pid = int(host.sh(PID))
+
+    def newer() -> None:
+        netctl.__version__ = "99"
+        act(partial(connect, network="web", sandbox="c1", name="more"))
+
+    # The new one is of the version that is installed.
+    host.call(newer)
+    assert int(host.sh(PID)) != pid and pid not in host.processes()
+    more, c1 = address(host, "web/more")[0], address(host, "web/c1")[0]
+    assert (dig(host, "c2", "more"), dig(host, "c2", "c1")) == ([more], [c1])
+    pid = int(host.sh(PID))
+    host.call(act, partial(connect, network="web", sandbox="c2", name="less"))
+    assert int(host.sh(PID)) == pid
 
 
 def test_a_resolver_that_hangs_is_an_error_and_then_another(
