@@ -33,17 +33,30 @@ def full_label(key: str) -> str:
     return key if key.startswith(PREFIX) else PREFIX + key
 
 
+def full_labels(options: Mapping[str, str]) -> dict[str, str]:
+    """Return the options by full label; raise ``InvalidInput`` for one without a value, or two."""
+    result: dict[str, str] = {}
+    for key, value in options.items():
+        label = full_label(key)
+        if not value:
+            raise InvalidInput(f"option {key[:60]} is empty", hint="leave it out, or give a value")
+        if result.setdefault(label, value) != value:
+            raise InvalidInput(
+                f"option {label} is given twice, as {result[label][:60]!r} and {value[:60]!r}",
+                hint="its short form is the same option: give it once",
+            )
+    return result
+
+
 def normalise(
     driver: str, options: Mapping[str, str], known: Mapping[str, object]
 ) -> dict[str, str]:
     """Return the options by full label; raise ``InvalidInput`` for one that ``known`` lacks."""
-    result: dict[str, str] = {}
-    for key, value in options.items():
-        label = full_label(key)
+    result = full_labels(options)
+    for label in result:
         if label not in known:
             shown = label.removeprefix(PREFIX)
             raise InvalidInput(f"driver {driver} has no option {shown!r}", hint=_known_hint(known))
-        result[label] = value
     return result
 
 

@@ -30,13 +30,24 @@ def pairs(text: Iterable[str], option: str) -> dict[str, str]:
             raise InvalidInput(
                 f"{option} {item[:60]!r} is not KEY=VALUE", hint=f"for instance {option} key=value"
             )
-        result[key] = value
+        if result.setdefault(key, value) != value:
+            raise InvalidInput(
+                f"{option} {key[:60]} is given twice, as {result[key][:60]!r} and {value[:60]!r}",
+                hint="give it once",
+            )
     return result
 
 
 def labels(texts: Iterable[str]) -> dict[str, str]:
-    """Return ``K=V`` or ``K`` texts as a mapping."""
-    return pairs((text if "=" in text else f"{text}=" for text in texts), "--label")
+    """Return ``K=V`` or ``K`` texts as a mapping; of one that is given twice the last counts, as
+    with docker."""
+    result: dict[str, str] = {}
+    for text in texts:
+        key, _, value = text.partition("=")
+        if not key:
+            raise InvalidInput(f"--label {text[:60]!r} has no name", hint="K or K=V")
+        result[key] = value
+    return result
 
 
 def options(texts: Iterable[str]) -> dict[str, str]:
@@ -118,6 +129,13 @@ ignore_missing = click.option(
     "--ignore-missing", is_flag=True, help="What is not there is no error."
 )
 
+priority = click.option(
+    "--priority",
+    type=int,
+    default=0,
+    metavar="N",
+    help="Highest gives the default route; -2147483648 to 2147483647.",
+)
 publish = click.option(
     "-p",
     "--publish",

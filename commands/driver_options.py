@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from netctl.cli import Command
+
 if TYPE_CHECKING:
     from netctl.backends.options import Option
 
 
-class WithDriverOptions(click.Command):
+class WithDriverOptions(Command):
     """A command whose help ends with what the drivers know."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

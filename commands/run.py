@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
-from netctl.cli import State
+from netctl.cli import Command, State
 from netctl.commands import common, complete
 from netctl.commands.common import dry_run, pass_state
 from netctl.commands.sandbox import definition, sandbox_options
 
 
 @click.command(
+    cls=Command,
     context_settings={"allow_interspersed_args": False},
     epilog="Examples: netctl run -- ip address; netctl run --network web --network db -- ./server",
 )

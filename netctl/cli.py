@@ -60,13 +60,40 @@ class NoCommand(click.UsageError):
     """A group without a command: what there is, is the answer."""
 
 
+class Command(click.Command):
+    """A command that takes no empty text for an option, as of a script's unset variable."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        _check_filled(self, ctx)
+        return rest
+
+
 class _Group(click.Group):
     """A group that shows its help, as an error, where no command is given."""
+
+    command_class = Command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args and not ctx.resilient_parsing:
             raise NoCommand(ctx.get_help(), ctx)
-        return super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, args)
+        _check_filled(self, ctx)
+        return rest
+
+
+def _check_filled(command: click.Command, ctx: click.Context) -> None:
+    for option in command.params:
+        value = ctx.params.get(option.name or "")
+        empty = value == "" or (isinstance(value, tuple) and "" in value)
+        if empty and isinstance(option, click.Option) and _given(option, ctx):
+            name = option.opts[-1]
+            raise InvalidInput(f"{name} is empty", hint="leave it out, or give a value")
+
+
+def _given(option: click.Option, ctx: click.Context) -> bool:
+    source = ctx.get_parameter_source(option.name or "")
+    return source is click.core.ParameterSource.COMMANDLINE and not ctx.resilient_parsing
 
 
 class AliasGroup(_Group):
@@ -209,7 +236,7 @@ def _guarded(given: list[str]) -> int:
         say(error.message)
         return InvalidInput.exit_code
     except click.UsageError as error:
-        report(_usage(error), as_json=_wants_json(given))
+        report(_usage(error, given), as_json=_wants_json(given))
         return InvalidInput.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
@@ -250,12 +277,24 @@ def report(error: NetctlError, *, as_json: bool) -> None:
         say(f"hint: {printable(error.hint)}")
 
 
-def _usage(error: click.UsageError) -> InvalidInput:
-    path = error.ctx.command_path if error.ctx else "netctl"
+def _usage(error: click.UsageError, given: Sequence[str]) -> InvalidInput:
+    path = error.ctx.command_path if error.ctx else _command_path(given)
     message = " ".join(error.format_message().split()).rstrip(".")
     if len(message) > _LONGEST:
         message = f"{message[:_LONGEST]}..."
     return InvalidInput(message[:1].lower() + message[1:], hint=f"{path} --help shows the usage")
+
+
+def _command_path(given: Sequence[str]) -> str:
+    """Return the command that the words begin with: click's parser does not always say it."""
+    command: click.Command | None = cli
+    words = ["netctl"]
+    for word in _after_globals(given):
+        if not isinstance(command, click.Group):
+            break
+        command = command.get_command(click.Context(command), word)
+        words += [command.name or word] if command else []
+    return " ".join(words)
 
 
 def _bug(error: Exception, *, as_json: bool) -> int:

@@ -280,7 +280,7 @@ def load(path: str | None, overrides: Mapping[str, str], environ: Mapping[str, s
     values: dict[str, Any] = {}
     sources = dict.fromkeys(KEYS, "default")
     _take_user_defaults(values, environ)
-    chosen = path or environ.get("NETCTL_CONFIG")
+    chosen = path or environ.get("NETCTL_CONFIG") or None
     _take_file(chosen or DEFAULT_PATH, chosen is not None, values, sources)
     for key in KEYS:
         variable = f"NETCTL_{key.upper()}"

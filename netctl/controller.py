@@ -135,8 +135,8 @@ class Controller:
         return DryOperation(self._dry_reader, self._dry_kernel, self._observe)
 
     def _reap(self) -> None:
-        directory = f"{self.config.run_dir}/run"
-        if self._reaping or not os.path.isdir(directory) or not os.listdir(directory):
+        # It is there while a run is alive, or when one was killed.
+        if self._reaping or not os.path.isdir(f"{self.config.run_dir}/run"):
             return
         self._reaping = True
         from netctl.running import reap

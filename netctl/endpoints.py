@@ -17,13 +17,14 @@ from netctl.definitions.endpoint import (
     EndpointOptions,
     asked,
     check_local_aliases,
+    check_priority,
 )
 from netctl.definitions.routes import check_on
 from netctl.definitions.sysctls import check_known
 from netctl.errors import Conflict, InvalidInput, NotFound
 from netctl.gateway import ways_out
 from netctl.joining import Entrance
-from netctl.models import Document, Endpoint, Network, Port, Sandbox
+from netctl.models import Attachment, Document, Endpoint, Network, Port, Sandbox
 from netctl.names import mac_of, new_id, short
 from netctl.networks import NetworkHandle, now
 from netctl.operation import Operation
@@ -155,11 +156,14 @@ class Endpoints:
         network that it stands for. Raises ``Conflict`` where it is joined already, or does not fit,
         ``Exhausted`` where a port that it publishes has come to be held.
         """
-        entrance = Entrance(priority=priority, aliases=check_local_aliases(local_aliases or {}))
+        aliases = check_local_aliases(local_aliases or {})
+        entrance = Entrance(priority=check_priority(priority), aliases=aliases)
         with self._controller.operation(f"endpoint join {reference} {sandbox}") as op:
             endpoint = references.endpoint(op.reader, reference)
             network = self._controller.networks.need(op, endpoint.network_id)
             room = self._room(op, references.sandbox(op.reader, sandbox))
+            if endpoint.attachment:
+                raise _joined_already(op.reader, network, endpoint, room.sandbox)
             return self._joined(op, room, network, endpoint, entrance)
 
     def leave(self, reference: str, sandbox: str | None = None) -> EndpointHandle:
@@ -168,7 +172,7 @@ class Endpoints:
         with self._controller.operation(f"endpoint leave {reference}") as op:
             endpoint = references.endpoint(op.reader, reference)
             expected = references.sandbox(op.reader, sandbox) if sandbox else None
-            _check_joined(endpoint, expected)
+            _check_joined(op.reader, endpoint, expected)
             change = self.leaving(op, [endpoint])
             op.commit(change.plan, put=(*change.kept, *change.sandboxes), forward=True)
             return self._handle(change.kept[0])
@@ -178,9 +182,9 @@ class Endpoints:
         with self._controller.operation(f"endpoint rm {reference}") as op:
             endpoint = references.endpoint(op.reader, reference)
             if endpoint.attachment and not force:
-                holder = op.reader.get(Sandbox, endpoint.attachment.sandbox_id)
+                holder = _holder(op.reader, endpoint.attachment)
                 raise Conflict(
-                    f"endpoint {endpoint.name} is in sandbox {holder.name if holder else '?'}",
+                    f"endpoint {endpoint.name} is in sandbox {holder}",
                     hint=f"netctl endpoint leave {reference}, or use --force",
                 )
             change = self.leaving(op, [endpoint])
@@ -197,7 +201,8 @@ class Endpoints:
         **options: Unpack[EndpointOptions],
     ) -> EndpointHandle:
         """Create an endpoint named like the sandbox, and join it, in one operation."""
-        entrance = Entrance(priority=priority, aliases=check_local_aliases(local_aliases or {}))
+        aliases = check_local_aliases(local_aliases or {})
+        entrance = Entrance(priority=check_priority(priority), aliases=aliases)
         with self._controller.operation(f"network connect {network} {sandbox}") as op:
             holder = references.sandbox(op.reader, sandbox)
             wanted = asked(name or holder.name, options)
@@ -373,7 +378,9 @@ class Endpoints:
         if ports and not registry.load(network.driver).has_pools:
             raise InvalidInput(
                 f"endpoints of network {network.name} (driver {network.driver}) publish no ports",
-                hint="what listens in the host's stack is reachable without",
+                hint="what listens in the host's stack is reachable without"
+                if registry.load(network.driver).host_stack
+                else "leave out --publish, or use a network of driver bridge",
             )
         place = Place(
             network=network,
@@ -387,11 +394,32 @@ class Endpoints:
         return chosen
 
 
-def _check_joined(endpoint: Endpoint, expected: Sandbox | None) -> None:
+def _check_joined(reader: Reader, endpoint: Endpoint, expected: Sandbox | None) -> None:
     if endpoint.attachment is None:
-        raise Conflict(f"endpoint {endpoint.name} is in no sandbox")
-    if expected and expected.id != endpoint.attachment.sandbox_id:
         raise Conflict(
-            f"endpoint {endpoint.name} is in sandbox {short(endpoint.attachment.sandbox_id)},"
-            f" not in {expected.name}"
+            f"endpoint {endpoint.name} is in no sandbox", hint="netctl endpoint ls shows who is"
         )
+    if expected and expected.id != endpoint.attachment.sandbox_id:
+        holder = _holder(reader, endpoint.attachment)
+        raise Conflict(
+            f"endpoint {endpoint.name} is in sandbox {holder}, not in {expected.name}",
+            hint=f"netctl endpoint leave {endpoint.name} {holder}",
+        )
+
+
+def _joined_already(
+    reader: Reader, network: Network, endpoint: Endpoint, wanted: Sandbox
+) -> Conflict:
+    assert endpoint.attachment
+    name, holder = f"{network.name}/{endpoint.name}", _holder(reader, endpoint.attachment)
+    if endpoint.attachment.sandbox_id == wanted.id:
+        return Conflict(
+            f"endpoint {name} is in sandbox {holder} already",
+            hint=f"netctl sandbox refresh {holder} makes its interface anew",
+        )
+    return Conflict(f"endpoint {name} is in sandbox {holder}", hint=f"netctl endpoint leave {name}")
+
+
+def _holder(reader: Reader, attachment: Attachment) -> str:
+    found = reader.get(Sandbox, attachment.sandbox_id)
+    return found.name if found else short(attachment.sandbox_id)

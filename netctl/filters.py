@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from string import ascii_letters, digits
+from typing import Any, NamedTuple
 
 from netctl.definitions.lease import duration
 from netctl.errors import InvalidInput
+from netctl.models import SandboxKind
+from netctl.names import is_id_prefix
 
 Row = Mapping[str, Any]
 Match = Callable[[Row, str], bool]
@@ -40,19 +43,62 @@ def _until(row: Row, value: str) -> bool:
     return created < moment(value)
 
 
-COMMON: dict[str, Match] = {
-    "name": _contains("name"),
-    "id": _begins("id"),
-    "label": _label,
-    "label!": _no_label,
-    "until": _until,
+class Filter(NamedTuple):
+    """How a value is compared, and how one is refused that nothing can have."""
+
+    match: Match
+    check: Callable[[str, str], object] = lambda key, value: None
+
+
+def _words(*words: str) -> Callable[[str, str], None]:
+    def check(key: str, value: str) -> None:
+        if value not in words:
+            raise _impossible(key, value, f"one of {', '.join(words)}")
+
+    return check
+
+
+def _part_of_name(key: str, value: str) -> None:
+    if value.strip(_OF_NAMES):
+        raise _impossible(key, value, "letters, digits, '_', '.' and '-'")
+
+
+def _id(key: str, value: str) -> None:
+    if not is_id_prefix(value):
+        raise _impossible(key, value, "the first digits of an id, 0-9a-f")
+
+
+def _impossible(key: str, value: str, hint: str) -> InvalidInput:
+    return InvalidInput(f"--filter {key}={value[:60]}: nothing can have that", hint=hint)
+
+
+_OF_NAMES = f"{ascii_letters}{digits}_.-"
+_KINDS = tuple(kind.value for kind in SandboxKind)
+COMMON: dict[str, Filter] = {
+    "name": Filter(_contains("name"), _part_of_name),
+    "id": Filter(_begins("id"), _id),
+    "label": Filter(_label),
+    "label!": Filter(_no_label),
+    "until": Filter(_until, lambda key, value: moment(value)),
 }
-NETWORK = {**COMMON, "driver": _equals("driver"), "scope": _equals("scope")}
-ENDPOINT = {**COMMON, "network": _equals("network"), "sandbox": _equals("sandbox")}
-SANDBOX = {**COMMON, "type": _equals("type"), "state": _equals("state")}
+NETWORK = {
+    **COMMON,
+    "driver": Filter(_equals("driver"), _part_of_name),
+    "scope": Filter(_equals("scope"), _words("local", "global")),
+}
+ENDPOINT = {
+    **COMMON,
+    "network": Filter(_equals("network"), _part_of_name),
+    "sandbox": Filter(_equals("sandbox"), _part_of_name),
+}
+SANDBOX = {
+    **COMMON,
+    "type": Filter(_equals("type"), _words(*_KINDS)),
+    "state": Filter(_equals("state"), _words("ready", "gone")),
+}
 
 
-def compile_filters(texts: Sequence[str], known: Mapping[str, Match]) -> Callable[[Row], bool]:
+def compile_filters(texts: Sequence[str], known: Mapping[str, Filter]) -> Callable[[Row], bool]:
     """Return whether a row passes; raise ``InvalidInput`` for a filter that is not known."""
     groups: dict[str, list[str]] = {}
     for text in texts:
@@ -60,12 +106,11 @@ def compile_filters(texts: Sequence[str], known: Mapping[str, Match]) -> Callabl
         if key not in known:
             shown = ", ".join(sorted(known))
             raise InvalidInput(f"unknown filter {key[:40]!r}", hint=f"known filters: {shown}")
-        if key == "until":
-            moment(value)
+        known[key].check(key, value)
         groups.setdefault(key, []).append(value)
     # An exclusion excludes: several of them all have to hold.
     return lambda row: all(
-        (all if key.endswith("!") else any)(known[key](row, value) for value in values)
+        (all if key.endswith("!") else any)(known[key].match(row, value) for value in values)
         for key, values in groups.items()
     )
 

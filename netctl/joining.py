@@ -14,7 +14,7 @@ from netctl.errors import Conflict, InvalidInput
 from netctl.gateway import DEFAULT, Member, announce, ways_out, withdraw
 from netctl.kernel import Kernel
 from netctl.models import Attachment, Endpoint, EndpointRef, Network, Sandbox, SandboxKind
-from netctl.names import mac_of, short, veth_ifname
+from netctl.names import mac_of, veth_ifname
 from netctl.plan import Plan, Step, inverse
 from netctl.record import record
 from netctl.steps import RouteAdd
@@ -247,13 +247,6 @@ def takedown(room: Room) -> Plan:
 def check_fits(room: Room, network: Network, endpoint: Endpoint) -> None:
     """Raise ``Conflict`` where the endpoint cannot come into this sandbox."""
     sandbox = room.sandbox
-    if endpoint.attachment:
-        where = "it already" if endpoint.attachment.sandbox_id == sandbox.id else "another sandbox"
-        raise Conflict(
-            f"endpoint {network.name}/{endpoint.name} is in {where}"
-            f" ({short(endpoint.attachment.sandbox_id)})",
-            hint=f"netctl endpoint leave {network.name}/{endpoint.name}",
-        )
     host_network = registry.load(network.driver).host_stack
     if host_network != (sandbox.type is SandboxKind.HOST):
         raise Conflict(
@@ -315,9 +308,9 @@ def intruder(sandbox: Sandbox) -> Conflict:
     )
 
 
-def misfit(sandbox: Sandbox, reason: str) -> Conflict:
+def misfit(sandbox: Sandbox, reason: str, hint: str) -> Conflict:
     """Return the error for a sandbox of a kind that cannot do what was asked."""
-    return Conflict(f"sandbox {sandbox.name} ({sandbox.type}) {reason}")
+    return Conflict(f"sandbox {sandbox.name} ({sandbox.type}) {reason}", hint=hint)
 
 
 def _ref(endpoint: Endpoint) -> EndpointRef:

@@ -91,13 +91,23 @@ def set_key(room: joining.Room, source: str, identity: str) -> Move:
 def _check_movable(room: joining.Room, new: Sandbox, source: str) -> None:
     old = room.sandbox
     if old.type is SandboxKind.HOST:
-        raise joining.misfit(old, "has no namespace of its own to be moved from")
+        raise joining.misfit(
+            old, "has no namespace of its own to be moved from", "make another with --netns PATH"
+        )
     if new.identity == old.identity and room.alive:
-        raise joining.misfit(old, f"is in the namespace at {source} already")
+        raise joining.misfit(
+            old,
+            f"is in the namespace at {source} already",
+            f"netctl sandbox refresh {old.name} makes its interfaces anew",
+        )
     if not new.pinned:
         return
     if not old.pinned and room.alive:
-        raise joining.misfit(old, f"is the namespace {old.netns} itself, which stays where it is")
+        raise joining.misfit(
+            old,
+            f"is the namespace {old.netns} itself, which stays where it is",
+            "make another sandbox with --netns PATH, and move its endpoints there",
+        )
     if room.intruded:
         raise joining.intruder(old)
 
@@ -141,7 +151,8 @@ def refresh(room: joining.Room, resolv: ResolvConf) -> Move:
     if not room.alive and old.type is SandboxKind.EXTERNAL:
         raise joining.misfit(
             old,
-            f"had a namespace that is gone; netctl sandbox set-key {old.name} PATH gives another",
+            "had a namespace that is gone",
+            f"netctl sandbox set-key {old.name} PATH gives it another",
         )
     new = replace(old, boot_id=boot_id, resolv=resolv)
     members = tuple(_moved(item, new.netns, boot_id) for item in room.members)

@@ -14,6 +14,7 @@ from netctl.backends.driver import NetworkPlan, Site
 from netctl.definitions.lease import asked
 from netctl.definitions.network import NetworkDefinition
 from netctl.errors import Conflict, NetctlError
+from netctl.kernel import Kernel
 from netctl.models import PORTS_CURSOR, Cursor, Document, Endpoint, HostState, Lease, Network
 from netctl.names import new_id
 from netctl.operation import Operation
@@ -24,6 +25,8 @@ from netctl.store import Reader
 if TYPE_CHECKING:
     from netctl.controller import Controller
     from netctl.endpoints import EndpointHandle
+
+_USERS_SHOWN = 4
 
 
 def now() -> str:
@@ -112,9 +115,10 @@ class Networks:
         Raises ``InvalidInput``, ``Conflict``, ``Exhausted`` or ``KernelError``, and leaves nothing.
         """
         config = self._controller.config
+        chosen = config.default_driver if driver is None else driver
         definition = NetworkDefinition(
             name=name,
-            driver=driver or config.default_driver,
+            driver=chosen,
             subnets=tuple(subnets),
             ip_ranges=tuple(ip_ranges),
             gateways=tuple(gateways),
@@ -127,7 +131,7 @@ class Networks:
             ipam_driver=ipam_driver,
             ipam_options=dict(ipam_options or {}),
             id=id or "",
-        ).checked(config.driver_options.get(driver or config.default_driver, {}))
+        ).checked(config.driver_options.get(chosen, {}))
         lease = asked(self._controller.kernel, ttl, owner_pid)
         with self._controller.operation(f"network create {name}") as op:
             return self._handle(self._create(op, definition, if_not_exists, lease))
@@ -225,7 +229,10 @@ class Networks:
         allocator = ipam.load(wanted.ipam_driver if driver.has_pools else "null")
         allocator.validate_options(wanted.ipam_options)
         request = wanted.pool_request(self._controller.config, driver.gateway_versions(draft))
-        draft = replace(draft, pools=allocator.pools(request, surroundings(others, kernel)))
+        around = surroundings(others, kernel)
+        draft = replace(draft, pools=allocator.pools(request, around))
+        if wanted.subnets:
+            self._controller.notices += _beside_host(draft, around, kernel)
         return replace(driver.settle_pools(draft, kernel), boot_id=kernel.boot_id())
 
     def _prunable(self, reader: Reader, network: Network) -> bool:
@@ -249,6 +256,29 @@ class Networks:
             fresh = driver.settle_pools(fresh, kernel)
             _make(op, fresh, self._controller)
         return fresh
+
+
+def _beside_host(network: Network, around: ipam.Surroundings, kernel: Kernel) -> list[str]:
+    """Return a notice of each pool that overlaps what the host uses, but for a bridge of its own
+    that the network adopts. Raises ``Conflict`` for a gateway that is the host's elsewhere."""
+    notices, own = [], network.facts.get("bridge", "")
+    for pool in network.pools:
+        for item in around.host:
+            if pool.gateway and item.address == pool.gateway and item.link != own:
+                there = kernel.link("", item.link)
+                adopt = f", or -o bridge.name={item.link}"
+                raise Conflict(
+                    f"the gateway {pool.gateway} of network {network.name} is an address of this"
+                    f" host already, on {item.link}",
+                    hint="another --gateway or --subnet"
+                    + (adopt if there and there.type == "bridge" else ""),
+                )
+        if users := around.host_users(pool.subnet, but=own):
+            notices.append(
+                f"subnet {pool.subnet} of network {network.name} overlaps what the host uses"
+                f" ({', '.join(users[:_USERS_SHOWN])}): one of the two will not be reached"
+            )
+    return notices
 
 
 def surroundings(others: Iterable[Network], kernel: Any) -> ipam.Surroundings:
@@ -341,7 +371,10 @@ def _host_delete(op: Operation, host: HostState) -> tuple[HostState, ...]:
 def _check_free(wanted: NetworkDefinition, others: Iterable[Network], *, single: bool) -> None:
     for other in others:
         if wanted.id and other.id == wanted.id:
-            raise Conflict(f"network {other.name} has the id {wanted.id[:12]} already")
+            raise Conflict(
+                f"network {other.name} has the id {wanted.id[:12]} already",
+                hint="leave out --id to get a random one",
+            )
         if single and other.driver == wanted.driver:
             raise Conflict(
                 f"network {other.name} is of driver {wanted.driver} already, and one is enough",

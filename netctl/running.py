@@ -14,9 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from netctl import files
-from netctl.errors import InvalidInput, NetctlError, NotFound
+from netctl import files, references
+from netctl.errors import Conflict, InvalidInput, NetctlError, NotFound
 from netctl.kernel import process
+from netctl.kernel.files import directory_list
 from netctl.kernel.refusal import file_refused
 from netctl.models import Sandbox
 from netctl.names import is_id, new_id, short
@@ -64,12 +65,21 @@ def run(
     sandbox_name = name or f"run-{short(sandbox_id)}"
     with _owned(controller, sandbox_id):
         with controller.batch(f"run {sandbox_name}"):
+            _check_free(controller, sandbox_name)
             sandbox = controller.sandboxes.create(sandbox_name, id=sandbox_id, **options).doc
             _furnish(controller, sandbox_id, chosen, ports, endpoint)
         if controller.dry_run:
             return 0
         return process.supervise(
             sandbox.netns, _binds(sandbox, controller.config.state_dir), command
+        )
+
+
+def _check_free(controller: Controller, name: str) -> None:
+    if references.find_sandbox(controller.reader, name):
+        raise Conflict(
+            f"sandbox {name} exists already",
+            hint=f"netctl sandbox exec {name} runs a command in it; --name names another",
         )
 
 
@@ -98,7 +108,7 @@ def _vanish(controller: Controller, sandbox_id: str) -> bool:
 def reap(controller: Controller) -> None:
     """Remove the sandboxes whose ``run`` was killed."""
     directory = _directory(controller)
-    for name in filter(is_id, os.listdir(directory)):
+    for name in filter(is_id, directory_list(directory)):
         try:
             _reap_one(controller, name, f"{directory}/{name}")
         except (NetctlError, OSError) as error:
@@ -114,9 +124,10 @@ def _reap_one(controller: Controller, sandbox_id: str, path: str) -> None:
         return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        there = references.find_sandbox(controller.reader, sandbox_id)
         if _vanish(controller, sandbox_id):
-            line = f"removed sandbox {short(sandbox_id)}, whose run was killed"
-            controller.notices.append(line)
+            name = there.name if there else short(sandbox_id)
+            controller.notices.append(f"removed sandbox {name}, whose run was killed")
         _unmark(path)
     except BlockingIOError:
         return
@@ -146,7 +157,6 @@ def _owned(controller: Controller, sandbox_id: str) -> Iterator[None]:
         return
     path = f"{_directory(controller)}/{sandbox_id}"
     try:
-        os.makedirs(_directory(controller), mode=0o700, exist_ok=True)
         descriptor = _marked(path)
     except OSError as error:
         raise file_refused(f"mark the run at {path}", error) from error
@@ -164,13 +174,19 @@ def _unmark(path: str) -> None:
     # One that stays is taken for that of a dead run, whose sandbox is gone already.
     with suppress(OSError):
         os.unlink(path)
+        os.rmdir(os.path.dirname(path))  # Where it was the last.
 
 
 def _marked(path: str) -> int:
     """Return a locked file at ``path``. Before it is locked another process may take it for that of
-    a dead one and remove it: then again, for as long as that goes on."""
+    a dead one and remove it, or the directory before it is made: then again, as long as that goes
+    on."""
     while True:
-        descriptor = os.open(path, os.O_CREAT | _MARK_FLAGS, 0o600)
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_CREAT | _MARK_FLAGS, 0o600)
+        except FileNotFoundError:
+            continue
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
             return descriptor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from netctl.definitions.endpoint import EndpointOptions
 
 NETNS_DIR = "/run/netns"
+_OF_PROCESS = re.compile(r"/proc/(\d{1,10})/ns/net", re.ASCII)
 
 
 @record
@@ -156,7 +158,7 @@ class Sandboxes:
                 if item.endpoint.transient and item.endpoint.name == room.sandbox.name:
                     references.check_endpoint_free(op.reader, item.network, name)
             pinned = room.sandbox.netns and room.sandbox.pinned
-            path = self._pin_path(name) if pinned else ""
+            path = self._pin_path(name, "choose another name") if pinned else ""
             change = moving.rename(room, name, path)
             self._controller.notices += change.notices
             op.commit(change.plan, put=change.documents, forward=True)
@@ -245,7 +247,10 @@ class Sandboxes:
                 hint="--if-not-exists accepts one of the same definition",
             )
         if other := op.reader.get(Sandbox, draft.id):
-            raise Conflict(f"sandbox {other.name} has the id {short(draft.id)} already")
+            raise Conflict(
+                f"sandbox {other.name} has the id {short(draft.id)} already",
+                hint="give another, or none to get a random one",
+            )
         sandbox = self._designed(draft, source)
         self._check_new_files(sandbox)
         texts = files.make(sandbox, (), self._state_dir, self._kernel)
@@ -261,19 +266,20 @@ class Sandboxes:
         path = f"{NETNS_DIR}/{sandbox.name}"
         if sandbox.type is SandboxKind.OWN:
             mark = alias_of("sandbox", sandbox.id)
-            return replace(sandbox, netns=self._pin_path(sandbox.name), identity=mark)
+            hint = f"netctl sandbox create {sandbox.name} --netns {path} uses it"
+            return replace(sandbox, netns=self._pin_path(sandbox.name, hint), identity=mark)
         identity = self._identity(source)
         pinned = source != path
-        netns = self._pin_path(sandbox.name) if pinned else path
+        netns = self._pin_path(sandbox.name, "choose another name") if pinned else path
         return replace(sandbox, netns=netns, pinned=pinned, identity=identity)
 
-    def _pin_path(self, name: str) -> str:
+    def _pin_path(self, name: str, hint: str) -> str:
         """Return where a namespace of that name goes, which must be free, as must its files."""
         path = f"{NETNS_DIR}/{name}"
         if self._kernel.netns_identity(path) is not None:
             raise Conflict(
                 f"a namespace {name} exists already ({path}) and is not of netctl's making",
-                hint=f"netctl sandbox create {name} --netns {path} uses it",
+                hint=hint,
             )
         for item in ("hosts", "resolv.conf"):
             if self._kernel.file_read(f"{files.ETC_NETNS}/{name}/{item}") is not None:
@@ -318,6 +324,11 @@ class Sandboxes:
     def _identity(self, source: str) -> str:
         """Return what tells the namespace that somebody else made from all others."""
         found = self._kernel.netns_identity(source)
+        process = _OF_PROCESS.fullmatch(source)
+        if found is None and process and self._kernel.process_start(int(process[1])) is None:
+            raise NotFound(
+                f"there is no process {process[1]}", hint="give the id of one that is running"
+            )
         if found is None:
             raise NotFound(
                 f"{source} is not a network namespace",

@@ -193,9 +193,11 @@ class FakeKernel:
             "names": self._known(),
         }
 
-    def add_link(self, name: str, *, address: str = "", mac: str = "", alias: str = "") -> None:
+    def add_link(
+        self, name: str, *, address: str = "", mac: str = "", alias: str = "", kind: str = "veth"
+    ) -> None:
         """Add a foreign link to the host, up."""
-        self._put(self.host, name, type="veth", mac=mac, mtu=1500, alias=alias, up=True)
+        self._put(self.host, name, type=kind, mac=mac, mtu=1500, alias=alias, up=True)
         if address:
             self.host.addresses.append(Address(link=name, address=address))
 

@@ -82,7 +82,8 @@ def _check_apart(subnet: Subnet, others: list[Subnet], around: Surroundings) -> 
 
 def _is_auto(text: str) -> bool:
     base, _, size = text.partition("/")
-    return base in AUTO and size not in ("", "0")
+    # The others are subnets of their own too, though none that hosts could be in.
+    return base == "auto" or (base in AUTO and size not in ("", "0"))
 
 
 def _automatic(request: PoolRequest, given: list[Subnet], around: Surroundings) -> list[Subnet]:
@@ -106,7 +107,7 @@ def _family_and_size(text: str, request: PoolRequest) -> tuple[int, int]:
     limit = _BITS[family or 6]
     if not (digits.isascii() and digits.isdigit() and 1 <= int(digits[:4]) <= limit):
         raise InvalidInput(
-            f"subnet {text[:60]!r}: the size is a prefix length, 1 to {limit}",
+            f"subnet {text[:60]!r} has no size, a prefix length from 1 to {limit}",
             hint="for instance auto/26",
         )
     size = int(digits)

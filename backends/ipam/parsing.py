@@ -53,6 +53,7 @@ def parse_subnet(what: str, text: str) -> Subnet:
             f"{what} {text[:_SHOWN]!r} is not CIDR", hint="for instance 10.0.0.0/24 or fd00:1::/64"
         ) from None
     if loose.network_address != ip_address(base):
+        check_for_hosts(loose)
         raise InvalidInput(f"invalid {what} {text}: it should be {loose}", hint=f"use {loose}")
     return loose
 

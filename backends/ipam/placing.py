@@ -31,14 +31,25 @@ def furnished(subnets: list[Subnet], given: list[Subnet], request: PoolRequest) 
         )
         for subnet in subnets
     )
-    return tuple(_with_gateway(pool, needed=pool.version in versions) for pool in pools)
+    placed = (_with_gateway(pool, needed=pool.version in versions) for pool in pools)
+    return tuple(map(_with_room, placed))
+
+
+def _with_room(pool: Pool) -> Pool:
+    """Return the pool if an endpoint can have an address of it, in or outside of the range."""
+    if next_free(replace(pool, ip_range=None), "", lambda address: None) is None:
+        taken = ", ".join(filter(None, (pool.gateway, *pool.aux.values())))
+        raise InvalidInput(
+            f"subnet {pool.subnet} has no address for an endpoint: {taken} is taken already",
+            hint="use a larger one",
+        )
+    return pool
 
 
 def _with_gateway(pool: Pool, *, needed: bool) -> Pool:
     """Return the pool with its first free address as gateway, where it needs one and has none.
 
-    As in libnetwork that comes out of the range. In a /31 it leaves one address for an endpoint,
-    in a /32 none.
+    As in libnetwork that comes out of the range. In a /31 it leaves one address for an endpoint.
     """
     if pool.gateway in pool.aux.values():
         raise InvalidInput(

@@ -21,6 +21,10 @@ class Occupied:
     subnet: str
     """CIDR; host bits do not matter."""
     by: str
+    link: str = ""
+    """The host's interface, where it is one's route or address."""
+    address: str = ""
+    """Without prefix length, where it is an address of the host."""
 
     def overlaps(self, subnet: str) -> bool:
         """Whether the two have an address in common."""
@@ -41,9 +45,11 @@ class Surroundings:
     def everything(self) -> tuple[Occupied, ...]:
         return (*self.networks, *self.host)
 
-    def host_users(self, subnet: str) -> tuple[str, ...]:
-        """Return who on the host uses a part of a subnet: worth a warning, but no error."""
-        return tuple(dict.fromkeys(item.by for item in self.host if item.overlaps(subnet)))
+    def host_users(self, subnet: str, but: str = "") -> tuple[str, ...]:
+        """Return who on the host uses a part of a subnet, but for the interface ``but``: worth a
+        warning, but no error."""
+        users = (item for item in self.host if item.overlaps(subnet))
+        return tuple(dict.fromkeys(item.by for item in users if not but or item.link != but))
 
 
 def span(subnet: str) -> tuple[int, int, int]:
@@ -80,12 +86,17 @@ def _of_routes(routes: Iterable[Route]) -> Iterable[Occupied]:
     for route in routes:
         if int(route.destination.partition("/")[2]) > _WAY_OUT:
             by = f"route {route.destination} dev {route.link}"
-            yield Occupied(subnet=route.destination, by=by)
+            yield Occupied(subnet=route.destination, by=by, link=route.link)
 
 
 def _of_addresses(addresses: Iterable[Address]) -> Iterable[Occupied]:
     for item in addresses:
-        yield Occupied(subnet=item.address, by=f"address {item.address} on {item.link}")
+        yield Occupied(
+            subnet=item.address,
+            by=f"address {item.address} on {item.link}",
+            link=item.link,
+            address=item.address.partition("/")[0],
+        )
 
 
 def _of_resolvers(resolv_conf: str) -> Iterable[Occupied]:

@@ -61,6 +61,9 @@ _OF_INTERFACE = {
 }
 
 
+PRIORITY_LIMIT = 1 << 31
+
+
 @record
 class EndpointDefinition:
     """An endpoint as it is asked for."""
@@ -155,6 +158,17 @@ def asked(name: str, given: EndpointOptions) -> EndpointDefinition:
         routes=routes.parse_all(given.get("routes") or ()),
         no_default_route=given.get("no_default_route", False),
     ).checked()
+
+
+def check_priority(priority: int) -> int:
+    """Return a priority that is one, or raise ``InvalidInput``."""
+    if not -PRIORITY_LIMIT <= priority < PRIORITY_LIMIT:
+        raise InvalidInput(
+            f"--priority {priority:.6g} is out of bounds",
+            hint=f"from {-PRIORITY_LIMIT} to {PRIORITY_LIMIT - 1}; the highest gives the default"
+            " route",
+        )
+    return priority
 
 
 def check_local_aliases(aliases: Mapping[str, str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from netctl.backends.options import PREFIX, full_label
+from netctl.backends.options import PREFIX, full_labels
 from netctl.definitions import sysctls
 from netctl.definitions.checks import check_texts
 from netctl.errors import InvalidInput
@@ -16,15 +16,13 @@ SYSCTLS = PREFIX + "endpoint.sysctls"
 def checked(options: Mapping[str, str]) -> dict[str, str]:
     """Return an endpoint's options by full label; raise ``InvalidInput`` for another."""
     check_texts(options)
-    found = {full_label(key): value for key, value in options.items()}
-    for label, value in found.items():
+    found = full_labels(options)
+    for label in found:
         if label not in (IFNAME, SYSCTLS):
             raise InvalidInput(
                 f"endpoints have no option {label.removeprefix(PREFIX)!r}",
                 hint="known options: endpoint.ifname, endpoint.sysctls",
             )
-        if not value:
-            raise InvalidInput(f"option {label.removeprefix(PREFIX)} is empty", hint="leave it out")
     return found
 
 

@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 import netctl.backends.ipam as ipam
-from netctl.backends.options import PREFIX, boolean, full_label, switch
+from netctl.backends.options import PREFIX, boolean, full_labels, switch
 from netctl.definitions.checks import check_alike, check_texts
 from netctl.machine import machine_id
 from netctl.models import Network
@@ -56,7 +56,8 @@ class NetworkDefinition:
         if self.id:
             check_id("network", self.id)
         check_texts(self.labels, self.options, self.ipam_options)
-        options = {full_label(key): value for key, value in {**defaults, **self.options}.items()}
+        given = full_labels(self.options)
+        options = {**full_labels(defaults), **given}
         flags = {
             name: boolean(options, label, default=getattr(self, name))
             for label, name in _FLAGS.items()

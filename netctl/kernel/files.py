@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from contextlib import suppress
+from shlex import quote
 
 from netctl.errors import KernelError
 from netctl.kernel.refusal import file_refused
@@ -47,6 +48,13 @@ def write(path: str, content: str) -> None:
     try:
         if not _overwritten(path, data):
             _put(path, data)
+    except FileNotFoundError as error:
+        directory = os.path.dirname(path)
+        raise KernelError(
+            f"write {path}: there is no directory {directory}",
+            hint=f"mkdir -p {quote(directory)}",
+            errno=errno.ENOENT,
+        ) from error
     except OSError as error:
         raise file_refused(f"write {path}", error) from error
 

@@ -191,6 +191,12 @@ def _pin(path: str, what: str) -> Iterator[None]:
         _prepare_directory(os.path.dirname(path))
         flags = os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         os.close(os.open(path, flags, 0o444))
+    except FileExistsError as error:
+        raise KernelError(
+            f"{what}: {path} exists already",
+            hint=f"where it is a namespace no more, as after a crash: rm {path}",
+            errno=errno.EEXIST,
+        ) from error
     except OSError as error:
         raise _refused(what, error) from error
     try:

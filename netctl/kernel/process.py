@@ -75,7 +75,8 @@ def execute(argv: Sequence[str]) -> NoReturn:
         print(f"netctl: command {argv[0]!r} not found", file=sys.stderr, flush=True)
         status = 127
     except (OSError, ValueError) as error:
-        print(f"netctl: command {argv[0]!r} cannot be run ({error})", file=sys.stderr, flush=True)
+        why = error.strerror if isinstance(error, OSError) else error
+        print(f"netctl: command {argv[0]!r} cannot be run ({why})", file=sys.stderr, flush=True)
         status = 126
     raise SystemExit(status)
 

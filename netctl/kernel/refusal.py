@@ -20,6 +20,8 @@ _HINTS = {
     errno.EEXIST: "it is there already, and netctl changes nothing that it did not make",
     errno.ENODEV: "the interface is gone; 'ip link' lists those that are there",
     errno.ENOENT: "it is gone, or somebody removed it meanwhile",
+    errno.EISDIR: "it is a directory; give the path of a file",
+    errno.ENOTDIR: "a part of the path is a file; give the path of a directory",
     errno.EBUSY: "something else uses it; end that first",
     errno.ENOSPC: "no space is left; free some and try again",
     errno.EXFULL: "a Linux bridge takes at most 1023 ports: use a second network",

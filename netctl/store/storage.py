@@ -6,6 +6,7 @@ bytes of the tables. The previous good copy stays beside it as ``FILE.bak``.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -26,6 +27,16 @@ MIGRATIONS: dict[int, Callable[[Tables], Tables]] = {}
 _HEAD = re.compile(rb'\{"schema":(\d+),"crc32":(\d+),"tables":')
 _TAIL = b"}\n"
 TEMPORARY = ".tmp"
+_NESTED = "endpoints"
+"""The directory with one for each network: see ``documents.folder``."""
+_NO_DIRECTORY = "a file is in the way; --state-dir and --run-dir are directories"
+_UNWRITABLE = {
+    errno.EEXIST: _NO_DIRECTORY,
+    errno.ENOTDIR: _NO_DIRECTORY,
+    errno.ENOSPC: "nothing was changed; make room, and try again",
+    errno.EDQUOT: "nothing was changed; make room, and try again",
+    errno.EROFS: "nothing was changed; the file system is mounted read-only: remount it writable",
+}
 
 
 class ShardStorage(Storage):
@@ -107,7 +118,7 @@ def save(path: str, tables: Tables) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove a file and its previous copy, and the directory where it was the last."""
+    """Remove a file and its previous copy, and the directories where it was the last."""
     for name in (path, path + ".bak"):
         try:
             os.unlink(name)
@@ -115,8 +126,12 @@ def remove(path: str) -> None:
             continue
         except OSError as error:
             raise unwritable(name, error) from error
+    directory = os.path.dirname(path)
     with suppress(OSError):
-        os.rmdir(os.path.dirname(path))
+        os.rmdir(directory)
+        parent = os.path.dirname(directory)
+        if os.path.basename(parent) == _NESTED:
+            os.rmdir(parent)
 
 
 def write_new(path: str, content: bytes) -> None:
@@ -196,6 +211,6 @@ def unwritable(path: str, error: OSError) -> KernelError:
         return NotPermitted(f"{path} cannot be written ({error.strerror})", hint="run as root")
     return KernelError(
         f"{path} cannot be written ({error.strerror})",
-        hint="nothing was changed; make room or make it writable, and try again",
+        hint=_UNWRITABLE.get(error.errno or 0, "nothing was changed; make it writable"),
         errno=error.errno or 0,
     )

@@ -330,10 +330,56 @@ def test_info_and_version(netctl: Netctl, tmp_path: Path) -> None:
         ),
         (2, "no option 'x'", ["endpoint", "create", "web", "e", "-o", "x=1"]),
         (2, "way out", ["endpoint", "create", "web", "e", "-p", "80", "--no-default-route"]),
-        (4, "is in it already", ["endpoint", "join", "c1", "c1"]),
-        (4, "another sandbox", ["endpoint", "join", "c1", "c2"]),
+        (4, "web/c1 is in sandbox c1 already", ["endpoint", "join", "c1", "c1"]),
+        (4, "web/c1 is in sandbox c1\n", ["endpoint", "join", "c1", "c2"]),
         (4, "is in no sandbox", ["endpoint", "leave", "free"]),
-        (4, "not in c2", ["endpoint", "leave", "c1", "c2"]),
+        (4, "c1 is in sandbox c1, not in c2", ["endpoint", "leave", "c1", "c2"]),
+        (2, "out of bounds", ["network", "connect", "web", "c2", "--priority", "9" * 20]),
+        (2, "out of bounds", ["endpoint", "join", "free", "c2", "--priority", "-2147483649"]),
+        (2, "--label '=x' has no name", ["network", "create", "x", "--label", "=x"]),
+        (2, "--label is empty", ["network", "create", "x", "--label", ""]),
+        (2, "--driver is empty", ["network", "create", "x", "-d", ""]),
+        (2, "option bridge.name is empty", ["network", "create", "x", "-o", "bridge.name="]),
+        (2, "--hostname is empty", ["sandbox", "create", "x", "--hostname", ""]),
+        (2, "--hosts-path is empty", ["run", "--hosts-path", "", "--", "true"]),
+        (2, "--config is empty", ["--config", "", "network", "ls"]),
+        (2, "--network is empty", ["endpoint", "ls", "--network", ""]),
+        (
+            2,
+            "r is given twice, as '10.1.0.3' and '10.1.0.4'",
+            [
+                *("network", "create", "x", "--subnet", "10.1.0.0/24"),
+                *("--aux-address", "r=10.1.0.3", "--aux-address", "r=10.1.0.4"),
+            ],
+        ),
+        (
+            2,
+            "driver.mtu is given twice",
+            ["network", "create", "x", "-o", "driver.mtu=1400,driver.mtu=1300"],
+        ),
+        (
+            2,
+            "driver.mtu is given twice",
+            [
+                *("network", "create", "x", "-o", "driver.mtu=1400"),
+                *("-o", "com.docker.network.driver.mtu=1300"),
+            ],
+        ),
+        (2, "driver default has no option 'a'", ["network", "create", "x", "--ipam-opt", "a=b"]),
+        (2, "not KEY=VALUE", ["network", "create", "x", "--ipam-opt", "a"]),
+        (
+            2,
+            "has no address for an endpoint",
+            ["network", "create", "x", "--subnet", "10.1.0.1/32"],
+        ),
+        (2, "state=foo", ["sandbox", "ls", "--filter", "state=foo"]),
+        (2, "type=foo", ["sandbox", "ls", "--filter", "type=foo"]),
+        (2, "scope=foo", ["network", "ls", "--filter", "scope=foo"]),
+        (2, "id=xyz", ["network", "ls", "--filter", "id=xyz"]),
+        (2, "network=a b", ["endpoint", "ls", "--filter", "network=a b"]),
+        (2, "name=", ["network", "prune", "--force", "--filter", "name=*"]),
+        (3, "there is no process 4194304", ["sandbox", "create", "x", "--pid", "4194304"]),
+        (4, "sandbox c1 exists already", ["run", "--name", "c1", "--", "true"]),
         (4, "has endpoints: c1", ["network", "rm", "web"]),
         (4, "has endpoints: web/c1", ["sandbox", "rm", "c1"]),
         (4, "is in sandbox c1", ["endpoint", "rm", "c1"]),
@@ -368,7 +414,7 @@ def test_bad_input_changes_nothing(
     done = netctl(*arguments)
     assert (done.status, done.out) == (status, ""), done.err
     assert words.lower() in done.err.lower()
-    assert done.err.startswith("netctl: ")
+    assert done.err.startswith("netctl: ") and "\nhint: " in done.err
     assert "Traceback" not in done.err and "\x1b" not in done.err
     assert kernel.state() == before
 

@@ -61,7 +61,7 @@ def test_if_not_exists_compares_names(netctl: Netctl, options: str, same: bool) 
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        ([*CREATE, "--alias", ""], "not a host name"),
+        ([*CREATE, "--alias", ""], "--alias is empty"),
         ([*CREATE, "--alias", "a:b"], "not a host name"),
         ([*CREATE, "--alias", "x" * 64], "not a host name"),
         ([*CREATE, "--alias", "a..b"], "not a host name"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import click
@@ -190,3 +191,76 @@ def test_every_driver_option_is_explained(netctl: Netctl) -> None:
             assert option.help.endswith(".") and option.help in page
             assert f"[{option.default}]" in page or not option.default
     assert "enable_ipv6=true|false" in shown
+
+
+def test_hints_that_lead_to_the_right_place(netctl: Netctl, kernel: FakeKernel) -> None:
+    netctl("network", "create", "nothing", "-d", "null")
+    netctl("sandbox", "create", "c1")
+    kernel.netns_create("/run/netns/outside", alias="")
+    for words, hint in {
+        ("endpoint", "create", "nothing", "t", "-p", "80"): "a network of driver bridge",
+        ("sandbox", "rename", "c1", "outside"): "choose another name",
+        (
+            "sandbox",
+            "create",
+            "outside",
+        ): "netctl sandbox create outside --netns /run/netns/outside",
+        ("run", "--name", "c1", "--", "true"): "netctl sandbox exec c1",
+        ("sandbox", "set-key", "c1", "/run/netns/c1"): "netctl sandbox refresh c1",
+        ("endpoint", "create", "x", "-o"): "netctl endpoint create --help",
+        ("-v", "network", "create", "--subnet"): "netctl network create --help",
+        ("network", "create", "x", "--subnet", "10.1.0.0/0"): "10.0.0.0/24",
+        ("network", "create", "x", "-o", "driver.mtu=1"): "leave the option out for 1500",
+    }.items():
+        done = netctl(*words)
+        assert done.status in (2, 4)
+        assert hint in done.err.partition("hint: ")[2], done.err
+
+
+@pytest.mark.parametrize("variable", ["NETCTL_STATE_DIR", "NETCTL_RUN_DIR"])
+def test_a_file_where_a_directory_should_be(
+    netctl: Netctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        monkeypatch.setenv(variable, str(path))
+        done = netctl("network", "create", "web")
+        assert done.status == 7 and str(path) in done.err
+        assert "--state-dir and --run-dir are directories" in done.err
+
+
+def test_of_labels_the_last_one_counts(netctl: Netctl) -> None:
+    netctl("network", "create", "web", "--label", "a=1", "--label", "a=2", "--label", "b")
+    [row] = netctl("network", "ls", "--format", "json").json
+    assert row["labels"] == {"a": "2", "b": ""}
+
+
+def test_the_same_option_twice_with_one_value_is_one(netctl: Netctl) -> None:
+    options = "driver.mtu=1400,com.docker.network.driver.mtu=1400"
+    assert netctl("network", "create", "web", "-o", options).status == 0
+
+
+def test_an_empty_variable_names_no_file(netctl: Netctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETCTL_CONFIG", "")
+    assert netctl("network", "ls").status == 0
+
+
+def test_a_subnet_beside_what_the_host_uses(netctl: Netctl, kernel: FakeKernel) -> None:
+    """The fake host has 192.0.2.1/24 on its uplink."""
+    [own] = [a for a in kernel.addresses("") if a.link == "uplink" and ":" not in a.address]
+    host = own.address.partition("/")[0]
+    subnet = str(ip_network(own.address, strict=False))
+    done = netctl("network", "create", "lan", "--subnet", subnet, "--gateway", host)
+    assert (done.status, done.out) == (4, "")
+    assert f"the gateway {host} of network lan is an address of this host already" in done.err
+    assert "hint: another --gateway or --subnet\n" in done.err
+    kernel.add_link("br0", address="10.77.0.1/24", mac="02:00:00:ff:00:02", kind="bridge")
+    adopted = ("--subnet", "10.77.0.0/24", "--gateway", "10.77.0.1")
+    assert "or -o bridge.name=br0\n" in netctl("network", "create", "br", *adopted).err
+    done = netctl("network", "create", "br", *adopted, "-o", "bridge.name=br0")
+    assert (done.status, done.err) == (0, "")
+    done = netctl("network", "create", "lan", "--subnet", subnet, "--gateway", f"{host}00")
+    assert done.status == 0
+    assert f"subnet {subnet} of network lan overlaps what the host uses" in done.err
+    assert f"address {own.address} on uplink" in done.err
+    assert netctl("network", "create", "auto").err == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Network, ip_address, ip_network
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -182,7 +183,6 @@ def test_an_explicit_subnet_may_overlap_what_the_host_uses() -> None:
     [
         ("10.0.0.0/30", "10.0.0.1", ["10.0.0.2"]),
         ("10.0.0.0/31", "10.0.0.0", ["10.0.0.1"]),
-        ("10.0.0.7/32", "10.0.0.7", []),
         ("fd00::/126", "fd00::1", ["fd00::2", "fd00::3"]),
         ("fd00::/127", "fd00::", ["fd00::1"]),
     ],
@@ -192,6 +192,24 @@ def test_the_smallest_subnets(subnet: str, gateway: str, hosts: list[str]) -> No
     [pool] = DEFAULT.pools(request, NOWHERE)
     assert pool.gateway == gateway
     assert drained(pool, {gateway}) == hosts
+
+
+@pytest.mark.parametrize(
+    ("changes", "taken"),
+    [
+        ({"subnets": ("10.0.0.7/32",)}, "10.0.0.7"),
+        ({"subnets": ("fd00::7/128",), "ipv6": True}, "fd00::7"),
+        ({"subnets": ("10.0.0.0/31",), "aux": {"x": "10.0.0.1"}}, "10.0.0.0, 10.0.0.1"),
+        ({"subnets": ("10.0.0.8/30",), "aux": {"x": "10.0.0.10"}}, "10.0.0.9, 10.0.0.10"),
+    ],
+)
+def test_a_subnet_in_which_no_endpoint_fits_is_refused(changes: Any, taken: str) -> None:
+    with pytest.raises(InvalidInput, match="has no address for an endpoint") as caught:
+        DEFAULT.pools(replace(REQUEST, **changes), NOWHERE)
+    assert caught.value.message.endswith(f": {taken} is taken already")
+    # Where no gateway takes it, it is one address for one endpoint.
+    if "aux" not in changes:
+        DEFAULT.pools(replace(REQUEST, **changes, gateway_versions=()), NOWHERE)
 
 
 def drained(pool: Pool, taken: set[str]) -> list[str]:
