@@ -15,7 +15,6 @@ import struct
 from netctl.errors import KernelError, NetctlError
 from netctl.kernel import namespaces, netlink
 from netctl.kernel.interface import Link
-from netctl.kernel.messages import encode_link, nested
 from netctl.kernel.netlink import (
     NLA_F_NESTED,
     Message,
@@ -32,8 +31,9 @@ _FIRST_INDEX = 1 << 24
 """The kernel counts up from 1: far above that nobody else's links are."""
 _INDEX_TRIES = 32
 _ADDRESS, _MTU, _MASTER, _LINKINFO, _STATS64 = 1, 4, 10, 18, 23
-_CARRIER = 33
+_NET_NS_FD, _CARRIER = 28, 33
 _INFO_KIND, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 4, 5
+_VETH_INFO_PEER = 1
 _BRPORT_MODE, _BRPORT_ISOLATED = 4, 33
 """linux/if_link.h"""
 _STATS = struct.Struct("=8Q")
@@ -48,10 +48,7 @@ class Links:
 
     def bridge_add(self, name: str, *, alias: str, mac: str, mtu: int) -> None:
         """``ip link add NAME address MAC mtu MTU type bridge``; an empty MAC is the kernel's."""
-        attributes: list[tuple[str, object]] = [("IFLA_IFNAME", name)]
-        attributes += [("IFLA_ADDRESS", mac)] if mac else []
-        attributes += [("IFLA_MTU", mtu)] if mtu else []
-        attributes += [("IFLA_LINKINFO", nested(("IFLA_INFO_KIND", "bridge")))]
+        attributes = netlink.named(name) + _mac(mac) + _mtu(mtu) + netlink.link_kind("bridge")
         with self._sockets.at("") as sock:
             _add(sock, f"add bridge {name}", attributes, alias)
 
@@ -93,16 +90,13 @@ class Links:
         alias: str,
         modes: bytes,
     ) -> int:
-        sizes: list[tuple[str, object]] = [("IFLA_MTU", mtu)] if mtu else []
-        port: list[tuple[str, object]] = [("IFLA_MASTER", master)] if master else []
-        far: list[tuple[str, object]] = [("IFLA_IFNAME", peer), *sizes]
-        far += [("IFLA_ADDRESS", peer_mac)] if peer_mac else []
-        near = [("IFLA_IFNAME", name), *sizes, *port]
+        near = netlink.named(name) + _mtu(mtu) + _master(master)
+        far = netlink.named(peer) + _mtu(mtu) + _mac(peer_mac)
         if not netns:
-            return _add(sock, what, [*near, _veth(far)], alias, modes)
+            return _add(sock, what, near + _veth(far), alias, modes)
         with namespaces.opened(netns) as fd:
-            pair = [*near, _veth([*far, ("IFLA_NET_NS_FD", fd)])]
-            return _add(sock, what, pair, alias, modes)
+            far += attribute(_NET_NS_FD, struct.pack("=I", fd))
+            return _add(sock, what, near + _veth(far), alias, modes)
 
     def _mark(self, netns: str, name: str, alias: str) -> None:
         # By name, for the pair could only be made because no other link in there had it.
@@ -142,11 +136,9 @@ class Links:
         isolated on|off``."""
         what = f"change interface {name}" + (f" in {netns}" if netns else "")
         with self._sockets.at(netns) as sock:
+            index = _port(sock, what, master) if master else 0
             body = netlink.link_header() + netlink.named(name)
-            body += attribute(_MTU, struct.pack("=I", mtu)) if mtu else b""
-            body += attribute(_ADDRESS, bytes.fromhex(mac.replace(":", ""))) if mac else b""
-            if master:
-                body += attribute(_MASTER, struct.pack("=I", _port(sock, what, master)))
+            body += _mtu(mtu) + _mac(mac) + _master(index)
             messages = [Message(netlink.RTM_NEWLINK, body)]
             if isolated is not None:
                 port = netlink.link_header() + netlink.named(name) + _port_modes(isolated=isolated)
@@ -200,14 +192,14 @@ def index_of(sock: NetlinkSocket, name: str) -> int | Refusal:
 def _add(
     sock: NetlinkSocket,
     what: str,
-    attributes: list[tuple[str, object]],
+    attributes: bytes,
     alias: str,
     modes: bytes = b"",
 ) -> int:
     """Make a link and set what cannot be set at birth: the mark, and how it is a port. Return its
     index."""
     index = _free_index(sock, what)
-    birth = Message(netlink.RTM_NEWLINK, encode_link(index, attributes), _CREATE)
+    birth = Message(netlink.RTM_NEWLINK, netlink.link_header(index=index) + attributes, _CREATE)
     mark = netlink.link_alias(alias, index=index)
     answers = sock.ask([birth, mark._replace(type=netlink.RTM_NEWLINK, body=mark.body + modes)])
     refusal = first_refusal(answers)
@@ -240,9 +232,20 @@ def _port(sock: NetlinkSocket, what: str, master: str) -> int:
     return found
 
 
-def _veth(peer: list[tuple[str, object]]) -> tuple[str, object]:
-    data = nested(("VETH_INFO_PEER", nested(*peer)))
-    return "IFLA_LINKINFO", nested(("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", data))
+def _veth(peer: bytes) -> bytes:
+    return netlink.link_kind("veth", attribute(_VETH_INFO_PEER, netlink.link_header() + peer))
+
+
+def _mac(mac: str) -> bytes:
+    return attribute(_ADDRESS, bytes.fromhex(mac.replace(":", ""))) if mac else b""
+
+
+def _mtu(mtu: int) -> bytes:
+    return attribute(_MTU, struct.pack("=I", mtu)) if mtu else b""
+
+
+def _master(index: int) -> bytes:
+    return attribute(_MASTER, struct.pack("=I", index)) if index else b""
 
 
 def _port_modes(*, hairpin: bool | None = None, isolated: bool | None = None) -> bytes:

@@ -22,7 +22,7 @@ RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x4, 0x10, 0x300
 NLM_F_EXCL, NLM_F_CREATE = 0x200, 0x400
 IFLA_IFNAME, IFLA_IFALIAS, IFLA_EXT_MASK = 3, 20, 29
-_IFLA_LINKINFO = 18
+_IFLA_LINKINFO, _INFO_KIND, _INFO_DATA = 18, 1, 2
 NLA_F_NESTED = 0x8000
 SKIP_STATS = 8
 """RTEXT_FILTER_SKIP_STATS: counters are half of an answer, and slow to gather."""
@@ -306,8 +306,15 @@ def link_flags(*, index: int = 0, name: str = "", up: bool) -> Message:
 
 def link_birth(name: str, kind: str) -> Message:
     """Return the request for a link: ``ip link add NAME type KIND``."""
-    info = attribute(_IFLA_LINKINFO | NLA_F_NESTED, attribute(1, kind.encode() + b"\0"))
-    return Message(RTM_NEWLINK, link_header() + named(name) + info, NLM_F_CREATE | NLM_F_EXCL)
+    body = link_header() + named(name) + link_kind(kind)
+    return Message(RTM_NEWLINK, body, NLM_F_CREATE | NLM_F_EXCL)
+
+
+def link_kind(kind: str, data: bytes = b"") -> bytes:
+    """Return the attribute that says what a link is; ``data`` are the attributes of that kind."""
+    info = attribute(_INFO_KIND, kind.encode() + b"\0")
+    info += attribute(_INFO_DATA | NLA_F_NESTED, data) if data else b""
+    return attribute(_IFLA_LINKINFO | NLA_F_NESTED, info)
 
 
 def link_alias(alias: str, *, index: int = 0, name: str = "") -> Message:
