@@ -74,6 +74,9 @@ class Controller:
             self._pretend()
         self._observe = observe
         self._reaping = False
+        self._in_batch = False
+        self._looked: set[tuple[str, bool]] = set()
+        """Networks that were looked around in this batch, without and with their ports."""
 
     def _pretend(self) -> None:
         from netctl.dryrun import DryKernel, DryReader
@@ -146,7 +149,7 @@ class Controller:
     def look_around(self, network: Network, *, published: bool = False) -> None:
         """Give notice of what somebody else's firewall drops of a network's traffic; with
         ``published`` of connections to its published ports too."""
-        if "bridge" not in network.facts:
+        if "bridge" not in network.facts or (network.id, published) in self._looked:
             return
         from netctl.noticing import notices
 
@@ -158,6 +161,8 @@ class Controller:
             dry_run=self.dry_run,
         )
         self.notices += [notice for notice in found if notice not in self.notices]
+        if self._in_batch:
+            self._looked.add((network.id, published))
 
     def forget_notices(self, network: Network) -> None:
         """Forget what was told of a network, which goes."""
@@ -168,12 +173,18 @@ class Controller:
 
     @contextmanager
     def batch(self, name: str = "batch") -> Iterator[None]:
-        """Hold the lock over many operations. Each is still done or not done on its own."""
+        """Hold the lock over many operations. Each is still done or not done on its own; names can
+        be resolved at the end at the latest."""
         if self.dry_run:
             yield
             return
-        with self.store.locked(name):
-            yield
+        with self.store.locked(name), self.kernel.batch():
+            self._in_batch = True
+            try:
+                yield
+            finally:
+                self._in_batch = False
+                self._looked.clear()
 
     def check(self) -> list[Finding]:
         """Return every difference between the store and the kernel."""

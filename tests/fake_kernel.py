@@ -14,6 +14,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -655,6 +656,9 @@ class FakeKernel:
 
     def _serves(self) -> bool:
         return any(key.startswith("sandbox") for key in self.names or ())
+
+    def batch(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def resolver_model(self, run_dir: str) -> list[Message] | None:
         return None if self.names is None else list(self.names.values())

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from netctl.record import record
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from netctl.kernel.conntrack import Flow
     from netctl.kernel.instructions import Rule, Verdict
     from netctl.kernel.lookup import Neighbour, Way
@@ -299,6 +301,11 @@ class Kernel(Protocol):
 
         Returns whether one is at work. One that does not answer in time (ETIMEDOUT) is killed.
         """
+        ...
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Lend a block in which the resolver may answer later: what it refuses is raised at the
+        next time that it is told something, or at the end."""
         ...
 
     def resolver_model(self, run_dir: str) -> list[Message] | None:

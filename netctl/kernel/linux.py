@@ -6,10 +6,12 @@ ctypes nor netlink. One object serves one host's namespace; ``close`` gives ever
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from netctl.errors import KernelError
 from netctl.kernel import files
 from netctl.kernel.interface import Address, Link, Message, Route
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from netctl.kernel.nftables import Nftables
     from netctl.kernel.nftlink import Ruleset
     from netctl.kernel.probing import Journey, Probe
+    from netctl.kernel.resolver import Teller
     from netctl.kernel.routes import Routes
     from netctl.kernel.ruleset import Chain, LegacyChain
     from netctl.kernel.sockets import Sockets
@@ -40,6 +43,8 @@ class LinuxKernel:
     def __init__(self, *, boot_id: str | None = None) -> None:
         """``boot_id`` takes the place of the kernel's own: so a reboot can be played."""
         self._boot_id = boot_id
+        self._tellers: dict[str, Teller] = {}
+        self._in_batch = False
 
     @cached_property
     def _sockets(self) -> Sockets:
@@ -292,22 +297,53 @@ class LinuxKernel:
         from netctl.kernel import resolver
 
         if anew:
+            self._teller(run_dir).close()
             resolver.stop(run_dir, impatient=True)
+        elif self._teller(run_dir).connected:
+            return False
         return resolver.start(run_dir, state_dir)
 
     def resolver_stop(self, run_dir: str) -> bool:
         from netctl.kernel import resolver
 
+        self._settle()
         return resolver.stop(run_dir, unused=True)
 
     def resolver_tell(self, run_dir: str, message: str) -> bool:
-        from netctl.kernel import resolver
+        there = self._teller(run_dir).tell(message)
+        if not self._in_batch:
+            self._settle()
+        return there
 
-        return resolver.told(run_dir, message)
+    def _teller(self, run_dir: str) -> Teller:
+        if run_dir not in self._tellers:
+            from netctl.kernel.resolver import Teller
+
+            self._tellers[run_dir] = Teller(run_dir)
+        return self._tellers[run_dir]
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        self._in_batch = True
+        try:
+            yield
+        except BaseException:
+            with suppress(KernelError):  # What went wrong first is what is told.
+                self._settle()
+            raise
+        else:
+            self._settle()
+        finally:
+            self._in_batch = False
+
+    def _settle(self) -> None:
+        for teller in self._tellers.values():
+            teller.settle()
 
     def resolver_model(self, run_dir: str) -> list[Message] | None:
         from netctl.kernel import resolver
 
+        self._settle()
         return resolver.model(run_dir)
 
     def resolver_lost(self, run_dir: str) -> bool:
@@ -321,6 +357,9 @@ class LinuxKernel:
         return self._boot_id
 
     def close(self) -> None:
+        for teller in self._tellers.values():
+            teller.close()
+        self._tellers.clear()
         if "_sockets" in vars(self):
             self._sockets.close()
         if "_ruleset" in vars(self):

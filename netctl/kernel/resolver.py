@@ -127,19 +127,61 @@ def tell(run_dir: str, changes: Sequence[Message]) -> None:
         _ask(run_dir, {"do": "all", "of": list(changes)})
 
 
-def told(run_dir: str, message: str) -> bool:
-    """Tell the resolver something, as JSON, as ``tell`` does; return whether one is at work.
+class Teller:
+    """A connection to the resolver of a run directory, over which it is told what changes.
 
     One that gives no answer is ended, so that it does not do later what is believed not to have
     happened: ``KernelError``, its errno ETIMEDOUT.
     """
-    try:
-        _ask(run_dir, json.loads(message), impatient=True)
-    except KernelError as error:
-        if error.errno != errno.ECONNREFUSED:
-            raise
+
+    def __init__(self, run_dir: str) -> None:
+        self._run_dir = run_dir
+        self._sock: socket.socket | None = None
+        self._awaited = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether the resolver that was told something is at work still."""
+        if self._sock and _readable(self._sock):
+            self._heard()
+        return self._sock is not None
+
+    def tell(self, message: str) -> bool:
+        """Tell something, as JSON; return whether a resolver is at work. ``settle`` says whether it
+        has happened, as does the next call before it tells more."""
+        self.settle()
+        try:
+            if not self.connected or not self._sock:
+                self._sock = _connected(self._run_dir)
+            self._sock.sendall(message.encode() + b"\n")
+        except OSError:
+            self.close()
+            return False
+        self._awaited = True
+        return True
+
+    def settle(self) -> None:
+        """Wait for the answer that is outstanding: all of the change has happened then, or nothing
+        of it and ``KernelError`` is raised."""
+        if self._awaited and not self._heard():
+            raise _ended()
+
+    def _heard(self) -> bool:
+        """Read an answer; return whether it came, and not the end."""
+        self._awaited = False
+        try:
+            if self._sock:
+                _checked(_read_answer(self._sock, impatient=True))
+                return True
+        except (OSError, ValueError):
+            self.close()
         return False
-    return True
+
+    def close(self) -> None:
+        self._awaited = False
+        if self._sock:
+            self._sock.close()
+            self._sock = None
 
 
 def state(run_dir: str) -> dict[str, Any]:
@@ -268,14 +310,23 @@ def _ask(run_dir: str, message: Message, *, impatient: bool = False) -> dict[str
     line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
     try:
         with _connected(run_dir) as sock:
-            answer = _answer(sock, line, impatient)
-        said: dict[str, Any] = json.loads(answer)
+            sock.sendall(line)
+            return _checked(_read_answer(sock, impatient=impatient))
     except OSError as error:
         raise KernelError(
             f"{_WHAT} is not at work ({error.strerror})", hint=_HINT, errno=errno.ECONNREFUSED
         ) from error
     except ValueError as error:
-        raise KernelError(f"{_WHAT} ended before it answered", hint=_HINT) from error
+        raise _ended() from error
+
+
+def _ended() -> KernelError:
+    return KernelError(f"{_WHAT} ended before it answered", hint=_HINT)
+
+
+def _checked(answer: bytes) -> dict[str, Any]:
+    """Return what an answer says; ``ValueError`` for none, ``KernelError`` for a refusal."""
+    said: dict[str, Any] = json.loads(answer)
     if "error" in said:
         raise KernelError(
             f"{_WHAT}: {said['error']}", hint=said.get("hint"), errno=said.get("errno", 0)
@@ -283,9 +334,8 @@ def _ask(run_dir: str, message: Message, *, impatient: bool = False) -> dict[str
     return said
 
 
-def _answer(sock: socket.socket, line: bytes, impatient: bool) -> bytes:
+def _read_answer(sock: socket.socket, *, impatient: bool) -> bytes:
     try:
-        sock.sendall(line)
         return _read_line(sock)
     except TimeoutError as error:
         if impatient:
@@ -307,6 +357,13 @@ def _kill(sock: socket.socket) -> None:
             select.select([process], [], [], _DYING)
         finally:
             os.close(process)
+
+
+def _readable(sock: socket.socket) -> bool:
+    """Whether an answer, or the end, is there to be read."""
+    waiting = select.poll()  # select(2) knows no descriptor from 1024 on.
+    waiting.register(sock, select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def _connected(run_dir: str) -> socket.socket:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -359,6 +360,32 @@ def test_a_resolver_of_another_version_makes_room(host: Host) -> None:
     pid = int(host.sh(PID))
     host.call(act, partial(connect, network="web", sandbox="c2", name="less"))
     assert int(host.sh(PID)) == pid
+
+
+def test_after_a_batch_all_names_are_there(host: Host) -> None:
+    before = host.snapshot()
+    names = ["c1", "c2", "c3", "c4"]
+
+    def many(killing: bool) -> None:
+        with controller() as c, c.batch():
+            web(c)
+            for name in names:
+                endpoint(c, "web", name, name)
+                if killing and name == "c2":
+                    os.kill(int(Path(RUN, "resolver.pid").read_text()), signal.SIGKILL)
+
+    for killing in (False, True):
+        host.call(partial(many, killing))
+        for name in names:
+            assert dig(host, "c1", name) == [address(host, f"web/{name}")[0]]
+        assert host.netctl("check").stdout == ""
+
+        def cleared() -> None:
+            with controller() as c, c.batch():
+                clear(c)
+
+        host.call(cleared)
+        host.assert_unchanged(before)
 
 
 def test_a_resolver_that_hangs_is_an_error_and_then_another(

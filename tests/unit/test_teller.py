@@ -1,0 +1,91 @@
+"""Telling the resolver of changes over one connection, some of them without a wait."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from netctl.errors import KernelError
+from netctl.kernel.resolver import Teller, socket_path
+
+REFUSED = '{"error": "no", "errno": 22}'
+
+
+class Resolver:
+    """Answers each line with the next of ``answers``, or not where that is empty, and ends after
+    the last."""
+
+    def __init__(self, run_dir: str, answers: list[str]) -> None:
+        self._answers, self.heard = answers, list[int]()
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(socket_path(run_dir))
+        self._listener.listen()
+        self._thread = Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        client, _ = self._listener.accept()
+        self._listener.close()
+        with client, client.makefile("rw") as stream:
+            for answer in self._answers:
+                self.heard.append(json.loads(stream.readline())["n"])
+                if answer:
+                    stream.write(answer + "\n")
+                    stream.flush()
+
+    def end(self) -> list[int]:
+        self._thread.join(5)
+        assert not self._thread.is_alive()
+        return self.heard
+
+
+@pytest.fixture
+def teller(tmp_path: Path) -> Iterator[Teller]:
+    made = Teller(str(tmp_path))
+    yield made
+    made.close()
+
+
+def test_each_is_told_in_order_and_answered_later(tmp_path: Path, teller: Teller) -> None:
+    resolver = Resolver(str(tmp_path), ['{"ok": true}'] * 3)
+    assert all(teller.tell(f'{{"n": {number}}}') for number in range(3))
+    teller.settle()
+    assert resolver.end() == [0, 1, 2]
+    assert not teller.connected  # It has gone, and no other has come.
+
+
+def test_a_refusal_comes_with_the_next_call_and_once(tmp_path: Path, teller: Teller) -> None:
+    resolver = Resolver(str(tmp_path), [REFUSED, '{"ok": true}', REFUSED, '{"ok": true}'])
+    assert teller.tell('{"n": 0}')
+    with pytest.raises(KernelError, match="the resolver: no") as caught:
+        teller.tell('{"n": 1}')
+    assert caught.value.errno == 22
+    assert teller.tell('{"n": 2}')
+    teller.settle()
+    assert teller.tell('{"n": 3}')
+    with pytest.raises(KernelError, match="the resolver: no"):
+        teller.settle()
+    assert teller.tell('{"n": 4}')
+    teller.settle()
+    teller.settle()
+    assert resolver.end() == [0, 2, 3, 4]
+
+
+def test_one_that_ends_instead_is_an_error(tmp_path: Path, teller: Teller) -> None:
+    resolver = Resolver(str(tmp_path), [""])
+    assert teller.tell('{"n": 0}')
+    with pytest.raises(KernelError, match="ended before it answered"):
+        teller.settle()
+    assert resolver.end() == [0]
+    assert not teller.tell('{"n": 1}')
+
+
+def test_where_none_is_at_work_nothing_is_told(teller: Teller) -> None:
+    assert not teller.connected
+    assert not teller.tell('{"n": 0}')
+    teller.settle()
