@@ -230,7 +230,7 @@ def test_the_control_socket_bears_nonsense(host: Host) -> None:
 
     answers = host.call(nonsense)
     assert all(answer.startswith(b'{"error":') for answer in answers[:-1])
-    assert answers[-1] == b'{"ok":true}\n'
+    assert answers[-1].startswith(b'{"ok":true,')
     assert dig(host, "c1", "web1") == ["10.0.0.1"]
     # Another user does not even get in.
     host.sh(f"chmod 755 {RUN}; chmod 666 {RUN}/resolver.sock")
