@@ -307,7 +307,10 @@ class LinuxKernel:
         from netctl.kernel import resolver
 
         self._settle()
-        return resolver.stop(run_dir, unused=True)
+        ended = resolver.stop(run_dir, unused=True)
+        if ended:
+            self._teller(run_dir).close()
+        return ended
 
     def resolver_tell(self, run_dir: str, message: str) -> bool:
         there = self._teller(run_dir).tell(message)
