@@ -149,7 +149,8 @@ class Teller:
     def tell(self, message: str) -> bool:
         """Tell something, as JSON; return whether a resolver is at work. ``settle`` says whether it
         has happened, as does the next call before it tells more."""
-        self.settle()
+        if self._awaited:
+            self._heard()  # If it has ended: the next begins with what the store says by now.
         try:
             if not self.connected or not self._sock:
                 self._sock = _connected(self._run_dir)
