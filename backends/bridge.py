@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from netctl.backends import access, firewall, forwarding, publication, wire
+from netctl.backends import access, firewall, forwarding, limits, publication, wire
 from netctl.backends.driver import NetworkPlan, Publishing, Site
 from netctl.backends.options import (
     PREFIX,
@@ -20,6 +20,7 @@ from netctl.backends.options import (
     normalise,
     switch,
 )
+from netctl.backends.settings import ipv6_switch
 from netctl.errors import Conflict, InvalidInput
 from netctl.kernel import Kernel
 from netctl.models import Attachment, Endpoint, Network, Pool
@@ -154,6 +155,9 @@ class BridgeDriver:
         flows = FlowsForgotten(addresses=addresses, coming=False)
         return (flows, *wire.veth(network, endpoint, attachment))
 
+    def plan_limits(self, network: Network, before: Endpoint, after: Endpoint) -> Plan:
+        return limits.change(network, before, after)
+
     def plan_publish(self, network: Network, change: Publishing, kernel: Kernel) -> Plan:
         return publication.plan(network, change, kernel)
 
@@ -178,7 +182,7 @@ def _bridge_steps(network: Network) -> Plan:
         mac=mac_of(network.id),
         mtu=int(facts["mtu"]),
     )
-    switch = wire.ipv6_switch(network, "", bridge, _host_pool(network, 6))
+    switch = ipv6_switch(network, "", bridge, _host_pool(network, 6))
     return (
         Assembly(
             steps=(

@@ -108,6 +108,10 @@ class Driver(Protocol):
         """Return how the endpoint's interface comes into its sandbox, all but the default route."""
         ...
 
+    def plan_limits(self, network: Network, before: Endpoint, after: Endpoint) -> Plan:
+        """Return how the limits of a joined endpoint become others."""
+        ...
+
     def plan_publish(self, network: Network, change: Publishing, kernel: Kernel) -> Plan:
         """Return how ports of an endpoint are published, be it in its sandbox's place at the host
         or on its own address."""

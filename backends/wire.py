@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from netctl.backends import limits
 from netctl.backends.options import PREFIX, Option, integer
-from netctl.models import Attachment, Endpoint, Network, Pool
-from netctl.names import alias_of, sysctl_path
+from netctl.backends.settings import asked, ipv6_switch
+from netctl.models import Attachment, Endpoint, Network
+from netctl.names import alias_of
 from netctl.plan import Assembly, Plan, Step
 from netctl.steps import AddressAdd, Announced, LinkUp, NeighboursForgotten, Sysctl, VethAdd
 
@@ -47,19 +49,20 @@ def veth(network: Network, endpoint: Endpoint, place: Attachment) -> Plan:
         peer=ifname,
         peer_mac=place.mac,
     )
-    asked, last = _asked_settings(endpoint, netns, ifname)
+    early, late = asked(endpoint, netns, ifname)
     # The bridge takes all that comes in at its port: an address there would only make noise.
     port = ipv6_switch(network, "", pair.name, None)
     own = (*ipv6_switch(network, netns, ifname, endpoint.ipv6), *_telling(network, endpoint, place))
     # What the user asks for takes the place of our own.
-    settings = {step.key: step for step in (*own, *asked)}
-    steps: list[Step] = [pair, *port, *settings.values()]
+    settings = {step.key: step for step in (*own, *early)}
+    steps: list[Step] = [pair, *port, *settings.values(), *limits.at_port(endpoint, place)]
     steps += (LinkUp(netns="", name=pair.name), LinkUp(netns=netns, name=ifname))
     steps += (AddressAdd(netns=netns, link=ifname, address=a) for a in endpoint.addresses)
     addresses = tuple(address.partition("/")[0] for address in endpoint.addresses)
     forgotten = NeighboursForgotten(link=network.facts["bridge"], addresses=addresses)
     first = (forgotten,) if addresses else ()
-    return (*first, Assembly(steps=(*steps, *last)), *_told(network, place))
+    whole = Assembly(steps=(*steps, *late))
+    return (*first, *limits.beside(network, endpoint, place), whole, *_told(network, place))
 
 
 def _announcements(network: Network) -> int:
@@ -86,28 +89,3 @@ def _told(network: Network, place: Attachment) -> Iterable[Step]:
             count=count,
             gap=int(network.facts.get("announcement_gap", "1000")),
         )
-
-
-def ipv6_switch(
-    network: Network, netns: str, link: str, wanted: str | Pool | None
-) -> Iterable[Sysctl]:
-    """Return how a link's IPv6 is turned on where an address of it is ``wanted``, else off."""
-    # Without IPv6 on the network its link-local addresses would still be a way past the firewall.
-    if network.facts["ipv6_stack"] == "true":
-        value = "0" if wanted else "1"
-        yield Sysctl(netns=netns, key=f"net/ipv6/conf/{link}/disable_ipv6", value=value)
-        # All addresses are ours to give. Detecting duplicates keeps the link-local one, which the
-        # kernel asks its neighbours from, unusable for two seconds.
-        if wanted:
-            yield Sysctl(netns=netns, key=f"net/ipv6/conf/{link}/accept_dad", value="0")
-
-
-def _asked_settings(endpoint: Endpoint, netns: str, link: str) -> tuple[list[Sysctl], list[Sysctl]]:
-    """Return how the settings that the user asked for are made: those before the interface is up,
-    and the IPv6 MTU, which the kernel sets anew when it goes up."""
-    first: list[Sysctl] = []
-    last: list[Sysctl] = []
-    for name, value in endpoint.sysctls.items():
-        step = Sysctl(netns=netns, key=sysctl_path(name, link), value=value)
-        (last if name.endswith(".mtu") else first).append(step)
-    return first, last

@@ -12,6 +12,7 @@ SUBJECTS = {
     "traffic": "bench.traffic",
     "check": "bench.checking",
     "dns": "bench.dns",
+    "limits": "bench.limits",
 }
 """Subject to the module whose ``main`` measures it; without a subject it is the operations."""
 

@@ -151,6 +151,18 @@ sysctl = click.option(
     metavar="K=V",
     help="Setting of the interface, such as net.ipv4.conf.IFNAME.rp_filter=2.",
 )
+limit_options = (
+    click.option("--rate-in", metavar="RATE", help="Limit toward the sandbox, such as 10mbit."),
+    click.option("--rate-out", metavar="RATE", help="Limit from the sandbox likewise."),
+    click.option("--burst", metavar="BYTES", help="What may go at once  [what suits the rate]"),
+)
+
+
+def limits(function: F) -> F:
+    """Add the options that say how fast endpoints may be."""
+    for option in reversed(limit_options):
+        function = option(function)
+    return function
 
 
 def endpoint_options(function: F) -> F:
@@ -189,6 +201,7 @@ def endpoint_options(function: F) -> F:
             click.option(
                 "--no-default-route", is_flag=True, help="Never be the sandbox's way out."
             ),
+            *limit_options,
             label,
         )
     ):
@@ -213,6 +226,9 @@ def endpoint_definition(given: dict[str, Any], aliases: Sequence[str]) -> Endpoi
         "sysctls": pairs(given["sysctls"], "--sysctl"),
         "routes": given["routes"],
         "no_default_route": given["no_default_route"],
+        "rate_in": given["rate_in"],
+        "rate_out": given["rate_out"],
+        "burst": given["burst"],
     }
 
 

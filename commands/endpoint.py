@@ -9,6 +9,7 @@ import click
 from netctl.cli import AliasGroup, State
 from netctl.commands import common, complete
 from netctl.commands.common import dry_run, format_option, if_not_exists, listing, pass_state
+from netctl.errors import InvalidInput
 
 
 @click.group(cls=AliasGroup)
@@ -86,6 +87,24 @@ def unpublish(state: State, name: str, ports: tuple[str, ...]) -> None:
     state.controller.endpoints.unpublish(name, ports)
 
 
+@endpoint.command(epilog="Example: netctl endpoint limit web/web1 --rate-in 10mbit --rate-out none")
+@click.argument("name", metavar="ENDPOINT", shell_complete=complete.endpoints)
+@click.option("--rate-in", metavar="RATE", help="Toward the sandbox: 10mbit, or none.")
+@click.option("--rate-out", metavar="RATE", help="From the sandbox: 10mbit, or none.")
+@click.option("--burst", metavar="BYTES", help="What may go at once, or none for what suits.")
+@dry_run
+@pass_state
+def limit(
+    state: State, name: str, rate_in: str | None, rate_out: str | None, burst: str | None
+) -> None:
+    """Change how fast an endpoint is, at once; what is not given stays as it is."""
+    if rate_in is rate_out is burst is None:
+        raise InvalidInput(
+            "nothing to change is given", hint="--rate-in, --rate-out or --burst; none lifts it"
+        )
+    state.controller.endpoints.limit(name, rate_in=rate_in, rate_out=rate_out, burst=burst)
+
+
 @endpoint.command(epilog="Example: netctl endpoint leave web/web1")
 @click.argument("name", metavar="ENDPOINT", shell_complete=complete.endpoints)
 @click.argument("sandbox", required=False, shell_complete=complete.sandboxes)
@@ -154,11 +173,13 @@ def inspect(state: State, endpoints: tuple[str, ...], style: str) -> int:
 
     controller = state.controller
     names = views.Names(controller.store)
-    return render.inspected(
-        endpoints,
-        lambda name: views.endpoint_detail(controller.endpoints.get(name).doc, names),
-        style,
-    )
+
+    def row(name: str) -> views.Row:
+        document = controller.endpoints.get(name).doc
+        limits = views.limits_row(document, controller.kernel)
+        return {**views.endpoint_detail(document, names), "limits": limits}
+
+    return render.inspected(endpoints, row, style)
 
 
 @endpoint.command(epilog="Example: netctl endpoint exists web/web1 && echo there")

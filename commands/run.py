@@ -27,6 +27,7 @@ from netctl.commands.sandbox import definition, sandbox_options
 )
 @common.publish
 @common.sysctl
+@common.limits
 @sandbox_options
 @dry_run
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
@@ -38,6 +39,9 @@ def run(
     networks: tuple[str, ...],
     ports: tuple[str, ...],
     sysctls: tuple[str, ...],
+    rate_in: str | None,
+    rate_out: str | None,
+    burst: str | None,
     command: tuple[str, ...],
     **given: Any,
 ) -> int:
@@ -54,6 +58,11 @@ def run(
         name=name,
         networks=networks,
         ports=ports,
-        endpoint={"sysctls": common.pairs(sysctls, "--sysctl")},
+        endpoint={
+            "sysctls": common.pairs(sysctls, "--sysctl"),
+            "rate_in": rate_in,
+            "rate_out": rate_out,
+            "burst": burst,
+        },
         **definition(given),
     )

@@ -7,11 +7,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
-from netctl import joining, references
+from netctl import joining, limiting, references
 from netctl.allocation import allocate, check_mac_free
 from netctl.allotment import Place
 from netctl.backends import registry
 from netctl.backends.driver import Publishing
+from netctl.definitions import rates
 from netctl.definitions.endpoint import (
     EndpointDefinition,
     EndpointOptions,
@@ -228,6 +229,25 @@ class Endpoints:
             self._controller.look_around(network, published=True)
             return self._handle(after)
 
+    def limit(
+        self,
+        reference: str,
+        *,
+        rate_in: str | None = None,
+        rate_out: str | None = None,
+        burst: str | None = None,
+    ) -> EndpointHandle:
+        """Change how fast an endpoint is, at once where it is in a sandbox: ``none`` lifts a limit,
+        what is not given stays. Raises ``InvalidInput``, ``NotFound`` or ``Unsupported``."""
+        given = {"rate_in": rate_in, "rate_out": rate_out, "burst": burst}
+        with self._controller.operation(f"endpoint limit {reference}") as op:
+            endpoint = references.endpoint(op.reader, reference)
+            network = references.network(op.reader, endpoint.network_id)
+            after = limiting.limited(network, endpoint, given, self._controller.kernel)
+            plan = limiting.plan(network, endpoint, after, self._controller.kernel)
+            op.commit(plan, put=(after,))
+            return self._handle(after)
+
     def unpublish(self, reference: str, ports: Iterable[str]) -> EndpointHandle:
         """Publish ports no more. A port is named as it was given, or by less: ``80`` is every
         publication of port 80. Raises ``NotFound`` for one that is not published."""
@@ -350,6 +370,7 @@ class Endpoints:
         families = {4: wanted.ip} if wanted.without_ipv6 else {4: wanted.ip, 6: wanted.ip6}
         addresses, cursor = allocate(reader, network, families)
         check_on(network, wanted.routes, addresses)
+        rates.check_on(network, wanted.limits)
         endpoint = Endpoint(
             id=endpoint_id,
             name=wanted.name,
@@ -368,6 +389,7 @@ class Endpoints:
             sysctls=wanted.sysctls,
             routes=wanted.routes,
             no_default_route=wanted.no_default_route,
+            limits=wanted.limits,
         )
         chosen = self._chosen(reader, network, wanted.ports, endpoint)
         return replace(endpoint, ports=chosen.ports), (*cursor, *chosen.cursor)

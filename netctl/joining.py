@@ -7,7 +7,7 @@ from dataclasses import field, replace
 from ipaddress import ip_network
 
 from netctl import files, naming
-from netctl.backends import registry
+from netctl.backends import limits, registry
 from netctl.backends.driver import Occasion, Publishing
 from netctl.config import Config
 from netctl.errors import Conflict, InvalidInput
@@ -336,6 +336,7 @@ def _attachment(
         bare,
         ifname=_ifname(room, network, endpoint),
         host_ifname=veth_ifname(endpoint.id),
+        ifb=limits.device(endpoint, room.kernel),
         mac=endpoint.mac or mac_of(endpoint.id),
         mtu=int(network.facts["mtu"]),
     )

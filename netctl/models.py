@@ -133,6 +133,9 @@ class Attachment:
     ifname: str = ""
     """Name inside the sandbox; empty where the driver makes no interface."""
     host_ifname: str = ""
+    ifb: str = ""
+    """The host's interface through which goes what the sandbox sends, where that is limited; empty
+    where it is not, or where the kernel has no ifb."""
     mac: str = ""
     mtu: int = 0
     """Bytes; 0 where the driver makes no interface."""
@@ -173,6 +176,21 @@ class Port:
     def on(self, version: int) -> bool:
         """Whether it is published in a family (4, 6)."""
         return not self.host_ip or (":" in self.host_ip) == (version == 6)
+
+
+@record
+class Limits:
+    """How fast an endpoint is, in bits/s of Ethernet frames; 0 is as fast as it can."""
+
+    rate_in: int = 0
+    """Toward the sandbox."""
+    rate_out: int = 0
+    """From the sandbox."""
+    burst: int = 0
+    """Bytes that may go at once; 0 lets netctl choose."""
+
+    def __bool__(self) -> bool:
+        return bool(self.rate_in or self.rate_out)
 
 
 @record
@@ -229,6 +247,7 @@ class Endpoint:
     routes: tuple[StaticRoute, ...] = ()
     no_default_route: bool = False
     """Whether it is never the way out of its sandbox."""
+    limits: Limits = Limits()
     attachment: Attachment | None = None
 
     @property

@@ -114,6 +114,11 @@ def veth_ifname(endpoint_id: str) -> str:
     return "nc" + endpoint_id[: IFNAME_LIMIT - 2]
 
 
+def ifb_ifname(endpoint_id: str) -> str:
+    """Return the interface's name through which goes what an endpoint sends: ``ni`` and digits."""
+    return "ni" + endpoint_id[: IFNAME_LIMIT - 2]
+
+
 def mac_of(endpoint_id: str) -> str:
     """Return an endpoint's MAC address: locally administered unicast (``02:...``), from its id."""
     return ":".join(["02", *(endpoint_id[i : i + 2] for i in range(0, 10, 2))])

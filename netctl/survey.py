@@ -19,6 +19,7 @@ _FEATURES = {
     "bridge netfilter": "net/bridge/bridge-nf-call-iptables",
 }
 """Feature to the sysctl that is there with it."""
+_LIMITS = ("limits toward sandboxes", "limits from sandboxes")
 _CAPABILITIES = ("CAP_NET_ADMIN", "CAP_SYS_ADMIN")
 
 
@@ -49,6 +50,7 @@ def features(kernel: Kernel) -> dict[str, str]:
     """Return what this kernel and this process can do, found out without changing anything."""
     found = {name: _present(kernel, key) for name, key in _FEATURES.items()}
     found["nftables"] = _nftables(kernel)
+    found.update(_limits(kernel))
     namespaces = Path("/proc/self/ns")
     found["network namespaces"] = "yes" if (namespaces / "net").exists() else "no"
     found["user namespaces"] = "yes" if (namespaces / "user").exists() else "no"
@@ -60,6 +62,18 @@ def features(kernel: Kernel) -> dict[str, str]:
 def _present(kernel: Kernel, key: str) -> str:
     value = kernel.sysctl_get("", key)
     return "no" if value is None else f"yes ({key.rpartition('/')[2]} = {value})"
+
+
+def _limits(kernel: Kernel) -> dict[str, str]:
+    try:
+        there = kernel.limiters()
+    except NotPermitted:
+        return dict.fromkeys(_LIMITS, "unknown (not permitted)")
+    away = "yes (ifb)" if there["ifb"] and there["tbf"] else "no"
+    if not there["ifb"] and there["police"]:
+        away = "yes (police: what is too fast is dropped)"
+    toward = "yes (tbf)" if there["tbf"] else "no"
+    return dict(zip(_LIMITS, (toward, away), strict=True))
 
 
 def _nftables(kernel: Kernel) -> str:

@@ -6,8 +6,8 @@ import os
 from typing import Any
 
 from netctl.errors import NotPermitted
-from netctl.kernel import Kernel
-from netctl.models import Endpoint, Lease, Network, Sandbox, SandboxKind, StaticRoute
+from netctl.kernel.interface import Ingress, Kernel, Shape, Shaper
+from netctl.models import Attachment, Endpoint, Lease, Network, Sandbox, SandboxKind, StaticRoute
 from netctl.ports import shown
 from netctl.store import Reader
 
@@ -133,6 +133,9 @@ def endpoint_detail(endpoint: Endpoint, names: Names) -> Row:
         "sysctls": endpoint.sysctls,
         "routes": [_route_row(route) for route in endpoint.routes],
         "no_default_route": endpoint.no_default_route,
+        "rate_in": endpoint.limits.rate_in or None,
+        "rate_out": endpoint.limits.rate_out or None,
+        "burst": endpoint.limits.burst or None,
         "gateway": gateways.get(4),
         "gateway6": gateways.get(6),
         "transient": endpoint.transient,
@@ -151,6 +154,35 @@ def endpoint_detail(endpoint: Endpoint, names: Names) -> Row:
         }
         if place
         else None,
+    }
+
+
+def limits_row(endpoint: Endpoint, kernel: Kernel) -> Row:
+    """Return how fast an endpoint is for ``inspect``, live from the kernel; None for no limit."""
+    place = endpoint.attachment
+    here = place if place and place.boot_id == kernel.boot_id() and endpoint.limits else None
+    found = kernel.shaper(here.host_ifname) if here else None
+    return {
+        "in": _limit_row("tbf", found.shape, found) if found else None,
+        "out": _limit_out(here, kernel) if here else None,
+    }
+
+
+def _limit_out(place: Attachment, kernel: Kernel) -> Row | None:
+    way = kernel.ingress(place.host_ifname)
+    if way and way.shape:
+        return _limit_row("police", way.shape, way)
+    found = kernel.shaper(place.ifb) if way and way.to == place.ifb else None
+    return _limit_row("tbf", found.shape, found) if found else None
+
+
+def _limit_row(by: str, shape: Shape, so_far: Shaper | Ingress) -> Row:
+    return {
+        "by": by,
+        "rate": shape.rate,
+        "burst": shape.burst,
+        "sent_bytes": so_far.sent_bytes,
+        "dropped_packets": so_far.dropped,
     }
 
 

@@ -22,7 +22,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from netctl.errors import InvalidInput, KernelError
 from netctl.kernel.conntrack import Flow
 from netctl.kernel.instructions import Rule, Verdict
-from netctl.kernel.interface import Address, Link, Message, Route
+from netctl.kernel.interface import Address, Ingress, Link, Message, Route, Shape, Shaper
 from netctl.kernel.lookup import Neighbour, Way
 from netctl.kernel.probing import Journey, Probe
 from netctl.kernel.ruleset import Chain, LegacyChain
@@ -61,6 +61,9 @@ class Stack:
     peers: dict[str, tuple[int, str]] = field(default_factory=dict)
     ports: dict[str, tuple[bool, bool]] = field(default_factory=dict)
     """Of a bridge's port: isolated, hairpin."""
+    shapers: dict[str, Shape] = field(default_factory=dict)
+    ingresses: dict[str, str | Shape] = field(default_factory=dict)
+    """Of a link: what comes in goes to another, or is limited."""
     addresses: list[Address] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
     settings: dict[str, str] = field(default_factory=lambda: dict(_SETTINGS))
@@ -72,7 +75,8 @@ class Stack:
         self.routes = [r for r in self.routes if r.link != name]
         self.settings = {k: v for k, v in self.settings.items() if _setting_of(k) != name}
         self.peers.pop(name, None)
-        self.ports.pop(name, None)
+        for facts in (self.ports, self.shapers, self.ingresses):
+            facts.pop(name, None)
         for port, link in self.links.items():
             if link.master == index:
                 self.links[port] = replace(link, master=0)
@@ -121,6 +125,7 @@ class FakeKernel:
         self._dead = False
         self._serial = 0
         self.bound: dict[tuple[str, int], str] = {}
+        self.kinds = {"bridge", "veth", "ifb"}
         self.processes: dict[int, int] = {}
         self.foreign: dict[Chain, list[Rule]] = {}
         """Somebody else's chains of nftables."""
@@ -487,6 +492,62 @@ class FakeKernel:
         _need(self._stack(netns), link, f"announce {link}")
         _need(self.host, port, f"announce {link}")
 
+    # traffic control
+
+    def has_link_kind(self, kind: str) -> bool:
+        return kind in self.kinds
+
+    def limiters(self) -> dict[str, bool]:
+        return {"tbf": True, "ifb": "ifb" in self.kinds, "police": True}
+
+    @mutating
+    def ifb_add(self, name: str, *, alias: str, mtu: int) -> None:
+        self._put(self.host, name, type="ifb", mac="0e:00:00:00:00:04", mtu=mtu, alias=alias)
+
+    @mutating
+    def shaper_set(self, link: str, *, alias: str, shape: Shape) -> None:
+        self._need_ours(link, alias)
+        self.host.shapers[link] = shape
+
+    @mutating
+    def shaper_delete(self, link: str, *, alias: str) -> bool:
+        return self.host.shapers.pop(link, None) is not None
+
+    def shaper(self, link: str) -> Shaper | None:
+        shape = self.host.shapers.get(link)
+        return Shaper(shape=shape, sent_bytes=0, dropped=0) if shape else None
+
+    @mutating
+    def divert_add(self, link: str, *, alias: str, to: str) -> None:
+        _need(self.host, to, f"divert {link}")
+        self._add_ingress(link, alias, to)
+
+    @mutating
+    def police_add(self, link: str, *, alias: str, shape: Shape) -> None:
+        self._add_ingress(link, alias, shape)
+
+    @mutating
+    def ingress_delete(self, link: str, *, alias: str) -> bool:
+        return self.host.ingresses.pop(link, None) is not None
+
+    def ingress(self, link: str) -> Ingress | None:
+        found = self.host.ingresses.get(link)
+        if found is None:
+            return None
+        to, shape = (found, None) if isinstance(found, str) else ("", found)
+        return Ingress(to=to, shape=shape, sent_bytes=0, dropped=0)
+
+    def _add_ingress(self, link: str, alias: str, what: str | Shape) -> None:
+        self._need_ours(link, alias)
+        if link in self.host.ingresses:
+            raise _refused(errno.EEXIST, f"add ingress to {link}")
+        self.host.ingresses[link] = what
+
+    def _need_ours(self, link: str, alias: str) -> None:
+        _need(self.host, link, f"limit {link}")
+        if self.host.links[link].alias != alias:
+            raise _refused(errno.EPERM, f"limit {link}: it is not netctl's")
+
     # settings and firewall
 
     def sysctl_get(self, netns: str, key: str) -> str | None:
@@ -680,7 +741,8 @@ def _stack_state(stack: Stack, titles: dict[int, str]) -> object:
         for name, link in stack.links.items()
     }
     peers = {name: (titles.get(inode), far) for name, (inode, far) in stack.peers.items()}
-    kept = copy.deepcopy((links, peers, stack.ports, stack.settings))
+    facts = (stack.ports, stack.settings, stack.shapers, stack.ingresses)
+    kept = copy.deepcopy((links, peers, *facts))
     by_text = sorted(map(repr, stack.addresses)), sorted(map(repr, stack.routes))
     return (*kept, *by_text)
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from typing import TypedDict
 
-from netctl.definitions import labels, routes, sysctls
+from netctl.definitions import labels, rates, routes, sysctls
 from netctl.definitions.checks import check_address, check_alike, check_mac, check_texts
 from netctl.errors import InvalidInput
-from netctl.models import Endpoint, Network, Port, StaticRoute
+from netctl.models import Endpoint, Limits, Network, Port, StaticRoute
 from netctl.names import check_hostname, check_ifname, check_name, is_hostname
 from netctl.ports import exposed, means, parse_all
 from netctl.record import record
@@ -46,9 +46,18 @@ class EndpointOptions(TypedDict, total=False):
     """Static routes ``DST[,GATEWAY][,METRIC]`` or ``DST,blackhole|unreachable|prohibit``."""
     no_default_route: bool
     """Whether it is never to be its sandbox's way out."""
+    rate_in: str | None
+    """Fastest rate toward the sandbox, as tc writes it: ``10mbit``."""
+    rate_out: str | None
+    """Fastest rate from the sandbox likewise."""
+    burst: str | None
+    """Bytes that may go at once, ``64k``, else what suits the rate."""
 
 
-_AS_ASKED = ("labels", "anonymous", "no_dns", "exposed", "sysctls", "routes", "no_default_route")
+_AS_ASKED = (
+    *("labels", "anonymous", "no_dns", "exposed", "sysctls", "routes", "no_default_route"),
+    "limits",
+)
 _OF_INTERFACE = {
     "ip": "--ip",
     "ip6": "--ip6",
@@ -57,6 +66,7 @@ _OF_INTERFACE = {
     "sysctls": "--sysctl",
     "routes": "--route",
     "no_default_route": "--no-default-route",
+    "limits": "--rate-in, --rate-out",
     "aliases": "--alias",
 }
 
@@ -82,6 +92,7 @@ class EndpointDefinition:
     sysctls: dict[str, str] = field(default_factory=dict)
     routes: tuple[StaticRoute, ...] = ()
     no_default_route: bool = False
+    limits: Limits = Limits()
 
     def checked(self) -> EndpointDefinition:
         check_name("endpoint", self.name)
@@ -157,6 +168,13 @@ def asked(name: str, given: EndpointOptions) -> EndpointDefinition:
         sysctls=labels.settings(given.get("sysctls") or {}, labelled),
         routes=routes.parse_all(given.get("routes") or ()),
         no_default_route=given.get("no_default_route", False),
+        limits=rates.limits(
+            {
+                "rate_in": given.get("rate_in"),
+                "rate_out": given.get("rate_out"),
+                "burst": given.get("burst"),
+            }
+        ),
     ).checked()
 
 

@@ -73,6 +73,38 @@ class Route:
     """unicast, blackhole, unreachable or prohibit."""
 
 
+@record
+class Shape:
+    """How fast something may go."""
+
+    rate: int
+    """Bits/s of Ethernet frames, a multiple of 8."""
+    burst: int
+    """Bytes that may go at once."""
+    limit: int = 0
+    """Bytes that may wait; 0 where nothing does."""
+
+
+@record
+class Shaper:
+    """The token bucket at what an interface sends."""
+
+    shape: Shape
+    sent_bytes: int
+    dropped: int
+    """Packets."""
+
+
+@record
+class Ingress:
+    """What becomes of all that comes in at an interface: it goes to another, or is limited."""
+
+    to: str = ""
+    shape: Shape | None = None
+    sent_bytes: int
+    dropped: int
+
+
 class Kernel(Protocol):
     # namespaces
     def netns_create(self, path: str, *, alias: str) -> None:
@@ -192,6 +224,43 @@ class Kernel(Protocol):
         """Return the tracked flow that began with such a packet; ``number`` is the port of its
         source, or the identifier of a ping."""
         ...
+
+    # traffic control, of interfaces of the host that bear the alias
+    def has_link_kind(self, kind: str) -> bool:
+        """Whether the kernel makes links of a kind, such as ``ifb``; nothing is changed."""
+        ...
+
+    def limiters(self) -> dict[str, bool]:
+        """Return which of ``tbf``, ``ifb`` and ``police`` there are; nothing is loaded where the
+        modules that could be are listed."""
+        ...
+
+    def ifb_add(self, name: str, *, alias: str, mtu: int) -> None:
+        """Add an interface, down, to which others lead what comes in at them."""
+        ...
+
+    def shaper_set(self, link: str, *, alias: str, shape: Shape) -> None:
+        """Limit what an interface sends, or limit it anew."""
+        ...
+
+    def shaper_delete(self, link: str, *, alias: str) -> bool: ...
+
+    def shaper(self, link: str) -> Shaper | None: ...
+
+    def divert_add(self, link: str, *, alias: str, to: str) -> None:
+        """Lead all that comes in at an interface to another one, an ifb; it may do nothing else
+        with that yet."""
+        ...
+
+    def police_add(self, link: str, *, alias: str, shape: Shape) -> None:
+        """Drop what comes in at an interface too fast."""
+        ...
+
+    def ingress_delete(self, link: str, *, alias: str) -> bool:
+        """Take away what ``divert_add`` or ``police_add`` did."""
+        ...
+
+    def ingress(self, link: str) -> Ingress | None: ...
 
     # settings, firewall, files
     def sysctl_get(self, netns: str, key: str) -> str | None:

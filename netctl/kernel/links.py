@@ -31,7 +31,9 @@ _FIRST_INDEX = 1 << 24
 """The kernel counts up from 1: far above that nobody else's links are."""
 _INDEX_TRIES = 32
 _ADDRESS, _MTU, _MASTER, _LINKINFO, _STATS64 = 1, 4, 10, 18, 23
-_NET_NS_FD, _CARRIER = 28, 33
+_NET_NS_FD, _NUM_TX_QUEUES, _CARRIER = 28, 31, 33
+_MOST_QUEUES = 4096
+"""net/core/rtnetlink.c, rtnl_create_link"""
 _INFO_KIND, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 4, 5
 _VETH_INFO_PEER = 1
 _BRPORT_MODE, _BRPORT_ISOLATED = 4, 33
@@ -98,6 +100,21 @@ class Links:
             far += attribute(_NET_NS_FD, struct.pack("=I", fd))
             return _add(sock, what, near + _veth(far), alias, modes)
 
+    def ifb_add(self, name: str, *, alias: str, mtu: int) -> None:
+        """``ip link add NAME mtu MTU type ifb``."""
+        attributes = netlink.named(name) + _mtu(mtu) + netlink.link_kind("ifb")
+        with self._sockets.at("") as sock:
+            _add(sock, f"add ifb {name}", attributes, alias)
+
+    def has_kind(self, kind: str) -> bool:
+        """Whether the kernel makes links of a kind. It is asked for one with more queues than any
+        can have, which it refuses after it has looked for the kind (since 4.14)."""
+        impossible = attribute(_NUM_TX_QUEUES, struct.pack("=I", _MOST_QUEUES + 1))
+        body = netlink.link_header() + impossible + netlink.link_kind(kind)
+        with self._sockets.at("") as sock:
+            [answer] = sock.ask([Message(netlink.RTM_NEWLINK, body, _CREATE)])
+        return answer is not None and answer.errno == errno.EINVAL
+
     def _mark(self, netns: str, name: str, alias: str) -> None:
         # By name, for the pair could only be made because no other link in there had it.
         with self._sockets.at(netns) as sock:
@@ -112,7 +129,7 @@ class Links:
                 found = sock.get(netlink.link_query(name=name))
                 if isinstance(found, Refusal):
                     raise _error(what, found)
-                _raise(what, _remove(sock, _index_if_ours(found, what, alias)))
+                _raise(what, _remove(sock, index_if_ours(found, what, alias)))
                 return True
         except KernelError as error:
             if not absent(error):
@@ -260,7 +277,8 @@ def _index(body: bytes) -> int:
     return netlink.number(body[4:8])
 
 
-def _index_if_ours(body: bytes, what: str, alias: str) -> int:
+def index_if_ours(body: bytes, what: str, alias: str) -> int:
+    """Return the index in an answer about a link; raise ``KernelError`` if it has another alias."""
     found = netlink.alias_in(body)
     if found != alias or not alias:
         raise KernelError(

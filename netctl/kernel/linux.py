@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from netctl.errors import KernelError
 from netctl.kernel import files
-from netctl.kernel.interface import Address, Link, Message, Route
+from netctl.kernel.interface import Address, Ingress, Link, Message, Route, Shape, Shaper
 
 if TYPE_CHECKING:
     from netctl.kernel.conntrack import Flow
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from netctl.kernel.resolver import Teller
     from netctl.kernel.routes import Routes
     from netctl.kernel.ruleset import Chain, LegacyChain
+    from netctl.kernel.shaping import Shaping
     from netctl.kernel.sockets import Sockets
 
 _STARTTIME = 19
@@ -63,6 +64,12 @@ class LinuxKernel:
         from netctl.kernel.routes import Routes
 
         return Routes(self._sockets)
+
+    @cached_property
+    def _shaping(self) -> Shaping:
+        from netctl.kernel.shaping import Shaping
+
+        return Shaping(self._sockets)
 
     @cached_property
     def _nftables(self) -> Nftables:
@@ -177,6 +184,38 @@ class LinuxKernel:
         from netctl.kernel import lookup
 
         return lookup.neighbours(self._sockets, netns)
+
+    def has_link_kind(self, kind: str) -> bool:
+        return self._links.has_kind(kind)
+
+    def limiters(self) -> dict[str, bool]:
+        from netctl.kernel import limiters
+
+        return limiters.find(self._sockets)
+
+    def ifb_add(self, name: str, *, alias: str, mtu: int) -> None:
+        self._links.ifb_add(name, alias=alias, mtu=mtu)
+
+    def shaper_set(self, link: str, *, alias: str, shape: Shape) -> None:
+        self._shaping.shape(link, alias=alias, shape=shape)
+
+    def shaper_delete(self, link: str, *, alias: str) -> bool:
+        return self._shaping.unshape(link, alias=alias)
+
+    def shaper(self, link: str) -> Shaper | None:
+        return self._shaping.shaper(link)
+
+    def divert_add(self, link: str, *, alias: str, to: str) -> None:
+        self._shaping.divert(link, alias=alias, to=to)
+
+    def police_add(self, link: str, *, alias: str, shape: Shape) -> None:
+        self._shaping.police(link, alias=alias, shape=shape)
+
+    def ingress_delete(self, link: str, *, alias: str) -> bool:
+        return self._shaping.ingress_delete(link, alias=alias)
+
+    def ingress(self, link: str) -> Ingress | None:
+        return self._shaping.ingress(link)
 
     def neighbours_forget(self, link: str, addresses: Sequence[str]) -> None:
         from netctl.kernel import neighbours

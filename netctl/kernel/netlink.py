@@ -19,8 +19,8 @@ from netctl.errors import KernelError
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
-NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x4, 0x10, 0x300
-NLM_F_EXCL, NLM_F_CREATE = 0x200, 0x400
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_ECHO, NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x4, 0x8, 0x10, 0x300
+NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
 IFLA_IFNAME, IFLA_IFALIAS, IFLA_EXT_MASK = 3, 20, 29
 _IFLA_LINKINFO, _INFO_KIND, _INFO_DATA = 18, 1, 2
 NLA_F_NESTED = 0x8000
@@ -130,7 +130,7 @@ class NetlinkSocket:
     def dump(self, message: Message) -> list[bytes] | Refusal:
         """Return the bodies of all objects; asked again when they changed while being read."""
         for _ in range(_DUMP_TRIES):
-            bodies, again = self._dump_once(message)
+            bodies, again = self._collected(message, NLM_F_DUMP)
             if not again:
                 return bodies
         return Refusal(errno.EAGAIN, "")
@@ -158,8 +158,13 @@ class NetlinkSocket:
             return 0
         return number(value)
 
-    def _dump_once(self, message: Message) -> tuple[list[bytes] | Refusal, bool]:
-        sequence = self._send([message], NLM_F_DUMP)
+    def get_echoed(self, message: Message) -> list[bytes] | Refusal:
+        """Return the bodies of the answer to a question that is answered to listeners alone, or not
+        at all where what is asked for is the kernel's own: so of traffic control."""
+        return self._collected(message, NLM_F_ECHO | NLM_F_ACK)[0]
+
+    def _collected(self, message: Message, flags: int) -> tuple[list[bytes] | Refusal, bool]:
+        sequence = self._send([message], flags)
         bodies: list[bytes] = []
         again = False
         for part in self._parts(sequence, sequence):

@@ -13,6 +13,7 @@ from netctl.steps.names import Names, Resolver
 from netctl.steps.namespaces import LoopbackUp, NetnsCreate, NetnsPin, NetnsRelease, NetnsRename
 from netctl.steps.neighbours import Announced, NeighboursForgotten
 from netctl.steps.settings import FlowsForgotten, Nft, Sysctl
+from netctl.steps.shaping import Diverted, IfbAdd, Policed, Shaped
 
 __all__ = [
     "STEPS",
@@ -20,9 +21,11 @@ __all__ = [
     "Announced",
     "BridgeAdd",
     "DirectoryCreate",
+    "Diverted",
     "FileWrite",
     "FlowsForgotten",
     "Hairpin",
+    "IfbAdd",
     "LinkChange",
     "LinkGone",
     "LinkUp",
@@ -34,8 +37,10 @@ __all__ = [
     "NetnsRelease",
     "NetnsRename",
     "Nft",
+    "Policed",
     "Resolver",
     "RouteAdd",
+    "Shaped",
     "Symlink",
     "Sysctl",
     "VethAdd",
@@ -52,6 +57,10 @@ STEPS = (
     LinkChange,
     LinkGone,
     Hairpin,
+    IfbAdd,
+    Shaped,
+    Diverted,
+    Policed,
     LinkUp,
     AddressAdd,
     RouteAdd,

@@ -43,7 +43,7 @@ class Leftover:
 def find(reader: Reader, controller: Controller) -> Iterator[Leftover]:
     """Yield every leftover of this host. One host has one store: another's would look like them."""
     known = _known(reader)
-    yield from _links(controller, known)
+    yield from _links(controller, known, _diverted(reader))
     yield from _namespaces(reader, controller)
     yield from _links_to_files(reader, controller)
     yield from _directories(reader, controller)
@@ -51,17 +51,25 @@ def find(reader: Reader, controller: Controller) -> Iterator[Leftover]:
     yield from _names(reader, controller)
 
 
+def _diverted(reader: Reader) -> set[str]:
+    """Return the names of the ifbs that endpoints need."""
+    places = (endpoint.attachment for endpoint in reader.all(Endpoint))
+    return {place.ifb for place in places if place}
+
+
 def _known(reader: Reader) -> set[str]:
     joined = {endpoint.id for endpoint in reader.all(Endpoint) if endpoint.attachment}
     return joined | {network.id for network in reader.all(Network)}
 
 
-def _links(controller: Controller, known: set[str]) -> Iterator[Leftover]:
+def _links(controller: Controller, known: set[str], ifbs: set[str]) -> Iterator[Leftover]:
     for link in controller.kernel.links(""):
         owner = link.alias.rpartition(":")[2]
-        if link.alias.startswith(MARK) and owner not in known:
+        needed = owner in known and (link.type != "ifb" or link.name in ifbs)
+        if link.alias.startswith(MARK) and not needed:
             step = LinkGone(name=link.name, alias=link.alias)
-            yield Leftover(what=f"interface {link.name}", why=_no(link.alias), plan=(step,))
+            why = f"endpoint {short(owner)} is not limited by it" if owner in known else None
+            yield Leftover(what=f"interface {link.name}", why=why or _no(link.alias), plan=(step,))
 
 
 def _namespaces(reader: Reader, controller: Controller) -> Iterator[Leftover]:

@@ -64,8 +64,8 @@ KEYS = {
     "network": "id name driver scope subnets internal ipv6 created labels ipv4 expires owner_pid"
     " options ipam bridge mtu endpoints",
     "endpoint": "id name network sandbox ipv4 ipv6 mac ports created labels network_id options ifname"
-    " sysctls routes no_default_route gateway gateway6 transient aliases anonymous no_dns exposed"
-    " attachment",
+    " sysctls routes no_default_route rate_in rate_out burst gateway gateway6 transient aliases"
+    " anonymous no_dns exposed attachment limits",
     "sandbox": "id name type state key endpoint_count created labels expires owner_pid hostname"
     " domainname dns dns_search dns_options extra_hosts hosts_path resolv_conf_path"
     " origin_hosts_path origin_resolv_conf_path endpoints",
@@ -263,6 +263,7 @@ def test_info_and_version(netctl: Netctl, tmp_path: Path) -> None:
     assert sources["state_dir"] == "environment NETCTL_STATE_DIR"
     assert sources["dns"] == "default"
     assert {"nftables", "ipv6", "CAP_NET_ADMIN"} <= shown["features"].keys()
+    assert {f"limits {way} sandboxes" for way in ("toward", "from")} <= shown["features"].keys()
     assert {"netctl", "python", "click", "pyroute2", "libnftables", "kernel"} <= shown[
         "versions"
     ].keys()

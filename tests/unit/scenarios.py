@@ -109,6 +109,22 @@ def _open(controller: Controller) -> None:
     controller.endpoints.connect("web", "c1", ports=["8080:80", "81/udp"])
 
 
+def _limited(controller: Controller) -> None:
+    _network(controller)
+    controller.sandboxes.create("c1")
+    controller.endpoints.create("web", "web1", rate_in="10mbit", rate_out="20mbit")
+
+
+def _limited_joined(controller: Controller) -> None:
+    _limited(controller)
+    controller.endpoints.join("web1", "c1")
+
+
+def _limited_beside_foreign(controller: Controller) -> None:
+    _foreign(controller)
+    _limited_joined(controller)
+
+
 def _foreign(controller: Controller) -> None:
     """Namespaces to stand for somebody else's: their names begin with ``their``."""
     for name in ("theirs", "their-other"):
@@ -217,6 +233,28 @@ SCENARIOS = (
                 "bridge.gateway_mode_ipv6": "isolated",
             },
         ),
+    ),
+    Scenario("join with limits", _limited, lambda c: c.endpoints.join("web1", "c1")),
+    Scenario("leave with limits", _limited_joined, lambda c: c.endpoints.leave("web1")),
+    Scenario(
+        "set-key with limits",
+        _limited_beside_foreign,
+        lambda c: c.sandboxes.set_key("c1", "/run/netns/theirs"),
+    ),
+    Scenario(
+        "limit both ways",
+        _joined,
+        lambda c: c.endpoints.limit("web1", rate_in="10mbit", rate_out="1gbit"),
+    ),
+    Scenario(
+        "limit otherwise",
+        _limited_joined,
+        lambda c: c.endpoints.limit("web1", rate_in="none", rate_out="30mbit", burst="64k"),
+    ),
+    Scenario(
+        "limit no more",
+        _limited_joined,
+        lambda c: c.endpoints.limit("web1", rate_in="none", rate_out="none"),
     ),
     Scenario("reload", _published, lambda c: c.reload()),
     Scenario("network connect", _endpoint, lambda c: c.endpoints.connect("web", "c1")),

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netctl.codec import CodecError, decode, decode_plan, encode, encode_plan
+from netctl.kernel.interface import Shape
 from netctl.models import Attachment, Endpoint, EndpointRef, Network, Pool, Sandbox, SandboxKind
 from netctl.plan import Assembly, Plan, Undo
 from netctl.steps import STEPS, AddressAdd, FileWrite, Nft, RouteAdd
@@ -69,7 +70,9 @@ def test_every_kind_of_step_survives_in_both_directions() -> None:
 
 def _value(kind: Any, name: str) -> object:
     annotation = kind.__annotations__[name]
-    kinds = {"str": "x", "int": 7, "bool": True, "str | None": None, "tuple[str, ...]": ("x",)}
+    shape = Shape(rate=8, burst=9)
+    kinds: dict[str, object] = {"Shape": shape, "Shape | None": shape}
+    kinds |= {"str": "x", "int": 7, "bool": True, "str | None": None, "tuple[str, ...]": ("x",)}
     kinds["bool | None"] = True
     kinds["tuple[tuple[str, int], ...]"] = (("tcp", 80),)
     return kinds[annotation]

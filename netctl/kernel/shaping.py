@@ -1,0 +1,279 @@
+"""Traffic control: how fast an interface of the host sends, and what comes in is.
+
+linux/pkt_sched.h, linux/pkt_cls.h. What an interface sends goes through a token bucket (tbf). What
+comes in cannot wait: it is sent on through an interface of its own (ifb) that has one, or dropped
+where it comes too fast (police).
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Sequence
+
+from netctl.errors import NetctlError, Unsupported
+from netctl.kernel import netlink
+from netctl.kernel.interface import Ingress, Shape, Shaper
+from netctl.kernel.links import index_if_ours, index_of
+from netctl.kernel.netlink import (
+    NLA_F_NESTED,
+    Message,
+    NetlinkSocket,
+    Refusal,
+    attribute,
+    attributes,
+    number,
+    text,
+)
+from netctl.kernel.refusal import ABSENT, refused
+from netctl.kernel.sockets import Sockets
+
+_NEWQDISC, _DELQDISC, _GETQDISC, _NEWTFILTER, _GETTFILTER = 36, 37, 38, 44, 46
+_TCMSG = struct.Struct("=BxxxiIII")
+_ROOT, _INGRESS = 0xFFFFFFFF, 0xFFFFFFF1
+_HANDLES, _INGRESS_HANDLE = (0x00010000, 0x00020000), 0xFFFF0000
+"""A token bucket that is changed keeps its queue, and what waits there and is larger than the new
+burst never goes, nor what is behind it (net/sched/sch_tbf.c, tbf_change). So it becomes another
+one, with the other handle, in the same moment."""
+_KIND, _OPTIONS, _STATS2 = 1, 2, 7
+_PRIORITY, _ALL_PROTOCOLS = 1, 0x0003
+"""linux/if_ether.h, ETH_P_ALL."""
+
+_RATE = struct.Struct("=BBHhHI")
+_NO_RATE = bytes(_RATE.size)
+_CELL_LOG, _ETHERNET = 3, 1
+"""Of struct tc_ratespec: with a link layer named, no table of rates is needed."""
+_TBF = struct.Struct("=III")
+_TBF_PARMS, _TBF_RATE64, _TBF_BURST = 1, 4, 6
+_U32_SEL, _U32_ACT = 5, 7
+_SELECT_ALL = struct.pack("=BBBxHHhhI", 1, 0, 1, 0, 0, 0, 0, 0) + struct.pack("=IIii", 0, 0, 0, 0)
+"""A terminal selector of one key, which fits everything."""
+_ACT_KIND, _ACT_OPTIONS, _ACT_STATS = 1, 2, 4
+_MIRRED_PARMS, _STOLEN, _REDIRECT = 2, 4, 1
+_MIRRED = struct.Struct("=IIiiiiI")
+_POLICE_PARMS, _POLICE_RATE, _POLICE_RATE64 = 1, 2, 8
+_DROP, _RATE_TABLE, _ANY_SIZE = 2, bytes(1024), 1 << 30
+_TICK_NANOSECONDS = 64
+_U32_MAX = 0xFFFFFFFF
+_FEATURES = {
+    "tbf": "the queueing discipline tbf (CONFIG_NET_SCH_TBF)",
+    "ingress": "the queueing discipline ingress (CONFIG_NET_SCH_INGRESS)",
+    "mirred": "the classifier u32 and the action mirred (CONFIG_NET_CLS_U32,"
+    " CONFIG_NET_ACT_MIRRED)",
+    "police": "devices of type ifb (CONFIG_IFB), or u32 and police (CONFIG_NET_CLS_U32,"
+    " CONFIG_NET_ACT_POLICE)",
+}
+
+
+class Shaping:
+    """Traffic control by netlink, on interfaces of the host that bear our alias."""
+
+    def __init__(self, sockets: Sockets) -> None:
+        self._sockets = sockets
+
+    def shape(self, link: str, *, alias: str, shape: Shape) -> None:
+        """``tc qdisc replace dev LINK root handle 1: tbf rate R burst B limit L``, or ``2:``."""
+        what = f"limit what interface {link} sends"
+        flags = netlink.NLM_F_CREATE | netlink.NLM_F_REPLACE
+        with self._sockets.at("") as sock:
+            index = _ours(sock, link, alias, what)
+            first, second = _HANDLES
+            body = _header(index, second if _handle(sock, index) == first else first, _ROOT)
+            body += _kind("tbf") + attribute(_OPTIONS | NLA_F_NESTED, _tbf(shape))
+            _raise(what, sock.ask([Message(_NEWQDISC, body, flags)]), ("tbf",))
+
+    def unshape(self, link: str, *, alias: str) -> bool:
+        """``tc qdisc delete dev LINK root``, if it is ours. Returns whether it was there."""
+        what = f"lift the limit of what interface {link} sends"
+        return self._delete(link, alias, what, _HANDLES, _ROOT, "tbf")
+
+    def divert(self, link: str, *, alias: str, to: str) -> None:
+        """``tc qdisc add dev LINK ingress; tc filter add dev LINK parent ffff: protocol all prio 1
+        u32 match u32 0 0 action mirred egress redirect dev TO``."""
+        what = f"lead what comes in at interface {link} to {to}"
+        with self._sockets.at("") as sock:
+            target = index_of(sock, to)
+            if isinstance(target, Refusal):
+                raise refused(f"{what}: find it", target.errno, words=target.words)
+            parms = _MIRRED.pack(0, 0, _STOLEN, 0, 0, _REDIRECT, target)
+            self._filter(sock, link, alias, what, "mirred", attribute(_MIRRED_PARMS, parms))
+
+    def police(self, link: str, *, alias: str, shape: Shape) -> None:
+        """``tc qdisc add dev LINK ingress; tc filter add dev LINK parent ffff: protocol all prio 1
+        u32 match u32 0 0 action police rate R burst B drop``."""
+        what = f"limit what comes in at interface {link}"
+        with self._sockets.at("") as sock:
+            self._filter(sock, link, alias, what, "police", _police(shape))
+
+    def ingress_delete(self, link: str, *, alias: str) -> bool:
+        """``tc qdisc delete dev LINK ingress``. Returns whether it was there."""
+        what = f"leave alone what comes in at interface {link}"
+        return self._delete(link, alias, what, (_INGRESS_HANDLE,), _INGRESS, "ingress")
+
+    def shaper(self, link: str) -> Shaper | None:
+        """``tc -s qdisc show dev LINK root``: ours, or None."""
+        with self._sockets.at("") as sock:
+            index = index_of(sock, link)
+            if isinstance(index, Refusal):
+                return None
+            found = _root(sock, index)
+        return _shaper(found) if found else None
+
+    def ingress(self, link: str) -> Ingress | None:
+        """``tc -s filter show dev LINK ingress``: what ours does, or None."""
+        with self._sockets.at("") as sock:
+            index = index_of(sock, link)
+            if isinstance(index, Refusal):
+                return None
+            found = sock.dump(Message(_GETTFILTER, _header(index, 0, _INGRESS_HANDLE)))
+            if isinstance(found, Refusal):
+                return None
+            actions = (_ingress(body, sock) for body in found)
+            return next((action for action in actions if action), None)
+
+    def _filter(
+        self, sock: NetlinkSocket, link: str, alias: str, what: str, action: str, options: bytes
+    ) -> None:
+        index = _ours(sock, link, alias, what)
+        flags = netlink.NLM_F_CREATE | netlink.NLM_F_EXCL
+        queue = _header(index, _INGRESS_HANDLE, _INGRESS) + _kind("ingress")
+        body = attribute(_ACT_KIND, action.encode() + b"\0")
+        body += attribute(_ACT_OPTIONS | NLA_F_NESTED, options)
+        acts = attribute(1 | NLA_F_NESTED, body)
+        wanted = attribute(_U32_SEL, _SELECT_ALL) + attribute(_U32_ACT | NLA_F_NESTED, acts)
+        info = _PRIORITY << 16 | socket.htons(_ALL_PROTOCOLS)
+        rule = _header(index, 0, _INGRESS_HANDLE, info) + _kind("u32")
+        rule += attribute(_OPTIONS | NLA_F_NESTED, wanted)
+        answers = sock.ask([Message(_NEWQDISC, queue, flags), Message(_NEWTFILTER, rule, flags)])
+        if answers[1] and not answers[0]:
+            sock.ask([Message(_DELQDISC, _header(index, _INGRESS_HANDLE, _INGRESS))])
+        _raise(what, answers, ("ingress", action))
+
+    def _delete(
+        self, link: str, alias: str, what: str, handles: Sequence[int], parent: int, kind: str
+    ) -> bool:
+        with self._sockets.at("") as sock:
+            found = sock.get(netlink.link_query(name=link))
+            if isinstance(found, Refusal):
+                if found.errno in ABSENT:
+                    return False
+                raise refused(what, found.errno, words=found.words)
+            index = index_if_ours(found, what, alias)
+            bodies = [_header(index, handle, parent) + _kind(kind) for handle in handles]
+            answers = [sock.ask([Message(_DELQDISC, body)])[0] for body in bodies]
+        # EINVAL: another discipline than ours, or none.
+        for answer in filter(None, answers):
+            if answer.errno not in (*ABSENT, errno.EINVAL):
+                raise refused(what, answer.errno, words=answer.words)
+        return not all(answers)
+
+
+def _root(sock: NetlinkSocket, index: int) -> bytes:
+    found = sock.get_echoed(Message(_GETQDISC, _header(index, 0, _ROOT)))
+    return b"" if isinstance(found, Refusal) or not found else found[0]
+
+
+def _handle(sock: NetlinkSocket, index: int) -> int:
+    return number(_root(sock, index)[8:12])
+
+
+def _header(index: int, handle: int, parent: int, info: int = 0) -> bytes:
+    return _TCMSG.pack(0, index, handle, parent, info)
+
+
+def _kind(name: str) -> bytes:
+    return attribute(_KIND, name.encode() + b"\0")
+
+
+def _ours(sock: NetlinkSocket, link: str, alias: str, what: str) -> int:
+    found = sock.get(netlink.link_query(name=link))
+    if isinstance(found, Refusal):
+        raise refused(f"{what}: find it", found.errno, words=found.words)
+    return index_if_ours(found, what, alias)
+
+
+def _rate(bytes_per_second: int) -> bytes:
+    return _RATE.pack(_CELL_LOG, _ETHERNET, 0, 0, 0, min(bytes_per_second, _U32_MAX))
+
+
+def _tbf(shape: Shape) -> bytes:
+    rate = shape.rate // 8
+    ticks = _ticks(shape.burst, rate)
+    parms = _rate(rate) + _NO_RATE + _TBF.pack(shape.limit, ticks, 0)
+    body = attribute(_TBF_PARMS, parms) + attribute(_TBF_BURST, struct.pack("=I", shape.burst))
+    return body + attribute(_TBF_RATE64, struct.pack("=Q", rate))
+
+
+def _police(shape: Shape) -> bytes:
+    rate = shape.rate // 8
+    parms = struct.pack("=IiIII", 0, _DROP, 0, _ticks(shape.burst, rate), _ANY_SIZE)
+    parms += _rate(rate) + _NO_RATE + struct.pack("=iiI", 0, 0, 0)
+    body = attribute(_POLICE_PARMS, parms) + attribute(_POLICE_RATE, _RATE_TABLE)
+    return body + attribute(_POLICE_RATE64, struct.pack("=Q", rate))
+
+
+def _ticks(size: int, rate: int) -> int:
+    """Return how long ``size`` bytes take, in the kernel's units."""
+    return min(size * 1_000_000_000 // rate // _TICK_NANOSECONDS, _U32_MAX)
+
+
+def _shaper(body: bytes) -> Shaper | None:
+    found = attributes(body, _TCMSG.size)
+    if text(found.get(_KIND, b"")) != "tbf" or number(body[8:12]) not in _HANDLES:
+        return None
+    options = attributes(found[_OPTIONS], 0)
+    parms = options[_TBF_PARMS]
+    limit, ticks, _ = _TBF.unpack_from(parms, 2 * _RATE.size)
+    rate = number(options.get(_TBF_RATE64, b"")) or _RATE.unpack_from(parms)[5]
+    sent, dropped = _statistics(found.get(_STATS2, b""))
+    burst = _size(ticks, rate)
+    shape = Shape(rate=rate * 8, burst=burst, limit=limit)
+    return Shaper(shape=shape, sent_bytes=sent, dropped=dropped)
+
+
+def _size(ticks: int, rate: int) -> int:
+    """Return how many bytes a time is worth, rounded to what was asked for: a tick loses some."""
+    return -(-ticks * _TICK_NANOSECONDS * rate // 1_000_000_000)
+
+
+def _ingress(body: bytes, sock: NetlinkSocket) -> Ingress | None:
+    options = attributes(attributes(body, _TCMSG.size).get(_OPTIONS, b""), 0)
+    acts = attributes(options.get(_U32_ACT, b""), 0)
+    action = attributes(acts.get(1, b""), 0)
+    details = attributes(action.get(_ACT_OPTIONS, b""), 0)
+    sent, dropped = _statistics(action.get(_ACT_STATS, b""))
+    name = text(action.get(_ACT_KIND, b""))
+    if name == "mirred":
+        target = _MIRRED.unpack_from(details[_MIRRED_PARMS])[6]
+        return Ingress(to=sock.name_of(target), sent_bytes=sent, dropped=dropped)
+    if name == "police":
+        parms = details[_POLICE_PARMS]
+        ticks = struct.unpack_from("=I", parms, 12)[0]
+        rate = number(details.get(_POLICE_RATE64, b"")) or _RATE.unpack_from(parms, 20)[5]
+        shape = Shape(rate=rate * 8, burst=_size(ticks, rate), limit=0)
+        return Ingress(shape=shape, sent_bytes=sent, dropped=dropped)
+    return None
+
+
+def _statistics(stats: bytes) -> tuple[int, int]:
+    """Return the bytes and the drops of TCA_STATS2: struct gnet_stats_basic and _queue."""
+    found = attributes(stats, 0)
+    sent, queue = found.get(1, bytes(16)), found.get(3, bytes(20))
+    return number(sent[:8]), number(queue[8:12])
+
+
+def _raise(what: str, answers: list[Refusal | None], features: tuple[str, ...]) -> None:
+    for answer, feature in zip(answers, features, strict=True):
+        if answer:
+            raise _error(what, answer, feature)
+
+
+def _error(what: str, refusal: Refusal, feature: str) -> NetctlError:
+    # The kernel says ENOENT where it does not know a kind of discipline, classifier or action.
+    if refusal.errno == errno.ENOENT:
+        return Unsupported(
+            f"{what}: this kernel lacks {_FEATURES[feature]}",
+            hint="load or build in the kernel module for it, or leave out the limit",
+        )
+    return refused(what, refusal.errno, words=refusal.words)

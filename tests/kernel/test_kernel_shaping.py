@@ -1,0 +1,109 @@
+"""Traffic control on a real kernel."""
+
+from __future__ import annotations
+
+import pytest
+
+from netctl.errors import KernelError, Unsupported
+from netctl.kernel.interface import Shape
+from netctl.kernel.linux import LinuxKernel
+from tests.kernel.host import Host
+from tests.kernel.with_kernel import refused, with_kernel
+
+MARK = "netctl:endpoint:" + "b" * 64
+SLOW = Shape(rate=1_000_000, burst=3028, limit=20_000)
+FAST = Shape(rate=40_000_000_000, burst=5_000_000, limit=9_000_000)
+
+
+def two(kernel: LinuxKernel) -> None:
+    for name in ("ni1", "ni2"):
+        kernel.ifb_add(name, alias=MARK, mtu=1400)
+
+
+def no_more(kernel: LinuxKernel) -> None:
+    for name in ("ni1", "ni2"):
+        assert kernel.link_delete("", name, alias=MARK)
+
+
+def test_kinds_of_links_are_known_without_making_any(host: Host) -> None:
+    before = host.snapshot()
+    kinds = ("bridge", "veth", "nonsense", "x" * 15)
+    found = with_kernel(host, lambda k: [k.has_link_kind(kind) for kind in kinds])
+    assert found == [True, True, False, False]
+    host.assert_unchanged(before)
+
+
+def test_a_bucket_is_set_changed_and_taken_away(host: Host) -> None:
+    before = host.snapshot()
+    with_kernel(host, two)
+    [link] = host.json("ip -d -j link show ni1")
+    assert (link["ifalias"], link["mtu"], "UP" in link["flags"]) == (MARK, 1400, False)
+    for shape in (SLOW, FAST, FAST, SLOW):
+        with_kernel(host, lambda k, s=shape: k.shaper_set("ni1", alias=MARK, shape=s))  # type: ignore[misc]
+        found = with_kernel(host, lambda k: k.shaper("ni1"))
+        assert found and (found.shape.rate, found.shape.limit) == (shape.rate, shape.limit)
+        assert found.shape.burst == pytest.approx(shape.burst, rel=0.001)
+        assert (found.sent_bytes, found.dropped) == (0, 0)
+    [shown] = host.json("tc -j qdisc show dev ni1 root")
+    assert (shown["kind"], shown["handle"]) == ("tbf", "2:")
+    assert (shown["options"]["rate"], shown["options"]["burst"]) == (125_000, 3028)
+    gone = with_kernel(host, lambda k: [k.shaper_delete("ni1", alias=MARK) for _ in range(2)])
+    assert gone == [True, False]
+    assert with_kernel(host, lambda k: k.shaper("ni1")) is None
+    with_kernel(host, no_more)
+    host.assert_unchanged(before)
+
+
+def test_what_comes_in_is_led_elsewhere(host: Host) -> None:
+    before = host.snapshot()
+    with_kernel(host, two)
+    quiet = host.snapshot()
+    with_kernel(host, lambda k: k.divert_add("ni1", alias=MARK, to="ni2"))
+    found = with_kernel(host, lambda k: k.ingress("ni1"))
+    assert found and (found.to, found.shape) == ("ni2", None)
+    assert "redirect to device ni2" in host.sh("tc filter show dev ni1 ingress").lower()
+    error = refused(host, lambda k: k.divert_add("ni1", alias=MARK, to="ni2"))
+    assert error.errno == 17
+    assert refused(host, lambda k: k.divert_add("ni2", alias=MARK, to="none")).errno == 19
+    gone = with_kernel(host, lambda k: [k.ingress_delete("ni1", alias=MARK) for _ in range(2)])
+    assert gone == [True, False]
+    host.assert_unchanged(quiet)
+    with_kernel(host, no_more)
+    host.assert_unchanged(before)
+
+
+def test_what_comes_in_is_dropped(host: Host) -> None:
+    with_kernel(host, two)
+    before = host.snapshot()
+    try:
+        with_kernel(host, lambda k: k.police_add("ni1", alias=MARK, shape=FAST))
+    except Unsupported as error:
+        assert "CONFIG_NET_ACT_POLICE" in error.message and error.hint
+        host.assert_unchanged(before)
+        pytest.skip("this kernel has no act_police")
+    found = with_kernel(host, lambda k: k.ingress("ni1"))
+    assert found and found.shape and (found.to, found.shape.rate) == ("", FAST.rate)
+    assert found.shape.burst == pytest.approx(FAST.burst, rel=0.001)
+    assert with_kernel(host, lambda k: k.ingress_delete("ni1", alias=MARK))
+    host.assert_unchanged(before)
+
+
+def test_nothing_foreign_is_limited_or_freed(host: Host) -> None:
+    with_kernel(host, two)
+    host.sh("tc qdisc add dev ni1 root handle 7: tbf rate 1mbit burst 2000 limit 9000")
+    host.sh("tc qdisc add dev ni2 root handle 1: htb")
+    before = host.snapshot()
+    for name in ("ni1", "ni2", "lo", "none"):
+        assert with_kernel(host, lambda k, n=name: k.shaper(n)) is None  # type: ignore[misc]
+        assert with_kernel(host, lambda k, n=name: k.ingress(n)) is None  # type: ignore[misc]
+    for name in ("ni1", "ni2", "none"):
+        assert not with_kernel(host, lambda k, n=name: k.shaper_delete(n, alias=MARK))  # type: ignore[misc]
+    for act in (
+        lambda k: k.shaper_set("uplink", alias=MARK, shape=SLOW),
+        lambda k: k.shaper_delete("uplink", alias=MARK),
+        lambda k: k.divert_add("uplink", alias=MARK, to="ni1"),
+        lambda k: k.ingress_delete("uplink", alias=MARK),
+    ):
+        with pytest.raises(KernelError, match=r"uplink.*: it is not netctl's"):
+            with_kernel(host, act)
+    host.assert_unchanged(before)
