@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from netctl.kernel import Kernel
 
 
+_HELD = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP}
+
+
 class Operation(Protocol):
     """What a use case works with: the documents as they are, and one way to change anything."""
 
@@ -181,17 +184,6 @@ def _plan_of(intent: Intent) -> Plan:
 
 
 @contextmanager
-def signals_held() -> Iterator[None]:
-    """Hold off the signals that would end us in the middle; they arrive at the end."""
-    ending = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ending)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
 def operation(
     name: str,
     store: Store,
@@ -200,8 +192,14 @@ def operation(
     observe: Observer | None = None,
     notices: list[str],
 ) -> Iterator[Operation]:
-    """Enter an operation: lock, settle, and hold off the signals until its end."""
-    with store.locked(name) as writer, signals_held():
-        if notice := settle_pending(writer, kernel):
-            notices.append(notice)
-        yield LockedOperation(name, writer, kernel, observe)
+    """Enter an operation: lock, hold off the signals that would end or stop us in the middle, and
+    settle. They arrive when the lock is free again: a process that is stopped blocks nobody."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        with store.locked(name) as writer:
+            signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+            if notice := settle_pending(writer, kernel):
+                notices.append(notice)
+            yield LockedOperation(name, writer, kernel, observe)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from typing import Any
 
@@ -90,12 +91,15 @@ def test_repair_shows_what_it_would_do_and_does_it(host: Host) -> None:
     host.assert_unchanged(clean)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT], ids=str
+)
 def test_a_signal_waits_for_the_operation(host: Host, number: signal.Signals) -> None:
     def interrupted() -> int:
         child = os.fork()
         if child == 0:
             signal.signal(number, signal.SIG_DFL)
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             kernel = Counting(lambda seen: os.kill(os.getpid(), number) if seen == 3 else None)
             Controller(load(None, {}, {}), kernel=kernel).networks.create("web")
             os._exit(0)
@@ -103,5 +107,29 @@ def test_a_signal_waits_for_the_operation(host: Host, number: signal.Signals) ->
 
     assert host.call(interrupted) == number
     assert [name for _, name, _ in host.call(stored)] == ["web"]
+    assert host.call(settled) == []
+    host.call(consistent)
+
+
+def test_ctrl_z_waits_for_the_operation_and_blocks_nobody(host: Host) -> None:
+    def stopped() -> tuple[bool, int]:
+        child = os.fork()
+        if child == 0:
+            # In the parent's process group nobody of the session might be left to continue it, and
+            # the kernel would not stop it.
+            os.setpgid(0, 0)
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            number = signal.SIGTSTP
+            kernel = Counting(lambda seen: os.kill(os.getpid(), number) if seen == 3 else None)
+            Controller(load(None, {}, {}), kernel=kernel).networks.create("web")
+            os._exit(0)
+        _, status = os.waitpid(child, os.WUNTRACED)
+        # Stopped, it has done what it was to do, and others go on.
+        act(lambda c: c.networks.create("db"))
+        os.kill(child, signal.SIGCONT)
+        return os.WIFSTOPPED(status), os.waitpid(child, 0)[1]
+
+    assert host.call(stopped) == (True, 0)
+    assert [name for _, name, _ in host.call(stored)] == ["db", "web"]
     assert host.call(settled) == []
     host.call(consistent)
