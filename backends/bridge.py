@@ -112,7 +112,7 @@ class BridgeDriver:
         present = set() if made else _present(network, kernel)
         wanted = [address for address in _bridge_addresses(network) if address not in present]
         link = None if made else kernel.link("", network.facts["bridge"])
-        set_already = not made and kernel.sysctl_get("", localnet_key(network)) == "1"
+        set_already = not made and kernel.sysctl_get("", _localnet_key(network)) == "1"
         facts = {
             **network.facts,
             "addresses": " ".join(wanted),
@@ -160,6 +160,9 @@ class BridgeDriver:
 
     def plan_publish(self, network: Network, change: Publishing, kernel: Kernel) -> Plan:
         return publication.plan(network, change, kernel)
+
+    def settings(self, network: Network) -> tuple[str, ...]:
+        return tuple(step.key for step in _loopback_source(network))
 
     def gateway_versions(self, network: Network) -> tuple[int, ...]:
         return tuple(v for v in (4, 6) if not _isolated(network, v))
@@ -219,14 +222,14 @@ def _lending(network: Network) -> Pool | None:
     return None if network.internal else network.pool(4)
 
 
-def _loopback_source(network: Network) -> Iterable[Step]:
+def _loopback_source(network: Network) -> Iterable[Sysctl]:
     # What the host sends to a port published on 127.0.0.1 leaves by the bridge with that source;
     # the firewall keeps the network from using it the other way.
     if network.facts["localnet"] == "true":
-        yield Sysctl(netns="", key=localnet_key(network), value="1", previous="0")
+        yield Sysctl(netns="", key=_localnet_key(network), value="1", previous="0")
 
 
-def localnet_key(network: Network) -> str:
+def _localnet_key(network: Network) -> str:
     """Return the sysctl that lets the host send from 127.0.0.0/8 into the network."""
     return f"net/ipv4/conf/{network.facts['bridge']}/route_localnet"
 

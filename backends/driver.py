@@ -117,6 +117,10 @@ class Driver(Protocol):
         or on its own address."""
         ...
 
+    def settings(self, network: Network) -> tuple[str, ...]:
+        """Return the host's sysctls that the network relies on being 1, beside forwarding."""
+        ...
+
     def gateway_versions(self, network: Network) -> tuple[int, ...]:
         """Return the families (4, 6) in which the network's subnets need a gateway."""
         ...

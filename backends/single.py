@@ -54,6 +54,9 @@ class _Bare:
     def plan_publish(self, network: Network, change: Publishing, kernel: Kernel) -> Plan:
         return ()
 
+    def settings(self, network: Network) -> tuple[str, ...]:
+        return ()
+
     def gateway_versions(self, network: Network) -> tuple[int, ...]:
         return ()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from netctl import joining
-from netctl.backends import bridge, publication
+from netctl.backends import publication, registry
 from netctl.backends.publication import Standing
 from netctl.config import Config
 from netctl.gateway import ways_out
@@ -36,8 +36,8 @@ def plan(reader: Reader, kernel: Kernel, config: Config) -> Plan:
 def _settings(networks: Iterable[Network], host: HostState, kernel: Kernel) -> Iterator[Sysctl]:
     """Yield the host's settings that the rules rely on, which ``sysctl --system`` may have put
     back; those of a bridge that is gone are not to be had."""
-    bridges = (network for network in networks if network.facts.get("localnet") == "true")
-    for key in (*host.forwarding, *map(bridge.localnet_key, bridges)):
+    own = (key for network in networks for key in registry.load(network.driver).settings(network))
+    for key in (*host.forwarding, *own):
         found = kernel.sysctl_get("", key)
         if found is not None:
             yield Sysctl(netns="", key=key, value="1", previous=found)

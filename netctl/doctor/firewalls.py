@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netctl.backends import firewall, obstacles
-from netctl.backends.bridge import localnet_key
+from netctl.backends import firewall, obstacles, registry
 from netctl.backends.evaluation import Evaluation, Packet, TooMany
 from netctl.backends.foreign import FAMILIES
 from netctl.backends.obstacles import BRIDGED, MANY, Obstacle
@@ -103,8 +102,9 @@ def our_table(machine: Machine) -> Iterator[Finding]:
 def loopback_source(machine: Machine) -> Iterator[Finding]:
     """``route_localnet`` of bridges, without which 127.0.0.1 does not lead into a sandbox."""
     for network in machine.networks:
-        key = localnet_key(network)
-        if network.facts.get("localnet") == "true" and machine.sysctl(key) == "0":
+        for key in registry.load(network.driver).settings(network):
+            if machine.sysctl(key) != "0":
+                continue
             dotted = key.replace("/", ".")
             yield problem(
                 "localnet-lost",
