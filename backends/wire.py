@@ -43,7 +43,6 @@ def veth(network: Network, endpoint: Endpoint, place: Attachment) -> Plan:
         alias=alias_of("endpoint", endpoint.id),
         master=network.facts["bridge"],
         isolated=network.facts["icc"] != "true",
-        hairpin=False,
         mtu=place.mtu,
         netns=netns,
         peer=ifname,

@@ -312,7 +312,6 @@ class FakeKernel:
         alias: str,
         master: str,
         isolated: bool,
-        hairpin: bool,
         mtu: int,
         netns: str,
         peer: str,
@@ -328,7 +327,7 @@ class FakeKernel:
         common: dict[str, Any] = {"type": "veth", "mtu": mtu or 1500, "alias": alias}
         self._put(self.host, name, mac="0e:00:00:00:00:02", master=index, **common)
         self._put(far, peer, mac=peer_mac or "0e:00:00:00:00:03", **common)
-        self.host.ports[name] = (isolated, hairpin)
+        self.host.ports[name] = (isolated, False)
         self.host.peers[name] = (far.inode, peer)
         far.peers[peer] = (self.host.inode, name)
 

@@ -138,7 +138,6 @@ class Kernel(Protocol):
         alias: str,
         master: str,
         isolated: bool,
-        hairpin: bool,
         mtu: int,
         netns: str,
         peer: str,

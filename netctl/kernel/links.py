@@ -61,7 +61,6 @@ class Links:
         alias: str,
         master: str,
         isolated: bool,
-        hairpin: bool,
         mtu: int,
         netns: str,
         peer: str,
@@ -71,7 +70,7 @@ class Links:
         what = f"add veth {name} with its peer {peer} in {netns or 'the host'}"
         with self._sockets.at("") as sock:
             port = _port(sock, what, master) if master else 0
-            modes = _port_modes(isolated=isolated, hairpin=hairpin) if port else b""
+            modes = _port_modes(isolated=isolated) if port else b""
             index = self._add_pair(sock, what, name, port, mtu, netns, peer, peer_mac, alias, modes)
             try:
                 self._mark(netns, peer, alias)

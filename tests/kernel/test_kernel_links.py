@@ -37,7 +37,6 @@ def pair(
         alias=EP_MARK,
         master=BRIDGE,
         isolated=isolated,
-        hairpin=False,
         mtu=1400,
         netns=netns,
         peer="eth0",

@@ -171,7 +171,6 @@ def test_a_namespace_made_anew_at_the_same_path_is_noticed(host: Host) -> None:
             alias="netctl:x",
             master="",
             isolated=False,
-            hairpin=False,
             mtu=0,
             netns=C1,
             peer="eth0",

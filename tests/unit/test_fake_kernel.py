@@ -22,7 +22,6 @@ def wire(kernel: Kernel) -> None:
         alias="netctl:e",
         master="br0",
         isolated=False,
-        hairpin=False,
         mtu=1400,
         netns=C1,
         peer="eth0",
