@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -144,8 +144,8 @@ class State:
 
     def _observer(self) -> Any:
         if self.dry_run:
-            return lambda step: click.echo(printable(step.describe()))
-        return _print_step if self.verbose else None
+            return lambda step: _shown(step, click.echo)
+        return (lambda step: _shown(step, _say_step)) if self.verbose else None
 
     def tell(self) -> None:
         """Tell on stderr what was found and settled beside what was asked for."""
@@ -155,8 +155,14 @@ class State:
             controller.notices.clear()
 
 
-def _print_step(step: Step) -> None:
-    say(f"+ {printable(step.describe())}")
+def _shown(step: Step, show: Callable[[str], object]) -> None:
+    """Show a step as a command; one that does nothing in this direction, ``: why``, is none."""
+    if not (text := step.describe()).startswith(": "):
+        show(printable(text))
+
+
+def _say_step(text: str) -> None:
+    say(f"+ {text}")
 
 
 @click.group(cls=LazyGroup, context_settings=SETTINGS)

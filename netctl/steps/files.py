@@ -48,7 +48,7 @@ class FileWrite(OnDisk):
 
     def describe_revert(self) -> str:
         if self.previous is None:
-            return f"rm {quote(self.path)}"
+            return f"rm -f {quote(self.path)}"
         return f"cat > {quote(self.path)} <<'EOF'\n{self.previous.rstrip()}\nEOF"
 
 
@@ -73,7 +73,7 @@ class DirectoryCreate(OnDisk):
         return f"mkdir -p {quote(self.path)}"
 
     def describe_revert(self) -> str:
-        return f"rmdir {quote(self.path)}"
+        return f"rmdir --ignore-fail-on-non-empty {quote(self.path)}"
 
 
 @record

@@ -40,7 +40,10 @@ class BridgeAdd(Once):
 
     def describe(self) -> str:
         mtu = f" mtu {self.mtu}" if self.mtu else ""
-        return f"ip link add {self.name} address {self.mac}{mtu} type bridge"
+        return (
+            f"ip link add {self.name} address {self.mac}{mtu} type bridge"
+            f" && ip link set {self.name} alias {self.alias}"
+        )
 
     def describe_revert(self) -> str:
         return f"ip link delete {self.name}"
@@ -54,7 +57,6 @@ class VethAdd(Once):
     alias: str
     master: str
     isolated: bool
-    hairpin: bool
     mtu: int
     netns: str
     peer: str
@@ -66,7 +68,6 @@ class VethAdd(Once):
             alias=self.alias,
             master=self.master,
             isolated=self.isolated,
-            hairpin=self.hairpin,
             mtu=self.mtu,
             netns=self.netns,
             peer=self.peer,
@@ -108,6 +109,8 @@ class VethAdd(Once):
         return (
             f"ip link add {self.name} mtu {self.mtu} master {self.master} type veth"
             f" peer name {self.peer} netns {netns} address {self.peer_mac} mtu {self.mtu}{isolate}"
+            f" && ip link set {self.name} alias {self.alias}"
+            f" && {ip(self.netns)} link set {self.peer} alias {self.alias}"
         )
 
     def describe_revert(self) -> str:

@@ -90,7 +90,9 @@ class Names(Setting):
 
 
 def _telling(run_dir: str, message: str) -> str:
-    return f"socat - UNIX-CONNECT:{quote(run_dir)}/resolver.sock <<'EOF'\n{message}\nEOF"
+    # One that has just been started takes a moment; where none is at work there is nobody to tell.
+    place = f"UNIX-CONNECT:{quote(run_dir)}/resolver.sock,retry=20,interval=0.1"
+    return f"socat - {place} <<'EOF' || :\n{message}\nEOF"
 
 
 def _each(text: str) -> Iterable[Message]:

@@ -39,7 +39,8 @@ class NetnsCreate(Once):
             yield Difference(what=f"namespace {self.path}", expected=self.alias, found=there)
 
     def describe(self) -> str:
-        return f"ip netns add {self.path.rpartition('/')[2]}"
+        name = self.path.rpartition("/")[2]
+        return f"ip netns add {name} && ip -n {name} link set lo alias {self.alias} up"
 
     def describe_revert(self) -> str:
         return f"ip netns delete {self.path.rpartition('/')[2]}"
@@ -74,10 +75,10 @@ class NetnsPin(Setting):
             )
 
     def describe(self) -> str:
-        return f"mount --bind {quote(self.source)} {quote(self.path)}"
+        return _pinning(self.source, self.path)
 
     def describe_revert(self) -> str:
-        return f"umount {quote(self.path)}"
+        return _unpinning(self.path)
 
 
 @record
@@ -148,10 +149,19 @@ class NetnsRename(Setting):
         return ()
 
     def describe(self) -> str:
-        return f"mount --bind {quote(self.old)} {quote(self.new)} && umount {quote(self.old)}"
+        return f"{_pinning(self.old, self.new)} && {_unpinning(self.old)}"
 
     def describe_revert(self) -> str:
-        return f"mount --bind {quote(self.new)} {quote(self.old)} && umount {quote(self.new)}"
+        return f"{_pinning(self.new, self.old)} && {_unpinning(self.new)}"
+
+
+def _pinning(source: str, path: str) -> str:
+    directory, place = quote(path.rpartition("/")[0]), quote(path)
+    return f"mkdir -p {directory} && touch {place} && mount --bind {quote(source)} {place}"
+
+
+def _unpinning(path: str) -> str:
+    return f"umount {quote(path)} && rm {quote(path)}"
 
 
 def _move_pin(kernel: Kernel, source: str, target: str, identity: str) -> bool:

@@ -33,7 +33,7 @@ class NeighboursForgotten(Setting):
         return ()
 
     def describe(self) -> str:
-        return "\n".join(f"ip neighbour delete {a} dev {self.link}" for a in self.addresses)
+        return "\n".join(f"ip neighbour flush to {a} dev {self.link}" for a in self.addresses)
 
     def describe_revert(self) -> str:
         return self.describe()

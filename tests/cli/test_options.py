@@ -264,3 +264,15 @@ def test_a_subnet_beside_what_the_host_uses(netctl: Netctl, kernel: FakeKernel) 
     assert f"subnet {subnet} of network lan overlaps what the host uses" in done.err
     assert f"address {own.address} on uplink" in done.err
     assert netctl("network", "create", "auto").err == ""
+
+
+def test_a_dry_run_shows_commands_alone(netctl: Netctl) -> None:
+    netctl("network", "create", "web")
+    netctl("sandbox", "create", "c1")
+    netctl("network", "connect", "web", "c1", "-p", "8080:80/udp")
+    for words in (("sandbox", "rm", "--force", "c1"), ("endpoint", "unpublish", "c1", "80/udp")):
+        shown = netctl(*words, "--dry-run").out
+        assert "conntrack -D" in shown
+        assert not [line for line in shown.splitlines() if line.startswith(":")]
+    done = netctl("-v", "endpoint", "unpublish", "c1", "80/udp")
+    assert "+ conntrack -D" in done.err and "+ :" not in done.err

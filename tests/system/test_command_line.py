@@ -236,3 +236,28 @@ def test_signals_at_the_end_of_a_command_do_no_harm(host: Host) -> None:
     )
     assert process.wait(20) in (3, 143)
     assert host.netctl("sandbox", "ls", "-q").stdout == ""
+
+
+def test_what_is_exhausted_is_exit_5(host: Host) -> None:
+    host.netctl("network", "create", "small", "--subnet", "10.1.0.0/30", check=True)
+    host.netctl("endpoint", "create", "small", "one", "-p", "8080:80", check=True)
+    done = host.netctl("endpoint", "create", "small", "two")
+    assert done.returncode == 5
+    assert "no free address is left in 10.1.0.0/30 (network small)" in done.stderr
+    host.netctl("network", "create", "web", check=True)
+    done = host.netctl("endpoint", "create", "web", "three", "-p", "8080:80")
+    assert (done.returncode, done.stdout) == (5, "")
+    assert "tcp port 8080 is held by endpoint small/one" in done.stderr
+    pools = {"NETCTL_ADDRESS_POOLS": "base=172.17.0.0/16,size=16"}
+    done = host.netctl("network", "create", "more", env=pools)
+    assert done.returncode == 5 and "network web (172.17.0.0/16)" in done.stderr
+    assert host.netctl("network", "ls", "--format", "name").stdout == "small\nweb\n"
+
+
+def test_nothing_is_left_in_any_directory(host: Host) -> None:
+    host.netctl("run", "--", "true", check=True)
+    host.netctl("network", "rm", "bridge", check=True)
+    assert host.sh("find /var/lib/netctl /run/netctl -mindepth 1").split() == [
+        "/var/lib/netctl/journal",
+        "/run/netctl/lock",
+    ]

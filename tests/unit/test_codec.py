@@ -122,4 +122,4 @@ def test_steps_describe_both_ways() -> None:
     assert (
         address.describe() == "nsenter --net=/proc/1/ns/net ip address add fd00::1/64 dev e nodad"
     )
-    assert FileWrite(path="/a b", content="x").describe_revert() == "rm '/a b'"
+    assert FileWrite(path="/a b", content="x").describe_revert() == "rm -f '/a b'"
