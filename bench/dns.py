@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 
 from bench import section
+from bench.dns_joining import Joining, measure
 from bench.dns_peers import (
     Aardvark,
     Netctl,
@@ -82,11 +83,18 @@ class Others:
     full: int = 0
     aardvark: int = 0
     version: str = ""
+    joining: Joining | None = None
 
     def rows(self) -> Iterator[list[str]]:
         many = f"{_SANDBOXES} sandboxes, {_SANDBOXES} names"
         yield ["started, ms", number(self.start), "-", "-", "-"]
-        yield ["a changed name is answered, ms", number(self.change, 2), "-", "-", "-"]
+        if joining := self.joining:
+            changed = number(joining.aardvark, 2)
+            times = number(ratio(self.change, joining.aardvark), 2)
+            yield ["a changed name is answered, ms", number(self.change, 2), changed, times, "-"]
+            yield ["endpoint join, ms", number(joining.join), "-", "-", "-"]
+            what = "then, until the first question for its name is answered, ms"
+            yield [what, number(joining.first, 2), "-", "-", "-"]
         yield ["a sandbox more, ms", number(self.sandbox, 2), "-", "-", "-"]
         yield ["memory with 1 sandbox, MiB", number(self.empty / 1024), "-", "-", "-"]
         full, theirs = self.full / 1024, self.aardvark / 1024
@@ -217,6 +225,8 @@ def _others(world: World, netctl: Netctl, aardvark: Aardvark) -> Others:
     found.sandbox = float(output)
     time.sleep(2)
     found.full = memory(world, netctl.pid())
+    netctl.python("resolver.stop('/run/netctl')")
+    found.joining = measure(world, netctl, aardvark)
     aardvark.tell([f"name{index}" for index in range(_SANDBOXES)])
     found.aardvark = memory(world, aardvark.pid())
     found.version = world.run("/usr/lib/podman/aardvark-dns", "--version").output.split("\n")[-2]
@@ -270,11 +280,6 @@ def _rows(results: Results) -> Iterator[list[str]]:
     verdict = "met" if grown and grown <= _GROWTH else "MISSED"
     what = "processor time, 10000 names / 2 names"
     yield [what, number(grown, 2), number(theirs, 2), "-", f"<= {_GROWTH:g} {verdict}"]
-
-
-def _growth(results: Results, who: str) -> float | None:
-    few, many = (_median(results, f"{count} names", who, "work") for count in (2, 10000))
-    return ratio(many, few)
 
 
 def _row(
