@@ -143,12 +143,17 @@ def ls(
     no_trunc: bool,
     style: str,
 ) -> None:
-    """List endpoints."""
+    """List endpoints.
+
+    REACHED FROM says for each of the ports, in their order, who reaches it beside the host and the
+    endpoints of its network: anywhere, host, via:ADDRESS, trusted:INTERFACES or nobody:REASON, and
+    at the end unpublished=WORDS where what is not published is reached too.
+    """
     from netctl import render, views
     from netctl.filters import ENDPOINT, compile_filters
 
     passes = compile_filters(filters, ENDPOINT)
-    names = views.Names(state.controller.store)
+    names = views.Names(state.controller.store, state.controller.kernel.boot_id())
     documents = [handle.doc for handle in state.controller.endpoints.list(network)]
     rows = [views.endpoint_row(doc, names) for doc in documents]
     columns = [
@@ -159,6 +164,7 @@ def ls(
         render.Column("IPV4", "ipv4"),
         render.Column("IPV6", "ipv6", loose=True),
         render.Column("PORTS", "ports"),
+        render.Column("REACHED FROM", "reached_from"),
     ]
     render.listed(filter(passes, rows), columns, style, quiet=quiet, trunc=not no_trunc)
 
@@ -172,7 +178,7 @@ def inspect(state: State, endpoints: tuple[str, ...], style: str) -> int:
     from netctl import render, views
 
     controller = state.controller
-    names = views.Names(controller.store)
+    names = views.Names(controller.store, controller.kernel.boot_id())
 
     def row(name: str) -> views.Row:
         document = controller.endpoints.get(name).doc

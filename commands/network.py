@@ -130,7 +130,9 @@ def inspect(state: State, networks: tuple[str, ...], style: str) -> int:
     controller = state.controller
     return render.inspected(
         networks,
-        lambda name: views.network_detail(controller.networks.get(name).doc, controller.store),
+        lambda name: views.network_detail(
+            controller.networks.get(name).doc, controller.store, controller.kernel.boot_id()
+        ),
         style,
     )
 
@@ -144,7 +146,9 @@ def info(state: State, name: str, style: str) -> None:
     from netctl import render, views
 
     controller = state.controller
-    detail = views.network_detail(controller.networks.get(name).doc, controller.store)
+    detail = views.network_detail(
+        controller.networks.get(name).doc, controller.store, controller.kernel.boot_id()
+    )
     render.described(detail, style)
 
 

@@ -84,13 +84,17 @@ class Room:
 
 def enter(reader: Reader, sandbox: Sandbox, kernel: Kernel, config: Config) -> Room:
     """Return the sandbox with its endpoints, in the order in which they were joined."""
-    members = []
+    members = tuple(members_of(reader, sandbox))
+    return Room(sandbox=sandbox, members=members, kernel=kernel, config=config)
+
+
+def members_of(reader: Reader, sandbox: Sandbox) -> Iterable[Member]:
+    """Yield what is in a sandbox, in the order in which it was joined."""
     for ref in sandbox.endpoints:
         endpoint = reader.get(Endpoint, ref.endpoint_id, ref.network_id)
         network = reader.get(Network, ref.network_id)
         if endpoint and network and endpoint.attachment:
-            members.append(member(network, endpoint, endpoint.attachment))
-    return Room(sandbox=sandbox, members=tuple(members), kernel=kernel, config=config)
+            yield member(network, endpoint, endpoint.attachment)
 
 
 def member(network: Network, endpoint: Endpoint, attachment: Attachment) -> Member:

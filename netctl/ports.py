@@ -83,11 +83,21 @@ def means(wanted: Port, port: Port) -> bool:
 def shown(port: Port) -> str:
     """Return a published port as docker shows it, ``0.0.0.0:8080->80/tcp``; one for which the host
     lends none is ``80/tcp``."""
+    there = f"{inside(port)}/{port.protocol}"
     if not port.host_first:
-        return f"{_text(port.first, port.last)}/{port.protocol}"
+        return there
     host = f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip or "*"
-    outer = _text(port.host_first, port.host_first + port.size - 1)
-    return f"{host}:{outer}->{_text(port.first, port.last)}/{port.protocol}"
+    return f"{host}:{outside(port)}->{there}"
+
+
+def inside(port: Port) -> str:
+    """Return the numbers in the sandbox, ``80`` or ``80-89``."""
+    return _text(port.first, port.last)
+
+
+def outside(port: Port) -> str:
+    """Return those of the host, where it has chosen any."""
+    return _text(port.host_first, port.host_first + port.size - 1)
 
 
 def _text(first: int, last: int) -> str:

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
+from netctl.backends import exposure
+from netctl.backends.exposure import Exposure, Presence
 from netctl.errors import NotPermitted
 from netctl.kernel.interface import Ingress, Kernel, Shape, Shaper
 from netctl.models import Attachment, Endpoint, Lease, Network, Sandbox, SandboxKind, StaticRoute
-from netctl.ports import shown
+from netctl.ports import inside, outside, shown
 from netctl.store import Reader
 
 Row = dict[str, Any]
 
 
 class Names:
-    """Names of networks and sandboxes by id, each read once."""
+    """What rows say of networks and sandboxes by id, each read once. ``boot_id`` is this boot's."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, boot_id: str) -> None:
         self._reader = reader
+        self._boot_id = boot_id
         self._networks: dict[str, Network | None] = {}
         self._sandboxes: dict[str, str] = {}
+        self._ways_out: dict[str, dict[str, tuple[int, ...]]] = {}
 
     def network(self, network_id: str) -> Network | None:
         if network_id not in self._networks:
@@ -36,6 +41,29 @@ class Names:
             found = self._reader.get(Sandbox, sandbox_id)
             self._sandboxes[sandbox_id] = found.name if found else sandbox_id
         return self._sandboxes[sandbox_id]
+
+    def exposures(self, endpoint: Endpoint) -> tuple[Exposure, ...]:
+        """Return who reaches an endpoint's ports."""
+        network = self.network(endpoint.network_id)
+        unprotected = network and any(exposure.is_unprotected(network, v) for v in (4, 6))
+        if not network or not (endpoint.ports or unprotected):
+            return ()
+        place = endpoint.attachment
+        if not place or place.boot_id != self._boot_id:
+            presence = Presence.BEFORE if place else Presence.NOWHERE
+            return exposure.of(network, endpoint, presence, ())
+        way_out = self._way_out(endpoint, place.sandbox_id)
+        return exposure.of(network, endpoint, Presence.JOINED, way_out)
+
+    def _way_out(self, endpoint: Endpoint, sandbox_id: str) -> tuple[int, ...]:
+        from netctl.gateway import ways_out
+        from netctl.joining import members_of
+
+        if sandbox_id not in self._ways_out:
+            sandbox = self._reader.get(Sandbox, sandbox_id)
+            members = tuple(members_of(self._reader, sandbox)) if sandbox else ()
+            self._ways_out[sandbox_id] = ways_out(members)
+        return self._ways_out[sandbox_id].get(endpoint.id, ())
 
 
 def network_row(network: Network) -> Row:
@@ -60,9 +88,9 @@ def _lease(lease: Lease | None) -> Row:
     }
 
 
-def network_detail(network: Network, reader: Reader) -> Row:
+def network_detail(network: Network, reader: Reader, boot_id: str) -> Row:
     """Return a network for ``inspect``: with its pools, options and endpoints."""
-    names = Names(reader)
+    names = Names(reader, boot_id)
     endpoints = reader.all(Endpoint, network.id)
     return {
         **network_row(network),
@@ -84,6 +112,7 @@ def network_detail(network: Network, reader: Reader) -> Row:
                 "ipv6": endpoint.ipv6 or None,
                 "mac": endpoint.mac or None,
                 "sandbox": names.sandbox_of(endpoint),
+                **_ports(endpoint, names.exposures(endpoint)),
             }
             for endpoint in endpoints
         ],
@@ -114,9 +143,31 @@ def endpoint_row(endpoint: Endpoint, names: Names) -> Row:
         "ipv4": endpoint.ipv4 or None,
         "ipv6": endpoint.ipv6 or None,
         "mac": endpoint.mac or None,
-        "ports": [shown(port) for port in endpoint.ports],
+        **_ports(endpoint, names.exposures(endpoint)),
         "created": endpoint.created,
         "labels": endpoint.labels,
+    }
+
+
+def _ports(endpoint: Endpoint, found: Sequence[Exposure]) -> Row:
+    """Return the published ports, and who reaches each; what else is reached comes last."""
+    return {
+        "ports": [shown(port) for port in endpoint.ports],
+        "reached_from": exposure.words(endpoint, found),
+    }
+
+
+def _exposure_row(item: Exposure) -> Row:
+    port = item.port
+    return {
+        "port": inside(port) if port else None,
+        "protocol": port.protocol if port else None,
+        "family": f"ipv{item.version}",
+        "host_address": item.host_address or None,
+        "host_port": outside(port) if port and item.host_address else None,
+        "address": item.address or None,
+        "from": list(item.reach.sources),
+        "why": item.reach.why,
     }
 
 
@@ -143,6 +194,7 @@ def endpoint_detail(endpoint: Endpoint, names: Names) -> Row:
         "anonymous": endpoint.anonymous,
         "no_dns": endpoint.no_dns,
         "exposed": list(endpoint.exposed),
+        "exposure": [_exposure_row(item) for item in names.exposures(endpoint)],
         "attachment": {
             "sandbox_id": place.sandbox_id,
             "key": place.netns,
@@ -238,7 +290,7 @@ def sandbox_detail(sandbox: Sandbox, reader: Reader, kernel: Kernel, state_dir: 
     from netctl import files
 
     where = files.paths(sandbox, state_dir)
-    names = Names(reader)
+    names = Names(reader, kernel.boot_id())
     found = [reader.get(Endpoint, ref.endpoint_id, ref.network_id) for ref in sandbox.endpoints]
     return {
         **sandbox_row(sandbox, kernel),

@@ -63,9 +63,9 @@ def test_forms_of_output(netctl: Netctl) -> None:
 KEYS = {
     "network": "id name driver scope subnets internal ipv6 created labels ipv4 expires owner_pid"
     " options ipam bridge mtu endpoints",
-    "endpoint": "id name network sandbox ipv4 ipv6 mac ports created labels network_id options ifname"
-    " sysctls routes no_default_route rate_in rate_out burst gateway gateway6 transient aliases"
-    " anonymous no_dns exposed attachment limits",
+    "endpoint": "id name network sandbox ipv4 ipv6 mac ports reached_from created labels network_id"
+    " options ifname sysctls routes no_default_route rate_in rate_out burst gateway gateway6"
+    " transient aliases anonymous no_dns exposed exposure attachment limits",
     "sandbox": "id name type state key endpoint_count created labels expires owner_pid hostname"
     " domainname dns dns_search dns_options extra_hosts hosts_path resolv_conf_path"
     " origin_hosts_path origin_resolv_conf_path endpoints",

@@ -34,7 +34,7 @@ NETWORKS: dict[str, dict[str, str]] = {
     "direct": {"bridge.allow_direct_routing": "true"},
     "trusting": {TRUSTED: "lan:wg0"},
 }
-_SECOND = """\
+SECOND = """\
 ip netns add pc
 ip link add lan type veth peer name lan0 netns pc
 ip link set lan addrgenmode none
@@ -120,7 +120,7 @@ def reached(client: str, network: str, port: int, protocol: str) -> bool:
 @pytest.mark.parametrize("filtering", [False, True], ids=["", "br_netfilter"])
 def test_modes(host: Host, filtering: bool) -> None:
     bridge_filter(host, filtering)
-    host.sh(_SECOND)
+    host.sh(SECOND)
     before = host.snapshot()
     host.call(act, prepare)
     names = {f"{n}{i}": f"/run/netns/{n}{i}" for n in NETWORKS for i in (1, 2)}
@@ -180,7 +180,7 @@ def routes_to_the_host(host: Host, sandbox: str, gateway: dict[int, str]) -> Non
 @pytest.mark.parametrize("filtering", [False, True], ids=["", "br_netfilter"])
 def test_an_internal_network_reaches_its_host_at_most(host: Host, filtering: bool) -> None:
     bridge_filter(host, filtering)
-    host.sh(_SECOND)
+    host.sh(SECOND)
     before = host.snapshot()
     host.call(act, closed)
     inner, web = gateways(host, "inner"), gateways(host, "web")

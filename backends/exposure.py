@@ -1,0 +1,151 @@
+"""Who reaches an endpoint's ports from beyond its network, as things stand.
+
+The host and the endpoints beside it are not counted: they reach all that an endpoint serves on its
+own address, unless the network keeps it apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import Enum
+
+from netctl.backends import access
+from netctl.models import Endpoint, Network, Port
+from netctl.record import record
+
+ANYWHERE, HOST = "anywhere", "host"
+
+
+class Presence(Enum):
+    """Whether an endpoint is in a sandbox."""
+
+    JOINED = "joined"
+    NOWHERE = "in no sandbox"
+    BEFORE = "in a sandbox of an earlier boot"
+
+
+@record
+class Reach:
+    """Who comes through, and why."""
+
+    sources: tuple[str, ...] = ()
+    """``anywhere``, ``host``, or ``interface NAME`` each; none for nobody."""
+    word: str
+    """That in one: ``anywhere``, ``host``, ``via:ADDRESS``, ``trusted:NAME[:NAME]``, or
+    ``nobody:REASON``."""
+    why: str
+
+
+@record
+class Exposure:
+    """Who reaches a port in one family, where it is asked."""
+
+    port: Port | None
+    """None stands for everything that is not published."""
+    version: int
+    """4 or 6."""
+    host_address: str = ""
+    """What is asked of the host's, ``0.0.0.0`` or ``::`` for all; empty where the endpoint is."""
+    address: str = ""
+    """The endpoint's own, where that is asked."""
+    reach: Reach
+
+
+_ABSENT = {
+    Presence.NOWHERE: Reach(word="nobody:not-joined", why="it is in no sandbox"),
+    Presence.BEFORE: Reach(
+        word="nobody:earlier-boot", why="its sandbox is of an earlier boot: netctl restore"
+    ),
+}
+_INTERNAL = Reach(word="nobody:internal", why="the network is internal")
+_NO_WAY_OUT = Reach(word="nobody:not-gateway", why="it is not its sandbox's way out")
+_UNPROTECTED = Reach(
+    sources=(ANYWHERE,), word=ANYWHERE, why="gateway mode nat-unprotected lets in everything"
+)
+
+
+def of(
+    network: Network, endpoint: Endpoint, presence: Presence, versions: Sequence[int]
+) -> tuple[Exposure, ...]:
+    """Return who reaches what; ``versions`` are the families (4, 6) in which the endpoint is its
+    sandbox's way out."""
+    if "bridge" not in network.facts:
+        return ()
+    nobody = _INTERNAL if network.internal else _ABSENT.get(presence)
+    found: list[Exposure] = []
+    for version, own in access.addresses(endpoint).items():
+        through_host = nobody or (None if version in versions else _NO_WAY_OUT)
+        for port in (port for port in endpoint.ports if port.on(version)):
+            lent = bool(port.host_first) and bool(access.translated(network, endpoint, [version]))
+            if lent:
+                host = port.host_ip or access.ALL[version]
+                reach = through_host or _through_host(host)
+                found.append(Exposure(port=port, version=version, host_address=host, reach=reach))
+            if not lent or port in access.opened(network, endpoint).get(version, ()):
+                reach = nobody or _direct(network, version)
+                found.append(Exposure(port=port, version=version, address=own, reach=reach))
+        if not nobody and is_unprotected(network, version):
+            found.append(Exposure(port=None, version=version, address=own, reach=_UNPROTECTED))
+    return tuple(found)
+
+
+def is_unprotected(network: Network, version: int) -> bool:
+    """Whether endpoints are reached from outside on ports that are not published."""
+    return not network.internal and access.mode(network, version) == access.UNPROTECTED
+
+
+def _through_host(host: str) -> Reach:
+    if access.is_loopback(host):
+        return Reach(sources=(HOST,), word=HOST, why=f"published on the host's loopback, {host}")
+    if host in access.ALL.values():
+        why = "published on all of the host's addresses"
+        return Reach(sources=(ANYWHERE,), word=ANYWHERE, why=why)
+    return Reach(sources=(ANYWHERE,), word=f"via:{host}", why=f"published on {host}")
+
+
+def _direct(network: Network, version: int) -> Reach:
+    names = access.trusted(network)
+    if access.mode(network, version) == access.ROUTED:
+        why = "gateway mode routed opens it on its own address"
+    elif access.is_direct(network):
+        why = "direct routing opens it on its own address too"
+    else:
+        return Reach(
+            sources=tuple(f"interface {name}" for name in names),
+            word="trusted:" + ":".join(names),
+            why="open on its own address to trusted interfaces",
+        )
+    return Reach(sources=(ANYWHERE,), word=ANYWHERE, why=why)
+
+
+def words(endpoint: Endpoint, found: Sequence[Exposure]) -> list[str]:
+    """Return who reaches each of an endpoint's ports, in their order, and then what is not
+    published where somebody reaches that: ``unpublished=WORDS``.
+
+    Several words of a family are joined by ``+``; families that differ, or one that is alone in
+    it, are ``ipv4=WORDS/ipv6=WORDS``.
+    """
+    families = set(access.addresses(endpoint))
+    ports = [
+        _words(port, [e for e in found if e.port == port], families) for port in endpoint.ports
+    ]
+    rest = _words(None, [e for e in found if e.port is None], families)
+    return [*ports, f"unpublished={rest}"] if rest else ports
+
+
+def _words(port: Port | None, found: Sequence[Exposure], families: set[int]) -> str:
+    by_family = {
+        v: _together(e.reach.word for e in found if e.version == v)
+        for v in sorted({e.version for e in found})
+    }
+    one = port is not None and port.host_ip not in ("", *access.ALL.values())
+    if len(set(by_family.values())) == 1 and (one or set(by_family) == families):
+        return next(iter(by_family.values()))
+    return "/".join(f"ipv{version}={text}" for version, text in by_family.items())
+
+
+def _together(words: Iterable[str]) -> str:
+    every = list(dict.fromkeys(words))
+    if ANYWHERE in every:
+        return ANYWHERE
+    return "+".join([word for word in every if not word.startswith("nobody:")] or every[:1])
