@@ -62,18 +62,6 @@ OPERATIONS = (
         netctl=_words("sandbox create box"),
         ip=kernel_peer.sandbox_create("box"),
     ),
-    Operation(name="endpoint create", netctl=_words("endpoint create work plug")),
-    Operation(
-        name="endpoint join",
-        netctl=_words("endpoint join work/plug box"),
-        ip=kernel_peer.join("plug", "box", "10.201.0.2/16"),
-    ),
-    Operation(
-        name="endpoint leave",
-        netctl=_words("endpoint leave work/plug"),
-        ip=kernel_peer.leave("plug"),
-    ),
-    Operation(name="endpoint rm", netctl=_words("endpoint rm work/plug")),
     Operation(
         name="network connect",
         netctl=_words("network connect work box"),
@@ -100,6 +88,18 @@ OPERATIONS = (
         docker=_words("network disconnect work box"),
         ip=kernel_peer.leave("plug"),
     ),
+    Operation(name="endpoint create", netctl=_words("endpoint create work plug")),
+    Operation(
+        name="endpoint join",
+        netctl=_words("endpoint join work/plug box"),
+        ip=kernel_peer.join("plug", "box", "10.201.0.2/16"),
+    ),
+    Operation(
+        name="endpoint leave",
+        netctl=_words("endpoint leave work/plug"),
+        ip=kernel_peer.leave("plug"),
+    ),
+    Operation(name="endpoint rm", netctl=_words("endpoint rm work/plug")),
     Operation(
         name="sandbox rm", netctl=_words("sandbox rm box"), ip=kernel_peer.sandbox_remove("box")
     ),

@@ -74,3 +74,6 @@ def _prepare(world: World, installed: Installed, endpoints: int) -> None:
     listed = world.sh(f"{installed.netctl} endpoint ls -q | wc -l").output.strip()
     if listed != str(endpoints):
         raise Failed(f"{world.name}: {listed} endpoints in the store, not {endpoints}")
+    # A host that has sandboxes has its resolver at work, as dockerd has.
+    world.run(installed.netctl, "sandbox", "create", "resident")
+    world.run(installed.netctl, "network", "connect", "other", "resident")

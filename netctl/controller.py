@@ -175,7 +175,7 @@ class Controller:
     def batch(self, name: str = "batch") -> Iterator[None]:
         """Hold the lock over many operations. Each is still done or not done on its own; names can
         be resolved at the end at the latest."""
-        if self.dry_run:
+        if self.dry_run or self._in_batch:
             yield
             return
         with self.store.locked(name), self.kernel.batch():
