@@ -101,7 +101,10 @@ class Links:
 
     def ifb_add(self, name: str, *, alias: str, mtu: int) -> None:
         """``ip link add NAME mtu MTU type ifb``."""
-        attributes = netlink.named(name) + _mtu(mtu) + netlink.link_kind("ifb")
+        from netctl.kernel.messages import link_attributes, nested
+
+        kind = ("IFLA_LINKINFO", nested(("IFLA_INFO_KIND", "ifb")))
+        attributes = link_attributes([("IFLA_IFNAME", name), ("IFLA_MTU", mtu), kind])
         with self._sockets.at("") as sock:
             _add(sock, f"add ifb {name}", attributes, alias)
 

@@ -1,8 +1,9 @@
 """pyroute2's message class of links, without the rest of pyroute2.
 
 ``import pyroute2`` takes 130 ms because its ``__init__`` imports everything; the class alone takes
-8. It is imported below a package module whose ``__init__`` is not run. Messages without nested
-attributes are packed where they are needed (``netctl.kernel.netlink``).
+10. It is imported below a package module whose ``__init__`` is not run. What every network and
+every join needs, bridges and veth pairs, is packed in ``netctl.kernel.links``; all other kinds of
+links come through here.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from typing import Any
 from netctl.errors import Unsupported
 
 Attributes = Sequence[tuple[str, object]]
-_HEADER_BYTES = 16
+_HEADER_BYTES = 32
+"""Of struct nlmsghdr and struct ifinfomsg."""
 AF_BRIDGE = 7
 """linux/socket.h"""
 
 
-def encode_link(index: int, attributes: Attributes) -> bytes:
-    """Return what follows the netlink header of a message about a link."""
+def link_attributes(attributes: Attributes) -> bytes:
+    """Return the attributes of a message about a link."""
     message = _message_class()()
-    message["index"] = index
     message["attrs"] = list(attributes)
     message.encode()
     return bytes(message.data[_HEADER_BYTES:])

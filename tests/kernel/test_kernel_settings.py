@@ -13,7 +13,7 @@ import pytest
 
 from netctl.errors import InvalidInput, KernelError, NotPermitted
 from netctl.kernel.linux import LinuxKernel
-from netctl.kernel.messages import encode_link
+from netctl.kernel.messages import link_attributes
 from netctl.kernel.refusal import not_permitted
 from tests.kernel.host import ROOT, Host
 from tests.kernel.with_kernel import refused, with_kernel
@@ -173,7 +173,7 @@ def test_directories_and_links(tmp_path: Path) -> None:
 
 def _as_nobody(kernel: LinuxKernel, action: Callable[[LinuxKernel], object]) -> None:
     # What is imported late must be there before: nobody may be unable to read the checkout.
-    encode_link(1, [])
+    link_attributes([])
     kernel.links("")
     kernel.routes("")
     kernel.nft_list("list tables")
@@ -246,7 +246,7 @@ def test_reading_the_kernel_imports_no_pyroute2() -> None:
     assert not any(name.startswith("pyroute2") for name in imported(read))
 
 
-ENCODE = "from netctl.kernel.messages import encode_link\nencode_link(1, [])\n"
+ENCODE = "from netctl.kernel.messages import link_attributes\nlink_attributes([])\n"
 
 
 def test_changing_the_kernel_imports_only_message_classes() -> None:
