@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 STATE = Path("/var/lib/netctl")
@@ -76,6 +78,25 @@ def inside(choose: random.Random) -> None:
             shell(f"ip -n {name} route flush default; ip -n {name} address flush dev eth0")
 
 
+def limits(choose: random.Random) -> None:
+    for name in _ours("nc"):
+        if choose.random() < 0.5:
+            shell(f"tc qdisc delete dev {name} {choose.choice(('root', 'ingress'))}")
+
+
+def resolver(choose: random.Random) -> None:
+    """Kill the resolver, which the pid file names, or take its rules in the namespaces away."""
+    if choose.random() < 0.5:
+        with suppress(OSError, ValueError):
+            pid = int(Path("/run/netctl/resolver.pid").read_text())
+            # A number that another process has by now is none of ours.
+            if b"netctl.backends.dns" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+    for name in _namespaces():
+        if choose.random() < 0.5:
+            shell(f"ip netns exec {name} nft flush ruleset")
+
+
 def files(choose: random.Random) -> None:
     for path in sorted(STATE.glob("files/*/*")):
         if choose.random() < 0.5:
@@ -137,6 +158,7 @@ DURING: dict[str, Fault] = {
     "interfaces deleted": links,
     "interfaces changed": changes,
     "namespaces deleted": namespaces,
+    "resolver killed": resolver,
     "full disk": full,
     "read-only state": readonly,
 }
@@ -148,6 +170,8 @@ AFTER: dict[str, Fault] = {
     "interfaces changed": changes,
     "namespaces deleted": namespaces,
     "addresses and routes deleted": inside,
+    "limits lifted": limits,
+    "resolver killed": resolver,
     "files deleted": files,
     "store truncated": truncated,
     "bits of the store flipped": flipped,

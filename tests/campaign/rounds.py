@@ -140,7 +140,7 @@ class Campaign:
         if self._foreign() != foreign:
             raise Broken("something foreign was changed by removing all")
         listed = self._host.sh("ip -o link show; ip netns; nft list tables; ls /etc/netns")
-        if any(word in listed for word in ("nc0", "br-", "inet netctl", "r0w")):
+        if re.search(r"\bn[a-z][0-9a-f]{13}|\bbr-|inet netctl|\br\d+w\d", listed):
             raise Broken(f"something is left:\n{listed}")
 
     def _work(self, during: str, seed: int) -> tuple[list[dict[str, Any]], int]:

@@ -69,16 +69,37 @@ def _possible(mine: Mine, choose: random.Random) -> Iterator[Act]:
         if mine.networks:
             network = choose.choice(mine.networks)
             ports = ["80"] if choose.random() < 0.3 else []
-            yield Act(lambda c: c.endpoints.connect(network, sandbox, ports=ports))
+            rate = "10mbit" if choose.random() < 0.4 else None
+            yield Act(lambda c: c.endpoints.connect(network, sandbox, ports=ports, rate_out=rate))
             yield Act(lambda c: c.endpoints.disconnect(network, sandbox))
+            yield _batch(mine, network, mine.name("s"), mine.name("e"))
     if mine.endpoints:
         network, name = choose.choice(mine.endpoints)
         yield _endpoint_remove(mine, network, name)
         yield Act(lambda c: c.endpoints.publish(f"{network}/{name}", ["53/udp"]))
         yield Act(lambda c: c.endpoints.leave(f"{network}/{name}"))
+        rate = choose.choice(("none", "1mbit", "1gbit"))
+        yield Act(lambda c: c.endpoints.limit(f"{network}/{name}", rate_in=rate, rate_out=rate))
         if mine.sandboxes:
             sandbox = choose.choice(mine.sandboxes)
             yield Act(lambda c: c.endpoints.join(f"{network}/{name}", sandbox))
+
+
+def _batch(mine: Mine, network: str, sandbox: str, endpoint: str) -> Act:
+    """Several operations under one lock; that all of them are acknowledged is known at the end."""
+
+    def several(c: Controller) -> None:
+        with c.batch():
+            c.sandboxes.create(sandbox)
+            c.endpoints.create(network, endpoint, aliases=["shared"])
+            c.endpoints.join(f"{network}/{endpoint}", sandbox)
+
+    def remember() -> None:
+        mine.sandboxes.append(sandbox)
+        mine.endpoints.append((network, endpoint))
+
+    there = [(f"sandbox {sandbox}", True), (f"endpoint {network}/{endpoint}", True)]
+    return Act(several, there, remember)
 
 
 def _network_create(mine: Mine, name: str, choose: random.Random) -> Act:
