@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 from netctl.backends.options import PREFIX, Option, boolean, switch
 from netctl.errors import InvalidInput
-from netctl.models import Endpoint, Network, Port
+from netctl.models import LOOPBACK6, Endpoint, Network, Port
 from netctl.names import check_ifname
 
 MODE = {4: PREFIX + "bridge.gateway_mode_ipv4", 6: PREFIX + "bridge.gateway_mode_ipv6"}
@@ -88,11 +88,6 @@ def _binding(options: Mapping[str, str]) -> str:
         value = None
     if value is None or value.is_multicast or "%" in text:
         raise InvalidInput(f"option {BINDING}: {text[:60]!r} is not an address of a host")
-    if value == ip_address("::1"):
-        raise InvalidInput(
-            f"option {BINDING}: nothing can be published on ::1",
-            hint="the kernel translates nothing that is sent there; 127.0.0.1 works",
-        )
     # libnetwork's default is written so, and has meant both families since there are two.
     return "" if str(value) == ALL[4] else str(value)
 
@@ -150,4 +145,4 @@ def opens(network: Network, version: int) -> bool:
 
 def is_loopback(address: str) -> bool:
     """Whether an address, of which there may be none, is one of the host's loopback."""
-    return address.startswith("127.") or address == "::1"
+    return address.startswith("127.") or address == LOOPBACK6

@@ -13,7 +13,7 @@ from netctl.backends import access, firewall, opening
 from netctl.backends.driver import Occasion, Publishing
 from netctl.backends.firewall import TABLE
 from netctl.kernel import Kernel
-from netctl.models import Endpoint, HostState, Network, Port
+from netctl.models import LOOPBACK6, Endpoint, HostState, Network, Port
 from netctl.plan import Plan, Step
 from netctl.record import record
 from netctl.steps import FlowsForgotten, Hairpin, Nft
@@ -45,7 +45,8 @@ add map {TABLE} any{v}-range {{ type inet_proto . inet_service : ipv{v}_addr; fl
 _PORTS = "meta l4proto { tcp, udp, sctp }"
 _TARGET = "meta l4proto . th dport map"
 # What is sent to ::1 cannot leave the host, whatever it is translated to (RFC 4291 section 2.5.3):
-# left alone it is refused at once, and who asked for localhost goes on to 127.0.0.1.
+# left alone it comes to the relay that listens there, or is refused at once, and who asked for
+# localhost goes on to 127.0.0.1.
 # What comes to 127.0.0.0/8 from elsewhere is left alone, even where the host takes it.
 # nftables of Debian 12 does not know the name of -100, dstnat, in the hook output.
 _RULES = f"""\
@@ -156,13 +157,18 @@ def reload(networks: Iterable[Network], host: HostState, published: Iterable[Sta
 
 
 def _any(versions: Iterable[int], ports: Iterable[Port]) -> bool:
-    """Whether the host lends one of the ports in one of the families."""
-    return any(port.host_first and port.on(version) for version in versions for port in ports)
+    """Whether the kernel lends one of the ports in one of the families."""
+    return any(_is_lent(port, version) for version in versions for port in ports)
+
+
+def _is_lent(port: Port, version: int) -> bool:
+    # Those of ::1 are relayed: see netctl.naming.
+    return bool(port.host_first) and port.on(version) and port.host_ip != LOOPBACK6
 
 
 def _elements(addresses: Mapping[int, str], ports: Sequence[Port]) -> Iterable[tuple[str, str]]:
     for version, address in sorted(addresses.items()):
-        for port in (port for port in ports if port.on(version) and port.host_first):
+        for port in (port for port in ports if _is_lent(port, version)):
             yield from _of_port(version, address, port)
 
 

@@ -275,10 +275,15 @@ class Endpoints:
         sandbox = op.reader.get(Sandbox, place.sandbox_id) if place else None
         if not place or not sandbox or place.boot_id != self._controller.kernel.boot_id():
             return ()
-        versions = ways_out(self._room(op, sandbox).members).get(endpoint.id, ())
+        room = self._room(op, sandbox)
+        versions = ways_out(room.members).get(endpoint.id, ())
         change = Publishing(endpoint=replace(endpoint, ports=ports), versions=versions, rest=rest)
         driver = registry.load(network.driver)
-        return driver.plan_publish(network, change, self._controller.kernel)
+        bare, full = (replace(endpoint, ports=found) for found in (rest, (*rest, *ports)))
+        return (
+            *driver.plan_publish(network, change, self._controller.kernel),
+            *joining.relayed(room, bare, full),
+        )
 
     def disconnect(self, network: str, sandbox: str) -> None:
         """Take the endpoints of a network out of a sandbox; those that connect made are removed."""

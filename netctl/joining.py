@@ -131,7 +131,7 @@ def join(room: Room, network: Network, endpoint: Endpoint, entrance: Entrance) -
         *announce(room.members, after, families),
         *published(room, after, room.members),
         *texts.plan,
-        *naming.begin(sandbox, room.config),
+        *naming.begin(naming.model(sandbox, after, room.kernel.boot_id()), room.config),
         *names(room, sandbox, after),
     )
     return Change(
@@ -174,11 +174,28 @@ def names(room: Room, sandbox: Sandbox, members: Sequence[Member]) -> Plan:
     """Return how the resolver is told of a change of what is in a sandbox; one whose namespace is
     gone is no longer served."""
     boot_id = room.kernel.boot_id()
-    before = naming.model(room.sandbox, room.members, boot_id)
+    before = model(room)
     after = naming.model(
         sandbox if room.alive else replace(sandbox, served=False), members, boot_id
     )
     return naming.change(before, after, room.config)
+
+
+def relayed(room: Room, before: Endpoint, after: Endpoint) -> Plan:
+    """Return how the resolver is told of a change of the ports of an endpoint that is here."""
+    models = [
+        naming.model(room.sandbox, _with(room.members, item), room.kernel.boot_id())
+        for item in (before, after)
+    ]
+    told = naming.change(models[0], models[1], room.config)
+    return (*naming.begin(models[1], room.config), *told) if told else ()
+
+
+def _with(members: Sequence[Member], endpoint: Endpoint) -> list[Member]:
+    return [
+        replace(item, endpoint=endpoint) if item.endpoint.id == endpoint.id else item
+        for item in members
+    ]
 
 
 def wiring(item: Member, *, inside: bool = True) -> Plan:
@@ -232,13 +249,17 @@ def _routes(room: Room, after: Sequence[Member]) -> tuple[Plan, Plan]:
 
 def everything(room: Room, families: Sequence[int], *, inside: bool = True) -> Plan:
     """Return how all that is in a sandbox is made, in the order of the joins."""
-    boot_id = room.kernel.boot_id()
     return (
         *(step for item in room.members for step in wiring(item, inside=inside)),
         *announce((), room.members, families),
         *published(room, room.members),
-        *naming.change({}, naming.model(room.sandbox, room.members, boot_id), room.config),
+        *naming.change({}, model(room), room.config),
     )
+
+
+def model(room: Room) -> naming.Model:
+    """Return what there is to tell the resolver of a sandbox."""
+    return naming.model(room.sandbox, room.members, room.kernel.boot_id())
 
 
 def takedown(room: Room) -> Plan:

@@ -147,6 +147,11 @@ class Attachment:
     """Alias to the name that it stands for in the network, in this sandbox alone."""
 
 
+LOOPBACK6 = "::1"
+RELAYED = ("tcp", "udp")
+"""What is published there, by a process, for the kernel cannot."""
+
+
 @record
 class Port:
     """A published port of an endpoint, or a range of them."""

@@ -81,7 +81,7 @@ def set_key(room: joining.Room, source: str, identity: str) -> Move:
         *joining.takedown(room),
         *parked,
         *plan_namespace(new, source),
-        *naming.begin(new, room.config),
+        *naming.begin(joining.model(there), room.config),
         *joining.everything(there, families),
         *released,
     )
@@ -165,7 +165,7 @@ def refresh(room: joining.Room, resolv: ResolvConf) -> Move:
         *inverse(namespace),
         *namespace,
         *texts.plan,
-        *naming.begin(new, room.config),
+        *naming.begin(joining.model(there), room.config),
         *joining.everything(there, families),
     )
     return Move(plan=plan, sandbox=texts.sandbox, members=members, notices=texts.notices)

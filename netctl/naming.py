@@ -1,5 +1,7 @@
 """What the resolver is told: the documents as its messages (``netctl.backends.dns.model``).
 
+It is told of the ports, too, that it relays from [::1], where the kernel cannot translate.
+
 A name resolves while its endpoint is in a sandbox. The host's stack and networks whose driver makes
 no interface have no names.
 """
@@ -9,17 +11,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from netctl.backends import registry
+from netctl.backends import access, registry
 from netctl.config import Config
-from netctl.gateway import Member
+from netctl.gateway import Member, ways_out
 from netctl.kernel import Message
-from netctl.models import Endpoint, Network, Sandbox, SandboxKind
+from netctl.models import LOOPBACK6, RELAYED, Endpoint, Network, Port, Sandbox, SandboxKind
 from netctl.plan import Plan, inverse
 from netctl.resolv import RESOLVER, ndots
 from netctl.steps import Names, Resolver
 
 Model = Mapping[tuple[str, str], Message]
 """Kind and id of an object to the message that tells of it."""
+_WORK = ("sandbox", "relay")
+"""The kinds that keep the resolver at work."""
 _MOST_SERVERS = 16
 """How many the resolver asks in turn."""
 
@@ -32,11 +36,8 @@ def wanted(network: Network, endpoint: Endpoint, sandbox: Sandbox) -> bool:
 
 def model(sandbox: Sandbox, members: Sequence[Member], boot_id: str) -> Model:
     """Return what there is to tell of a sandbox and of what came into it in this boot."""
-    named = [
-        m
-        for m in sorted(members, key=Member.rank)
-        if registry.load(m.network.driver).has_pools and m.attachment.boot_id == boot_id
-    ]
+    here = [m for m in sorted(members, key=Member.rank) if m.attachment.boot_id == boot_id]
+    named = [m for m in here if registry.load(m.network.driver).has_pools]
     found: dict[tuple[str, str], Message] = {}
     for item in named:
         found["network", item.network.id] = _network(item.network)
@@ -44,6 +45,8 @@ def model(sandbox: Sandbox, members: Sequence[Member], boot_id: str) -> Model:
         found["endpoint", item.endpoint.id] = _endpoint(item.endpoint)
     if sandbox.served and sandbox.boot_id == boot_id:
         found["sandbox", sandbox.id] = _sandbox(sandbox, named)
+    for relay in _relays(here):
+        found["relay", str(relay["id"])] = relay
     return found
 
 
@@ -55,9 +58,9 @@ def change(before: Model, after: Model, config: Config) -> Plan:
     return (Names(run_dir=config.run_dir, do=_all(do), undo=_all(undo)),)
 
 
-def begin(sandbox: Sandbox, config: Config) -> Plan:
-    """Return how the resolver comes to work, for a sandbox that it serves."""
-    if not sandbox.served:
+def begin(model: Model, config: Config) -> Plan:
+    """Return how the resolver comes to work, where it has something to do."""
+    if not any(kind in _WORK for kind, _ in model):
         return ()
     return (Resolver(run_dir=config.run_dir, state_dir=config.state_dir),)
 
@@ -136,6 +139,39 @@ def _sandbox(sandbox: Sandbox, members: Sequence[Member]) -> Message:
         ],
         "servers": servers[:_MOST_SERVERS],
         "ndots": ndots(sandbox.resolv.options),
+    }
+
+
+def _relays(members: Sequence[Member]) -> Iterable[Message]:
+    """Yield what tells of the ports that are reached by [::1]: those of endpoints with IPv6."""
+    if not any(item.endpoint.ports for item in members):
+        return
+    ways = ways_out(members)
+    for item in members:
+        lent = access.translated(item.network, item.endpoint, ways.get(item.endpoint.id, ()))
+        if 6 in lent and (ports := _relayed(item.endpoint.ports)):
+            # Whose server knows only IPv4 is reached all the same, as from 127.0.0.1.
+            found = access.addresses(item.endpoint, (6, 4))
+            addresses = list(found.values())
+            yield {"do": "relay", "id": item.endpoint.id, "addresses": addresses, "ports": ports}
+
+
+def _relayed(ports: Iterable[Port]) -> list[Message]:
+    found = [
+        port
+        for port in ports
+        if port.host_first and port.protocol in RELAYED and port.host_ip in ("", "::", LOOPBACK6)
+    ]
+    # The same ports make the same message, in whatever order they came.
+    return [_lent(port) for port in sorted(found, key=lambda p: (p.protocol, p.host_first))]
+
+
+def _lent(port: Port) -> Message:
+    return {
+        "protocol": port.protocol,
+        "outer": port.host_first,
+        "inner": port.first,
+        "count": port.size,
     }
 
 

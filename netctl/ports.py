@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from netctl.errors import InvalidInput, Unsupported
-from netctl.models import Port
+from netctl.models import LOOPBACK6, RELAYED, Port
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 _SPEC = re.compile(
@@ -37,6 +37,13 @@ def parse(text: str) -> Port:
             f"port {text[:60]!r}: no protocol {protocol[:20]!r}", hint="tcp, udp, sctp"
         )
     first, last = _range(text, match["inner"])
+    host_ip = _address(text, match["host"] or "")
+    if host_ip == LOOPBACK6 and protocol not in RELAYED:
+        raise Unsupported(
+            f"port {text[:60]!r}: the kernel translates nothing that is sent to ::1, and only TCP"
+            " and UDP are relayed from there",
+            hint="publish on 127.0.0.1, or on another address of the host",
+        )
     # docker takes 0 for any free port, as bind(2) does.
     given = match["outer"] if match["outer"] != "0" else ""
     outer, outer_end = _range(text, given) if given else (0, 0)
@@ -49,7 +56,7 @@ def parse(text: str) -> Port:
         protocol=protocol,
         first=first,
         last=last,
-        host_ip=_address(text, match["host"] or ""),
+        host_ip=host_ip,
         host_first=outer,
         host_last=outer_end,
     )
@@ -129,11 +136,6 @@ def _address(text: str, host: str) -> str:
             f"port {text[:60]!r}: {host[:40]} is no address of a host",
             hint="an IPv4 address, or an IPv6 address in brackets: [fd00::1]:8080:80",
         ) from None
-    if found.version == 6 and found.is_loopback:
-        raise Unsupported(
-            f"port {text[:60]!r}: the kernel translates nothing that is sent to ::1",
-            hint="publish on 127.0.0.1, or on another address of the host",
-        )
     return str(found)
 
 

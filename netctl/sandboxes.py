@@ -308,7 +308,7 @@ class Sandboxes:
             )
         plan = (
             *joining.takedown(room),
-            *inverse(naming.begin(room.sandbox, room.config)),
+            *inverse(naming.begin(joining.model(room), room.config)),
             *inverse(self._standing(room)),
         )
         put: list[Document] = []

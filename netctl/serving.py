@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from netctl import joining, naming
+from netctl import joining
 from netctl.config import Config
 from netctl.kernel import Kernel, Message, open_kernel
 from netctl.models import Sandbox
@@ -33,7 +33,7 @@ def messages(reader: Reader, kernel: Kernel, config: Config) -> Iterator[Message
     memory = Memory(reader)
     for sandbox in memory.all(Sandbox):
         room = joining.enter(memory, sandbox, kernel, config)
-        known = naming.model(sandbox, room.members, kernel.boot_id())
+        known = joining.model(room)
         if known and room.alive:
             yield {"do": "all", "of": list(known.values())}
 

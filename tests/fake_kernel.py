@@ -715,7 +715,7 @@ class FakeKernel:
         return {key: m for key, m in self.names.items() if not key.startswith("network ")}
 
     def _serves(self) -> bool:
-        return any(key.startswith("sandbox") for key in self.names or ())
+        return any(key.startswith(("sandbox", "relay")) for key in self.names or ())
 
     def batch(self) -> AbstractContextManager[None]:
         return nullcontext()

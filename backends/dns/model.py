@@ -7,6 +7,8 @@ was there under its id, or takes one away:
     {"do": "endpoint", "id", "network", "names": [...], "addresses": [...]}     endpoint-gone: id
     {"do": "sandbox", "id", "netns", "members": [{"endpoint", "network", "aliases": {...}}],
      "servers": [{"address", "host": bool}], "ndots": int or null}              sandbox-gone: id
+    {"do": "relay", "id", "addresses": [...],
+     "ports": [{"protocol", "outer", "inner", "count"}]}                        relay-gone: id
     {"do": "all", "of": [...]}                                                  all or nothing
 """
 
@@ -26,6 +28,7 @@ Message = Mapping[str, object]
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _LONGEST_NAME = 255
 _MOST_SERVERS = 16
+_LAST_PORT = 65535
 
 
 @record
@@ -74,14 +77,36 @@ class Sandbox:
 
 
 @record
+class Lent:
+    """Consecutive ports of [::1] for as many of an endpoint."""
+
+    protocol: str
+    """tcp or udp."""
+    outer: int
+    inner: int
+    count: int
+
+
+@record
+class Relay:
+    """The ports of [::1] that lead to an endpoint, whose id it bears."""
+
+    id: str
+    addresses: tuple[str, ...]
+    """The endpoint's, in the order in which they are tried."""
+    ports: tuple[Lent, ...]
+
+
+@record
 class Gone:
-    """What ``kind`` (network, endpoint or sandbox) has been removed."""
+    """What ``kind`` (network, endpoint, sandbox or relay) has been removed."""
 
     kind: str
     id: str
 
 
-Change = Network | Endpoint | Sandbox | Gone
+Item = Network | Endpoint | Sandbox | Relay
+Change = Item | Gone
 
 
 def changes(message: object) -> list[Change]:
@@ -147,14 +172,33 @@ def _server(message: Message) -> Server:
     return Server(address=_checked_address(message.get("address")), host=_flag(message, "host"))
 
 
-_READERS: Mapping[str, Callable[[Message], Network | Endpoint | Sandbox]] = {
+def _relay(message: Message) -> Relay:
+    return Relay(
+        id=_id(message, "id"),
+        addresses=tuple(_checked_address(item) for item in _array(message, "addresses")),
+        ports=tuple(_lent(_object(item, "a port")) for item in _array(message, "ports")),
+    )
+
+
+def _lent(message: Message) -> Lent:
+    protocol = _text(message, "protocol")
+    outer, inner, count = (_number(message, key) for key in ("outer", "inner", "count"))
+    if protocol not in ("tcp", "udp"):
+        raise _wrong("protocol", "tcp or udp")
+    if not (outer and inner and count and max(outer, inner) + count - 1 <= _LAST_PORT):
+        raise _wrong("ports", "ports from 1 to 65535")
+    return Lent(protocol=protocol, outer=outer, inner=inner, count=count)
+
+
+_READERS: Mapping[str, Callable[[Message], Item]] = {
     "network": _network,
     "endpoint": _endpoint,
     "sandbox": _sandbox,
+    "relay": _relay,
 }
 
 
-def message(item: Network | Endpoint | Sandbox) -> dict[str, object]:
+def message(item: Item) -> dict[str, object]:
     """Return the message that puts an object."""
     if isinstance(item, Network):
         return {"do": "network", "id": item.id, "name": item.name, "forward": item.forward}
@@ -166,6 +210,13 @@ def message(item: Network | Endpoint | Sandbox) -> dict[str, object]:
             "names": list(item.names),
             "addresses": list(item.addresses),
         }
+    if isinstance(item, Relay):
+        ports = [
+            {"protocol": p.protocol, "outer": p.outer, "inner": p.inner, "count": p.count}
+            for p in item.ports
+        ]
+        addresses = list(item.addresses)
+        return {"do": "relay", "id": item.id, "addresses": addresses, "ports": ports}
     return {
         "do": "sandbox",
         "id": item.id,
@@ -211,11 +262,13 @@ def _flag(message: Message, key: str) -> bool:
 
 
 def _number_or_null(message: Message, key: str) -> int | None:
+    return None if message.get(key) is None else _number(message, key)
+
+
+def _number(message: Message, key: str) -> int:
     value = message.get(key)
-    if value is None:
-        return None
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise _wrong(key, "a number from 0, or null")
+        raise _wrong(key, "a number from 0")
     return value
 
 

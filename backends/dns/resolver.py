@@ -1,4 +1,4 @@
-"""The resolver: what it was told, the names, and the sandboxes in which it answers."""
+"""The resolver: what it was told, the names, the sandboxes in which it answers, and the relays."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ from collections.abc import Callable, Iterable, Sequence
 import netctl
 from netctl.backends.dns.forwarding import Forwarder
 from netctl.backends.dns.loop import Loop
-from netctl.backends.dns.model import Change, Endpoint, Gone, Network, Sandbox, changes, message
+from netctl.backends.dns.model import (
+    Change,
+    Endpoint,
+    Gone,
+    Item,
+    Network,
+    Relay,
+    Sandbox,
+    changes,
+    message,
+)
+from netctl.backends.dns.relays import Relays
 from netctl.backends.dns.sites import Site
 from netctl.backends.dns.zones import Zones
 from netctl.errors import Conflict, InvalidInput, KernelError, NetctlError
@@ -33,15 +44,17 @@ class Resolver:
         self._endpoints: dict[str, Endpoint] = {}
         self._sandboxes: dict[str, Sandbox] = {}
         self._sites: dict[str, Site] = {}
+        self._relays = Relays(loop, tell)
         self._home = nameserver.own_identity()
 
     @property
-    def sandboxes(self) -> int:
-        return len(self._sites)
+    def in_use(self) -> bool:
+        """Whether somebody needs it."""
+        return bool(self._sites or self._relays)
 
     def state(self) -> dict[str, object]:
         """Return counts, and all that it was told as the messages that tell it."""
-        items: tuple[Network | Endpoint | Sandbox, ...]
+        items: tuple[Item, ...]
         items = (*self._networks.values(), *self._endpoints.values(), *self._sandboxes.values())
         return {
             "pid": os.getpid(),
@@ -50,7 +63,8 @@ class Resolver:
             "endpoints": len(self._endpoints),
             "sandboxes": len(self._sandboxes),
             "asked": self._forwarder.asked,
-            "model": [message(item) for item in items],
+            "relayed": self._relays.streams,
+            "model": [*(message(item) for item in items), *self._relays.messages()],
         }
 
     def tell(self, told: object) -> None:
@@ -69,7 +83,12 @@ class Resolver:
         for site in self._sites.values():
             site.close(self._places)
         self._sites.clear()
+        self._relays.close()
         self._places.close()
+
+    def end_relays(self) -> None:
+        """Give the ports back that another resolver is about to need."""
+        self._relays.close()
 
     def _settle_later(self) -> None:
         if not self._settling:
@@ -140,7 +159,7 @@ class Resolver:
 
     # one object; nothing of this fails
 
-    def _put(self, change: Network | Endpoint | Sandbox, taken: dict[str, Place]) -> None:
+    def _put(self, change: Item, taken: dict[str, Place]) -> None:
         if isinstance(change, Network):
             self._networks[change.id] = change
             self._zones.put_network(change)
@@ -148,6 +167,8 @@ class Resolver:
             if self._endpoints.get(change.id) != change:
                 self._endpoints[change.id] = change
                 self._zones.put_endpoint(change)
+        elif isinstance(change, Relay):
+            self._relays.put(change)
         else:
             self._put_sandbox(change, taken.pop(change.id, None))
 
@@ -167,6 +188,8 @@ class Resolver:
         elif change.kind == "endpoint":
             self._endpoints.pop(change.id, None)
             self._zones.drop_endpoint(change.id)
+        elif change.kind == "relay":
+            self._relays.drop(change.id)
         else:
             self._sandboxes.pop(change.id, None)
             self._close(change.id)

@@ -19,7 +19,7 @@ from netctl.kernel import nameserver, resolver
 Load = Callable[[], Iterable[Mapping[str, object]]]
 
 _UNUSED = 30.0
-"""Seconds that it waits for a sandbox."""
+"""Seconds that it waits for a sandbox, or a port to relay."""
 _LAST_ANSWER = 2.0
 """Seconds in which the last answer must be taken."""
 _WIPING = 0.3
@@ -76,7 +76,7 @@ class Server:
     def close(self) -> None:
         self._end_vigil()
         # The socket that stays says that sandboxes miss this process.
-        self._control.close(forsaken=self._resolver.sandboxes > 0)
+        self._control.close(forsaken=self._resolver.in_use)
         self._resolver.close()
         signal.set_wakeup_fd(-1)
         self._loop.close()
@@ -89,17 +89,17 @@ class Server:
         if told.get("do") == "state":
             return self._resolver.state()
         if told.get("do") == "stop":
-            ends = not (told.get("unused") and (self._stays or self._resolver.sandboxes))
+            ends = not (told.get("unused") and (self._stays or self._resolver.in_use))
             if ends:
                 self._end()
             return {"ended": ends}
         self._resolver.tell(told)
-        if not self._resolver.sandboxes:
+        if not self._resolver.in_use:
             self._loop.after(_UNUSED, self._end_if_unused)
         return {}
 
     def _end_if_unused(self) -> None:
-        if not self._resolver.sandboxes and not self._stays:
+        if not self._resolver.in_use and not self._stays:
             self._end()
 
     def _end(self) -> None:
@@ -114,6 +114,7 @@ class Server:
     def _look(self, events: int) -> None:
         if self._vigil.is_over():
             self._end_vigil()
+            self._resolver.end_relays()
             self._loop.after(_WIPING, self._give_up)
 
     def _give_up(self) -> None:
@@ -121,7 +122,6 @@ class Server:
         that was true before. The tables in the namespaces stay, for they may be the next one's
         already."""
         resolver.leave_sign(self._run_dir)
-        self._log.tell("the socket was taken away: nothing could be told any more")
         os._exit(1)
 
     def _end_vigil(self) -> None:

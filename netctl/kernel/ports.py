@@ -18,6 +18,8 @@ _KINDS = {
 }
 _ALL = {4: "0.0.0.0", 6: "::"}
 _LISTEN = "0A"
+_LOOPBACK6 = f"{0:024X}{socket.htonl(1):08X}"
+"""::1 there, four words in the byte order of the machine (net/ipv6/tcp_ipv6.c)."""
 
 
 def holder(protocol: str, address: str, port: int) -> str | None:
@@ -82,9 +84,9 @@ def listener(protocol: str, port: int) -> str | None:
     """Return the process that serves a port of the host at this moment, None where none does.
 
     Nothing is bound to find out; of processes whose files cannot be read there is only that they
-    are.
+    are. Who listens on ::1 alone is none of them: what is sent there nobody translates.
     """
-    inodes = set(_inodes(protocol, port))
+    inodes = set(_inodes(protocol, port, _LOOPBACK6))
     return (_process(protocol, port) or "a process") if inodes else None
 
 
@@ -104,13 +106,15 @@ def _command(pid: str) -> str:
         return file.read().strip()
 
 
-def _inodes(protocol: str, port: int) -> Iterator[str]:
-    """Yield the inodes of the sockets at a port, from proc(5)'s tables (net/ipv4/tcp_ipv4.c)."""
+def _inodes(protocol: str, port: int, but: str = "") -> Iterator[str]:
+    """Yield the inodes of the sockets at a port, ``but`` for those of an address, from proc(5)'s
+    tables (net/ipv4/tcp_ipv4.c)."""
     wanted = f"{port:04X}"
     for table in (protocol, f"{protocol}6"):
         with suppress(OSError), open(f"/proc/thread-self/net/{table}", encoding="ascii") as file:
             for line in list(file)[1:]:
                 words = line.split()
+                address, _, number = words[1].rpartition(":")
                 listens = protocol != "tcp" or words[3] == _LISTEN
-                if words[1].rpartition(":")[2] == wanted and listens:
+                if number == wanted and listens and address != but:
                     yield words[9]

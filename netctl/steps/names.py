@@ -78,8 +78,8 @@ class Names(Setting):
         for message in _each(self.do):
             key = f"{message['do']} {message['id']}"
             if known.get(key) != message:
-                there = "something else" if key in known else "nothing"
-                what = f"names of {message['do']} {str(message['id'])[:12]}"
+                there = _there(known.get(key))
+                what = f"{_subject(message)} {str(message['id'])[:12]}"
                 yield Difference(what=what, expected="told", found=there, repair=(self,))
 
     def describe(self) -> str:
@@ -87,6 +87,20 @@ class Names(Setting):
 
     def describe_revert(self) -> str:
         return _telling(self.run_dir, self.undo)
+
+
+def _subject(message: Message) -> str:
+    kind = str(message["do"])
+    return "ports on ::1 of endpoint" if kind == "relay" else f"names of {kind}"
+
+
+def _there(message: Message | None) -> str:
+    if message is None:
+        return "nothing"
+    missed = message.get("missed")
+    if not isinstance(missed, list):
+        return "something else"
+    return f"all but {', '.join(map(str, missed))}, which others hold"
 
 
 def _telling(run_dir: str, message: str) -> str:

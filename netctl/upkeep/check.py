@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from netctl import naming, reloading
+from netctl import joining, naming, reloading
 from netctl.backends import comparison, firewall, forwarding
 from netctl.joining import Room
 from netctl.kernel.snapshot import Snapshot
@@ -112,10 +112,8 @@ def _of_resolver(
     rooms: Iterable[Room], found: Snapshot, controller: Controller
 ) -> Iterator[Finding]:
     """Yield that the resolver is not at work, where a sandbox needs it."""
-    boot_id = controller.kernel.boot_id()
-    served = [room.sandbox for room in rooms if room.sandbox.served]
-    for sandbox in [each for each in served if each.boot_id == boot_id][:1]:
-        plan = naming.begin(sandbox, controller.config)
+    plans = (naming.begin(joining.model(room), controller.config) for room in rooms)
+    if plan := next(filter(None, plans), ()):
         yield from differing(Part(title="names", plan=plan), found)
 
 

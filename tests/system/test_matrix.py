@@ -25,7 +25,7 @@ PLACES = {
     "other network": "/run/netns/c3",
     "self": "/run/netns/c1",
 }
-BINDS = {"": (4, 6), ONE[4]: (4,), f"[{ONE[6]}]": (6,), "127.0.0.1": (4,)}
+BINDS = {"": (4, 6), ONE[4]: (4,), f"[{ONE[6]}]": (6,), "127.0.0.1": (4,), "[::1]": (6,)}
 """What a port is published on, and the families that it is reached in."""
 
 
@@ -88,7 +88,7 @@ class Scene(NamedTuple):
             own["same network"] = self.c2[version]
         return (
             self.gateway[version]
-            if target == "127.0.0.1"
+            if target in ("127.0.0.1", "::1")
             else own.get(place, self.gateway[version])
         )
 
@@ -107,10 +107,10 @@ class Scene(NamedTuple):
                         yield Question(self.c1[version], port, item.protocol), None
 
     def _seen(self, place: str, item: Published, target: str, version: int) -> str | None:
-        if target == "::1" or version not in BINDS[item.bind]:
+        if version not in BINDS[item.bind]:
             return None
-        if target == "127.0.0.1":
-            reached = place == "host" and item.bind in ("", target)
+        if target in ("127.0.0.1", "::1"):
+            reached = place == "host" and item.bind in ("", target, f"[{target}]")
         else:
             reached = item.bind in ("", target, f"[{target}]")
         return self.source(place, target, version) if reached else None
@@ -142,6 +142,10 @@ def test_the_matrix(host: Host, filtering: bool) -> None:
         there["self"].serve(ports, list(seen.c1.values()))
         assert compare(there, seen.expected()) == []
         host.sh("nft flush ruleset")
+        # What is sent to ::1 needs no rule.
+        asked = seen.expected()["host"].items()
+        loopback = {question: source for question, source in asked if question.address == "::1"}
+        assert compare(there, {"host": loopback}) == []
         through = [q for q in seen.expected()["outside"] if q.address not in seen.c1.values()]
         assert compare(there, {"outside": dict.fromkeys(through)}) == []
         host.call(act, lambda c: c.reload())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import pytest
 from netctl.controller import Controller
 from netctl.errors import Exhausted, NotFound
 from tests.kernel.host import Host
+from tests.kernel.resolver_host import end_process
 from tests.system.library import act, addresses, clear, controller, two_networks
 
 C1, C2 = "/run/netns/c1", "/run/netns/c2"
@@ -197,3 +199,82 @@ def test_flows_of_udp_follow_the_publication(host: Host) -> None:
         assert second not in host.sh("cat /proc/net/nf_conntrack")
     client.kill()
     client.wait()
+
+
+def relayed(host: Host) -> str:
+    return host.sh("ss -Htuln src [::1] | awk '{print $1, $5}' | sort")
+
+
+def test_the_loopback_of_ipv6_over_time(host: Host) -> None:
+    """What is sent to ::1 is relayed by the resolver's process: with it, and with the endpoint."""
+    before = host.snapshot()
+    host.call(act, two_networks)
+    _, inside = host.call(addresses, "c1")
+    tables = host.sh("nft list ruleset")
+    with host.server("", "::1", 8080):
+        done = host.netctl("endpoint", "publish", "web/c1", "[::1]:8080:80")
+        assert done.returncode == 5 and "8080 is held by process" in done.stderr
+    host.call(act, lambda c: publish(c, "[::1]:8080:80"))
+    # It takes no rule.
+    assert host.sh("nft list ruleset") == tables
+    host.call(act, lambda c: publish(c, "8081:81", "[::]:53:53/udp", "[2001:db8::1]:8082:82"))
+    assert relayed(host) == "tcp [::1]:8080\ntcp [::1]:8081\nudp [::1]:53\n"
+    with host.server(C1, inside, 80), host.server(C1, inside, 81):
+        assert host.ask("", "::1", 8080) and host.ask("", "::1", 8081)
+        assert host.ask("", HOST6, 8080) is None
+        assert host.netctl("check").returncode == 0
+        assert "port-served-twice" not in host.netctl("doctor", "--format", "json").stdout
+        # Killed, it comes back with the next command that changes something.
+        end_process(int(host.sh("cat /run/netctl/resolver.pid")), signal.SIGKILL)
+        assert host.ask("", "::1", 8080) is None
+        with host.server("", "::1", 8080):
+            done = host.netctl("network", "create", "more")
+            assert "it is back" in done.stderr and host.ask("", "::1", 8081)
+            found = host.netctl("check").stdout
+            assert "ports on ::1 of endpoint" in found and "all but tcp 8080" in found
+            assert host.netctl("repair").returncode == 10
+        log = host.sh("cat /run/netctl/resolver.log; rm /run/netctl/resolver.log")
+        assert "tcp port 8080 of [::1] is not relayed: Address already in use" in log
+        assert host.netctl("repair").returncode == 0 and host.ask("", "::1", 8080)
+        # What goes is gone when the command has ended.
+        host.call(act, lambda c: c.endpoints.unpublish("web/c1", ["80", "53/udp"]))
+        assert relayed(host) == "tcp [::1]:8081\n" and host.ask("", "::1", 8081)
+        host.call(act, lambda c: c.endpoints.leave("web/c1"))
+        assert relayed(host) == ""
+        host.call(act, lambda c: c.endpoints.join("web/c1", "c1"))
+        assert host.ask("", "::1", 8081)
+        # Another way out for IPv6 takes it away, and gives it back.
+        host.call(act, lambda c: c.networks.create("six", ipv4=False, ipv6=True))
+        host.call(act, lambda c: c.endpoints.connect("six", "c1", priority=9))
+        assert relayed(host) == ""
+        host.call(act, lambda c: c.endpoints.disconnect("six", "c1"))
+        assert relayed(host) == "tcp [::1]:8081\n"
+    host.call(act, clear)
+    host.assert_unchanged(before)
+
+
+def test_the_loopback_of_ipv6_without_names(host: Host) -> None:
+    """The process is there for a port alone, and goes with it."""
+    before = host.snapshot()
+    host.call(
+        act, lambda c: c.networks.create("web", ipv6=True), lambda c: c.sandboxes.create("c1")
+    )
+    host.call(act, lambda c: c.endpoints.connect("web", "c1", no_dns=True))
+    assert host.processes() == []
+    host.call(act, lambda c: publish(c, "8080:80"))
+    _, inside = host.call(addresses, "c1")
+    with host.server(C1, inside, 80):
+        assert host.ask("", "::1", 8080)
+    host.call(act, lambda c: c.endpoints.unpublish("web/c1", ["80"]))
+    assert relayed(host) == ""
+    gone(host)
+    host.call(act, lambda c: publish(c, "[::1]:8080:80"), clear)
+    gone(host)
+    host.assert_unchanged(before)
+
+
+def gone(host: Host) -> None:
+    end = time.monotonic() + 5
+    while host.processes():
+        assert time.monotonic() < end
+        time.sleep(0.02)

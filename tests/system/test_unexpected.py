@@ -31,16 +31,25 @@ def test_a_port_is_not_taken_from_its_server(host: Host) -> None:
     assert host.netctl("endpoint", "join", "p1", "c1").returncode == 0
 
 
-def test_localhost_goes_on_from_ipv6_to_ipv4(host: Host) -> None:
+def test_localhost_leads_to_a_server_that_knows_only_ipv4(host: Host) -> None:
     host.netctl("network", "create", "web", "--ipv6")
-    host.netctl("sandbox", "create", "c1")
-    host.netctl("network", "connect", "web", "c1", "-p", "8080:80", "-p", "9000-9001:9000-9001")
-    with host.server("/run/netns/c1", "0.0.0.0", 80):
-        for port in (8080, 9000):
+    host.netctl("network", "create", "old")
+    for network, name, shift in (("web", "c1", 0), ("old", "c2", 1)):
+        ports = f"{8080 + shift}:80", f"{9000 + 10 * shift}-{9001 + 10 * shift}:9000-9001/udp"
+        host.netctl("sandbox", "create", name)
+        host.netctl("network", "connect", network, name, "-p", ports[0], "-p", ports[1])
+    c1, c2 = "/run/netns/c1", "/run/netns/c2"
+    with host.server(c1, "0.0.0.0", 80), host.server(c1, "0.0.0.0", 9000, "udp"):
+        for number, protocol in ((8080, "tcp"), (9000, "udp")):
+            seen = host.ask("", "127.0.0.1", number, protocol)
+            assert seen and host.ask("", "::1", number, protocol) == seen
+    # Where nobody serves it, or the network has no IPv6, that is said at once.
+    with host.server(c2, "0.0.0.0", 80):
+        for port in (8080, 8081, 9001):
             began = time.monotonic()
             assert host.ask("", "::1", port, seconds=5) is None
             assert time.monotonic() - began < 2.5
-        assert host.ask("", "127.0.0.1", 8080)
+        assert host.ask("", "127.0.0.1", 8081)
 
 
 def test_addresses_that_no_host_has_are_refused(host: Host) -> None:

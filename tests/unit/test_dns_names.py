@@ -143,10 +143,13 @@ SANDBOX = {
     "servers": [{"address": "2001:db8::1", "host": True}],
     "ndots": 1,
 }
+PORT = {"protocol": "tcp", "outer": 8080, "inner": 80, "count": 2}
+RELAY: dict[str, object] = {"do": "relay", "id": "e", "addresses": ["fd00::1"], "ports": [PORT]}
 MESSAGES: list[dict[str, object]] = [
     {"do": "network", "id": "n", "name": "web", "forward": True},
     {"do": "endpoint", "id": "e", "network": "n", "names": ["a"], "addresses": ["10.0.0.1"]},
     SANDBOX,
+    RELAY,
 ]
 
 
@@ -182,6 +185,15 @@ def test_messages_survive_the_way() -> None:
         {**SANDBOX, "servers": [{"address": "10.0.0.1", "host": False}] * 17},
         {**SANDBOX, "ndots": -1},
         {**SANDBOX, "ndots": True},
+        {**RELAY, "addresses": ["here"]},
+        {**RELAY, "ports": {}},
+        *(
+            {**RELAY, "ports": [{**PORT, key: value}]}
+            for key, value in (
+                *(("protocol", "sctp"), ("outer", 0), ("outer", 65535), ("inner", -1)),
+                *(("inner", 65535), ("count", 0), ("count", True), ("count", None)),
+            )
+        ),
     ],
     ids=repr,
 )

@@ -46,9 +46,11 @@ def test_what_is_wrong_is_named(text: str) -> None:
     assert caught.value.hint
 
 
-def test_the_loopback_of_ipv6_is_refused() -> None:
-    with pytest.raises(Unsupported, match="::1"):
-        parse("[::1]:8080:80")
+def test_the_loopback_of_ipv6_has_no_sctp() -> None:
+    assert parse("[0::1]:8080:80/udp").host_ip == "::1"
+    with pytest.raises(Unsupported, match="::1") as caught:
+        parse("[::1]:8080:80/sctp")
+    assert caught.value.hint
 
 
 @given(st.text(max_size=30))
