@@ -127,10 +127,8 @@ class Endpoints:
         or ``Exhausted``.
         """
         wanted = asked(name, options)
-        with (
-            self._controller.operation(f"endpoint create {network} {name}") as op,
-            self._controller.networks.needed(op, network) as parent,
-        ):
+        with self._controller.operation(f"endpoint create {network} {name}") as op:
+            parent = self._controller.networks.needed(op, network)
             return self._handle(self._create(op, parent, wanted, if_not_exists=if_not_exists))
 
     def get(self, reference: str) -> EndpointHandle:
@@ -207,11 +205,11 @@ class Endpoints:
         with self._controller.operation(f"network connect {network} {sandbox}") as op:
             holder = references.sandbox(op.reader, sandbox)
             wanted = asked(name or holder.name, options)
-            with self._controller.networks.needed(op, network) as parent:
-                draft = partial(self._draft, op.reader, parent, wanted, transient=True)
-                endpoint, extra = self._controller.reclaiming(op, draft, parent.id, holder.id)
-                room = self._room(op, references.sandbox(op.reader, holder.id))
-                return self._joined(op, room, parent, endpoint, entrance, extra)
+            parent = self._controller.networks.needed(op, network)
+            draft = partial(self._draft, op.reader, parent, wanted, transient=True)
+            endpoint, extra = self._controller.reclaiming(op, draft, parent.id, holder.id)
+            room = self._room(op, references.sandbox(op.reader, holder.id))
+            return self._joined(op, room, parent, endpoint, entrance, extra)
 
     def publish(self, reference: str, ports: Iterable[str]) -> EndpointHandle:
         """Publish ports of an endpoint, at once where it is its sandbox's way out.
@@ -315,7 +313,9 @@ class Endpoints:
         change = joining.join(room, network, endpoint, entrance)
         check_unheld(room.kernel, change.endpoints[0], change.way_out)
         self._controller.notices += change.notices
-        op.commit(change.plan, put=(*change.endpoints, change.sandbox, *extra))
+        making = self._controller.networks.making(op, network)
+        put = (*making.put, *change.endpoints, change.sandbox, *extra)
+        op.commit((*making.plan, *change.plan), put=put)
         self._controller.look_around(network, published=bool(endpoint.ports))
         return self._handle(change.endpoints[0])
 
@@ -352,7 +352,10 @@ class Endpoints:
             return existing
         draft = partial(self._draft, op.reader, network, wanted, transient=False)
         endpoint, extra = self._controller.reclaiming(op, draft, network.id)
-        op.commit((), put=(endpoint, *extra))
+        making = self._controller.networks.making(op, network)
+        op.commit(making.plan, put=(*making.put, endpoint, *extra))
+        if making.put:
+            self._controller.look_around(network)
         return endpoint
 
     def _draft(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,12 +12,12 @@ from netctl.backends import ipam, registry
 from netctl.backends.driver import NetworkPlan, Site
 from netctl.definitions.lease import asked
 from netctl.definitions.network import NetworkDefinition
-from netctl.errors import Conflict, NetctlError
+from netctl.errors import Conflict
 from netctl.kernel import Kernel
 from netctl.models import PORTS_CURSOR, Cursor, Document, Endpoint, HostState, Lease, Network
 from netctl.names import new_id
 from netctl.operation import Operation
-from netctl.plan import inverse
+from netctl.plan import Plan, inverse
 from netctl.record import record
 from netctl.store import Reader
 
@@ -76,6 +75,14 @@ class NetworkEndpoints:
     def list(self) -> list[EndpointHandle]:
         """Return the endpoints, sorted by name."""
         return self.network.controller.endpoints.list(network=self.network.id)
+
+
+@record
+class Making:
+    """How a network comes into being, and the documents afterwards."""
+
+    plan: Plan = ()
+    put: tuple[Document, ...] = ()
 
 
 class Networks:
@@ -167,34 +174,26 @@ class Networks:
                     removed.append(network.name)
         return removed
 
-    @contextmanager
-    def needed(self, op: Operation, reference: str) -> Iterator[Network]:
-        """Lend a network for a use; a default one that came for it goes again if the use fails."""
-        there = references.find_network(op.reader, reference)
-        network = self.need(op, reference)
-        try:
-            yield network
-        except BaseException as error:
-            if there is None:
-                self._withdraw(op, network, error)
-            raise
-
-    def _withdraw(self, op: Operation, network: Network, error: BaseException) -> None:
-        try:
-            _remove(op, network, self._controller)
-        except NetctlError as problem:
-            error.add_note(f"network {network.name}, made for it, stays: {problem}")
-
     def need(self, op: Operation, reference: str) -> Network:
-        """Return a network for use: the default one comes into being when it is first needed, and
-        one from before a reboot is made again."""
+        """Return a network for use; one from before a reboot is made again."""
+        return self._revived(op, references.network(op.reader, reference))
+
+    def needed(self, op: Operation, reference: str) -> Network:
+        """Return a network for use, be it the default one that is still to be made: ``making`` says
+        how, for whoever needs it first makes it in one with what it is needed for."""
         network = references.find_network(op.reader, reference)
         config = self._controller.config
-        if network is None and reference == config.default_network:
-            definition = NetworkDefinition(name=reference, driver=config.default_driver)
-            defaults = config.driver_options.get(config.default_driver, {})
-            return self._create(op, definition.checked(defaults), if_not_exists=False)
-        return self._revived(op, references.found("network", reference, network))
+        if network is not None or reference != config.default_network:
+            return self._revived(op, references.found("network", reference, network))
+        definition = NetworkDefinition(name=reference, driver=config.default_driver)
+        wanted = definition.checked(config.driver_options.get(config.default_driver, {}))
+        return self._controller.reclaiming(op, lambda: self._designed(op, wanted))
+
+    def making(self, op: Operation, network: Network) -> Making:
+        """Return how a network comes into being; nothing for one that is there."""
+        if op.reader.get(Network, network.id):
+            return Making()
+        return _making(op, network, self._controller)
 
     def _handle(self, doc: Network) -> NetworkHandle:
         return NetworkHandle(controller=self._controller, doc=doc)
@@ -310,10 +309,15 @@ def site(reader: Reader, network: Network, controller: Controller, *, removing: 
     )
 
 
-def _make(op: Operation, network: Network, controller: Controller) -> None:
+def _making(op: Operation, network: Network, controller: Controller) -> Making:
     driver = registry.load(network.driver)
     made = driver.plan_network(network, site(op.reader, network, controller, removing=False))
-    op.commit(made.plan, put=(network, *_host_put(op, made.host)))
+    return Making(plan=made.plan, put=(network, *_host_put(op, made.host)))
+
+
+def _make(op: Operation, network: Network, controller: Controller) -> None:
+    making = _making(op, network, controller)
+    op.commit(making.plan, put=making.put)
     controller.look_around(network)
 
 

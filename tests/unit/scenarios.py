@@ -177,6 +177,11 @@ SCENARIOS = (
     Scenario("sandbox rm external", _external, lambda c: c.sandboxes.remove("c1", force=True)),
     Scenario("endpoint create", _network, lambda c: c.endpoints.create("web", "web1")),
     Scenario("endpoint create default", _nothing, lambda c: c.endpoints.create("bridge", "web1")),
+    Scenario(
+        "network connect default",
+        lambda c: c.sandboxes.create("c1"),
+        lambda c: c.endpoints.connect("bridge", "c1", ports=["8080:80"]),
+    ),
     Scenario("endpoint join", _endpoint, lambda c: c.endpoints.join("web1", "c1")),
     Scenario(
         "join that takes the gateway",
