@@ -153,7 +153,7 @@ def ls(
     from netctl.filters import ENDPOINT, compile_filters
 
     passes = compile_filters(filters, ENDPOINT)
-    names = views.Names(state.controller.store, state.controller.kernel.boot_id())
+    names = views.Names(state.controller.store, state.controller.boot_id)
     documents = [handle.doc for handle in state.controller.endpoints.list(network)]
     rows = [views.endpoint_row(doc, names) for doc in documents]
     columns = [
@@ -178,7 +178,7 @@ def inspect(state: State, endpoints: tuple[str, ...], style: str) -> int:
     from netctl import render, views
 
     controller = state.controller
-    names = views.Names(controller.store, controller.kernel.boot_id())
+    names = views.Names(controller.store, controller.boot_id)
 
     def row(name: str) -> views.Row:
         document = controller.endpoints.get(name).doc

@@ -131,7 +131,7 @@ def inspect(state: State, networks: tuple[str, ...], style: str) -> int:
     return render.inspected(
         networks,
         lambda name: views.network_detail(
-            controller.networks.get(name).doc, controller.store, controller.kernel.boot_id()
+            controller.networks.get(name).doc, controller.store, controller.boot_id
         ),
         style,
     )
@@ -147,7 +147,7 @@ def info(state: State, name: str, style: str) -> None:
 
     controller = state.controller
     detail = views.network_detail(
-        controller.networks.get(name).doc, controller.store, controller.kernel.boot_id()
+        controller.networks.get(name).doc, controller.store, controller.boot_id
     )
     render.described(detail, style)
 

@@ -164,6 +164,10 @@ class Controller:
         if self._in_batch:
             self._looked.add((network.id, published))
 
+    def boot_id(self) -> str:
+        """Return what tells this boot from every other."""
+        return self.kernel.boot_id()
+
     def forget_notices(self, network: Network) -> None:
         """Forget what was told of a network, which goes."""
         from netctl.noticing import forget

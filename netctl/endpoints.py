@@ -225,6 +225,7 @@ class Endpoints:
             plan = self._published(op, network, endpoint, chosen.ports, endpoint.ports)
             op.commit(plan, put=(after, *chosen.cursor))
             self._controller.look_around(network, published=True)
+            self._look_inside(op, after)
             return self._handle(after)
 
     def limit(
@@ -282,6 +283,16 @@ class Endpoints:
             *driver.plan_publish(network, change, self._controller.kernel),
             *joining.relayed(room, bare, full),
         )
+
+    def _look_inside(self, op: Operation, endpoint: Endpoint) -> None:
+        """Tell of answers of an endpoint's ports that take another way than its network."""
+        place = endpoint.attachment
+        sandbox = op.reader.get(Sandbox, place.sandbox_id) if place else None
+        room = self._room(op, sandbox) if sandbox else None
+        for item in room.members if room and room.alive else ():
+            if room and item.endpoint.id == endpoint.id:
+                versions = ways_out(room.members).get(endpoint.id, ())
+                self._controller.notices += joining.astray(room, item, versions)
 
     def disconnect(self, network: str, sandbox: str) -> None:
         """Take the endpoints of a network out of a sandbox; those that connect made are removed."""

@@ -18,7 +18,11 @@ from netctl.names import mac_of, veth_ifname
 from netctl.plan import Plan, Step, inverse
 from netctl.record import record
 from netctl.steps import RouteAdd
+from netctl.steps.base import ip
 from netctl.store import Reader
+
+_TABLE = 1000
+"""Of routes, for one to suggest."""
 
 
 @record
@@ -134,13 +138,35 @@ def join(room: Room, network: Network, endpoint: Endpoint, entrance: Entrance) -
         *naming.begin(naming.model(sandbox, after, room.kernel.boot_id()), room.config),
         *names(room, sandbox, after),
     )
+    way_out = ways_out(after).get(endpoint.id, ())
     return Change(
         plan=plan,
         endpoints=(new.endpoint,),
         sandbox=texts.sandbox,
-        notices=texts.notices,
-        way_out=ways_out(after).get(endpoint.id, ()),
+        notices=(*texts.notices, *astray(room, new, way_out)),
+        way_out=way_out,
     )
+
+
+def astray(room: Room, item: Member, versions: Iterable[int]) -> Iterable[str]:
+    """Yield that answers of published ports take somebody else's default route, for a member that
+    is the way out in ``versions``.
+
+    They have the endpoint's source, which leads back through this host or nowhere; moby does not
+    come this far, for its own default route is refused.
+    """
+    endpoint, netns = item.endpoint, item.attachment.netns
+    lent = [v for v in versions if any(p.host_first and p.on(v) for p in endpoint.ports)]
+    ours = room.families if lent else ()
+    for version in (version for version in lent if version not in ours):
+        address = (endpoint.ipv6 if version == 6 else endpoint.ipv4).partition("/")[0]
+        there, table = f"{ip(netns)} -{version}", f"table {_TABLE}"
+        yield (
+            f"sandbox {room.sandbox.name} has an IPv{version} default route of its own: answers of"
+            f" the published ports of {item.network.name}/{endpoint.name} go there, which has to"
+            f" lead back through this host; or else: {there} rule add from {address} {table};"
+            f" {there} route add default via {item.gateways[version]} {table}"
+        )
 
 
 def leave(room: Room, endpoints: Sequence[Endpoint]) -> Change:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from netctl.backends import exposure
@@ -18,9 +18,10 @@ Row = dict[str, Any]
 
 
 class Names:
-    """What rows say of networks and sandboxes by id, each read once. ``boot_id`` is this boot's."""
+    """What rows say of networks and sandboxes by id, each read once. ``boot_id`` returns this
+    boot's."""
 
-    def __init__(self, reader: Reader, boot_id: str) -> None:
+    def __init__(self, reader: Reader, boot_id: Callable[[], str]) -> None:
         self._reader = reader
         self._boot_id = boot_id
         self._networks: dict[str, Network | None] = {}
@@ -49,7 +50,7 @@ class Names:
         if not network or not (endpoint.ports or unprotected):
             return ()
         place = endpoint.attachment
-        if not place or place.boot_id != self._boot_id:
+        if not place or place.boot_id != self._boot_id():
             presence = Presence.BEFORE if place else Presence.NOWHERE
             return exposure.of(network, endpoint, presence, ())
         way_out = self._way_out(endpoint, place.sandbox_id)
@@ -88,7 +89,7 @@ def _lease(lease: Lease | None) -> Row:
     }
 
 
-def network_detail(network: Network, reader: Reader, boot_id: str) -> Row:
+def network_detail(network: Network, reader: Reader, boot_id: Callable[[], str]) -> Row:
     """Return a network for ``inspect``: with its pools, options and endpoints."""
     names = Names(reader, boot_id)
     endpoints = reader.all(Endpoint, network.id)
@@ -290,7 +291,7 @@ def sandbox_detail(sandbox: Sandbox, reader: Reader, kernel: Kernel, state_dir: 
     from netctl import files
 
     where = files.paths(sandbox, state_dir)
-    names = Names(reader, kernel.boot_id())
+    names = Names(reader, kernel.boot_id)
     found = [reader.get(Endpoint, ref.endpoint_id, ref.network_id) for ref in sandbox.endpoints]
     return {
         **sandbox_row(sandbox, kernel),

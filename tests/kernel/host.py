@@ -13,7 +13,6 @@ import json
 import os
 import pickle
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,11 +28,10 @@ from tests.kernel.host_children import (
     TIMEOUT,
     answer,
     bound,
-    family,
     fork,
     kill,
-    kind_of,
     namespaces_of,
+    new_socket,
     pack_error,
     read_all,
 )
@@ -275,7 +273,7 @@ class Host:
     ) -> str | None:
         self.enter_stack(netns)
         try:
-            with socket.socket(family(address), kind_of(protocol)) as client:
+            with new_socket(address, protocol) as client:
                 client.settimeout(seconds)
                 client.connect((address, port))
                 client.send(b"?")

@@ -73,17 +73,25 @@ def family(address: str) -> int:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def kind_of(protocol: str) -> int:
-    return {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}[protocol]
+_SCTP = 132
+_KINDS = {
+    "tcp": (socket.SOCK_STREAM, 0),
+    "udp": (socket.SOCK_DGRAM, 0),
+    "sctp": (socket.SOCK_STREAM, _SCTP),
+}
+
+
+def new_socket(address: str, protocol: str) -> socket.socket:
+    return socket.socket(family(address), *_KINDS[protocol])
 
 
 def bound(address: str, port: int, protocol: str) -> socket.socket:
-    server = socket.socket(family(address), kind_of(protocol))
+    server = new_socket(address, protocol)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if server.family == socket.AF_INET6:
         server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     server.bind((address, port))
-    if protocol == "tcp":
+    if protocol != "udp":
         server.listen(16)
     return server
 

@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import NamedTuple
 
 from tests.kernel.host import Host
-from tests.kernel.host_children import bound, family, fork, kill, kind_of, read_all
+from tests.kernel.host_children import bound, fork, kill, new_socket, read_all
 
 PATIENCE = 0.3
 """Seconds after which a question that got no answer is taken as dropped."""
@@ -199,7 +199,7 @@ def _asked(questions: Sequence[Question], seconds: float) -> Seen:
 
 def _sent(question: Question) -> socket.socket | None:
     """Return a socket on its way; None where the kernel knows no way."""
-    client = socket.socket(family(question.address), kind_of(question.protocol))
+    client = new_socket(question.address, question.protocol)
     client.setblocking(False)
     number = client.connect_ex((question.address, question.port))
     if number in (0, errno.EINPROGRESS):

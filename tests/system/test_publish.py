@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from functools import partial
 
 import pytest
@@ -138,6 +139,88 @@ def test_ephemeral_ports_are_the_kernels_and_not_given_again_at_once(host: Host)
     ]
     with pytest.raises(Exhausted, match="no free tcp port"):
         host.call(act, lambda c: publish(c, *(f"{number}" for number in range(1, 9))))
+
+
+def chosen(spec: str, sandbox: str = "c1") -> int:
+    """Publish; return the first port of the host that was chosen."""
+    with controller() as c:
+        c.endpoints.publish(f"web/{sandbox}", [spec])
+        return c.endpoints.get(f"web/{sandbox}").doc.ports[-1].host_first
+
+
+def test_what_is_held_is_stepped_over_until_nothing_is_left(host: Host) -> None:
+    host.sh("echo 40000 40009 > /proc/sys/net/ipv4/ip_local_port_range")
+    host.call(act, two_networks, lambda c: c.endpoints.publish("web/c2", ["8001:91"]))
+    inside = host.call(addresses, "c1")
+    with (
+        host.server("", "::", 40001),
+        host.server("", "127.0.0.1", 40002, "udp"),
+        host.server("", "127.0.0.1", 40003),
+        host.server("", "192.0.2.1", 8000),
+    ):
+        # Held in one family is held in both, for a port is the same in both.
+        assert [host.call(chosen, spec) for spec in ("80", "81", "82")] == [40000, 40002, 40004]
+        assert host.call(chosen, "83/udp") == 40000
+        with host.server(C1, inside[0], 81), host.server(C1, inside[1], 81):
+            assert host.ask("outside", HOST4, 40002) and host.ask("outside", HOST6, 40002)
+        # A range wants as many in a row; what it takes is whole or nothing.
+        assert host.call(chosen, "90-92") == 40005
+        with pytest.raises(Exhausted, match="no free tcp port among the ephemeral"):
+            host.call(chosen, "93-95")
+        assert [host.call(chosen, spec) for spec in ("93", "94")] == [40008, 40009]
+        # Of a range of the host one is taken that neither a process nor an endpoint holds.
+        assert [host.call(chosen, f"8000-8003:{inner}") for inner in (70, 71)] == [8002, 8003]
+        before = host.snapshot()
+        done = host.netctl("endpoint", "publish", "web/c1", "8000-8003:72")
+        assert (done.returncode, "no free tcp port in 8000-8003" in done.stderr) == (5, True)
+        assert "hint: " in done.stderr
+        done = host.netctl("endpoint", "publish", "web/c1", "9999:72", "95")
+        assert (done.returncode, "no free tcp port among the ephemeral" in done.stderr) == (5, True)
+        assert "another range" in done.stderr
+        host.assert_unchanged(before)
+        # What is given back is free again.
+        host.call(act, lambda c: c.endpoints.unpublish("web/c1", ["82"]))
+        assert host.call(chosen, "95") == 40004
+    assert host.call(chosen, "96") == 40001
+
+
+def test_sctp_is_published_like_the_others(host: Host) -> None:
+    clean = host.snapshot()
+    host.call(act, two_networks)
+    inside = host.call(addresses, "c1")
+    before = host.snapshot()
+    done = host.netctl("endpoint", "publish", "web/c1", "8080:80/sctp", "9000-9009:9000-9009/sctp")
+    if done.returncode == 6:
+        assert "sctp" in done.stderr and "hint: " in done.stderr
+        host.assert_unchanged(before)
+        pytest.skip("this kernel has no SCTP")
+    assert done.returncode == 0, done.stderr
+    host.call(act, lambda c: publish(c, "8080:81", "127.0.0.1:8082:80/sctp"))
+    with ExitStack() as servers:
+        for address in inside:
+            for port in (80, 9005):
+                servers.enter_context(host.server(C1, address, port, "sctp"))
+        for address, port in ((HOST4, 8080), (HOST6, 8080), (HOST4, 9005), (HOST6, 9005)):
+            seen = host.ask("outside", address, port, "sctp")
+            assert seen == (host.outside.IPV6 if ":" in address else host.outside.IPV4)
+        for place in ("", "/run/netns/c3"):
+            assert host.ask(place, HOST4, 8080, "sctp"), place
+        assert host.ask("", "127.0.0.1", 8082, "sctp")
+        assert host.ask("outside", HOST4, 8082, "sctp", seconds=0.5) is None
+        for address, number in ((HOST4, 4), (HOST6, 6)):
+            own = inside[number == 6]
+            host.outside.sh(f"ip -{number} route add {own} via {address}")
+            assert host.ask("outside", own, 80, "sctp", seconds=0.5) is None
+        host.call(act, lambda c: c.endpoints.unpublish("web/c1", ["80/sctp"]))
+        assert host.ask("outside", HOST4, 8080, "sctp", seconds=0.5) is None
+        assert host.ask("outside", HOST4, 9005, "sctp")
+    with (
+        host.server("", "0.0.0.0", 6000, "sctp"),
+        pytest.raises(Exhausted, match="sctp port 6000 is held"),
+    ):
+        host.call(act, lambda c: publish(c, "6000:60/sctp"))
+    host.call(act, clear)
+    host.assert_unchanged(clean)
 
 
 def test_a_run_publishes(host: Host) -> None:
