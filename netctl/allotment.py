@@ -8,7 +8,7 @@ from dataclasses import replace
 from netctl.backends import access
 from netctl.errors import Conflict, InvalidInput
 from netctl.models import Network, Port
-from netctl.ports import shown
+from netctl.ports import check_relayed, shown
 from netctl.record import record
 
 
@@ -99,6 +99,7 @@ def _host_ip(place: Place, port: Port, lent: list[int], opened: list[int]) -> st
             f" endpoint {place.endpoint} has only IPv{lent[0]} for it",
             hint=f"give an address, for instance {'[::]:' if lent[0] == 6 else '0.0.0.0:'}8080:80",
         )
+    check_relayed(shown(port), port.protocol, default)
     return default or (access.ALL[lent[0]] if opened else "")
 
 

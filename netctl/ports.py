@@ -38,12 +38,7 @@ def parse(text: str) -> Port:
         )
     first, last = _range(text, match["inner"])
     host_ip = _address(text, match["host"] or "")
-    if host_ip == LOOPBACK6 and protocol not in RELAYED:
-        raise Unsupported(
-            f"port {text[:60]!r}: the kernel translates nothing that is sent to ::1, and only TCP"
-            " and UDP are relayed from there",
-            hint="publish on 127.0.0.1, or on another address of the host",
-        )
+    check_relayed(text[:60], protocol, host_ip)
     # docker takes 0 for any free port, as bind(2) does.
     given = match["outer"] if match["outer"] != "0" else ""
     outer, outer_end = _range(text, given) if given else (0, 0)
@@ -65,6 +60,16 @@ def parse(text: str) -> Port:
 def parse_all(texts: Iterable[str]) -> tuple[Port, ...]:
     """Return the ports that several texts say, each once."""
     return tuple(dict.fromkeys(parse(text) for text in texts))
+
+
+def check_relayed(text: str, protocol: str, host_ip: str) -> None:
+    """Raise ``Unsupported`` for what nobody brings from ::1 to an endpoint."""
+    if host_ip == LOOPBACK6 and protocol not in RELAYED:
+        raise Unsupported(
+            f"port {text!r}: the kernel translates nothing that is sent to ::1, and only TCP and"
+            " UDP are relayed from there",
+            hint="publish on 127.0.0.1, or on another address of the host",
+        )
 
 
 def exposed(text: str) -> str:

@@ -194,6 +194,11 @@ SCENARIOS = (
     Scenario(
         "endpoint publish", _joined, lambda c: c.endpoints.publish("web1", ["8080:80", "81/udp"])
     ),
+    Scenario(
+        "publish on ::1",
+        _joined,
+        lambda c: c.endpoints.publish("web1", ["[::1]:8080:80", "[::1]:53:53/udp"]),
+    ),
     Scenario("endpoint unpublish", _published, lambda c: c.endpoints.unpublish("web1", ["80"])),
     Scenario("leave of a published one", _published, lambda c: c.endpoints.leave("web1")),
     Scenario(

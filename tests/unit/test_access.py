@@ -10,7 +10,7 @@ import pytest
 from netctl.allotment import Place, allot
 from netctl.backends import access, firewall, opening
 from netctl.backends.options import PREFIX
-from netctl.errors import Conflict, InvalidInput, NetctlError
+from netctl.errors import Conflict, InvalidInput, NetctlError, Unsupported
 from netctl.models import Endpoint, Network, Pool, Port
 from netctl.ports import parse, shown
 
@@ -63,6 +63,7 @@ NAT, ROUTED = (
 MIXED = network(options={"gateway_mode_ipv6": "routed"})
 DIRECT = network(options={"allow_direct_routing": "true"})
 LOOPBACK = network(options={"host_binding_ipv4": "127.0.0.1"})
+LOOPBACK6 = network(options={"host_binding_ipv4": "::1"})
 
 
 @pytest.mark.parametrize(
@@ -94,6 +95,9 @@ def test_what_becomes_of_a_port(where: Network, spec: str, expected: list[str]) 
         (Place(network=NAT, endpoint="e", versions=(6,)), "192.0.2.1:80:80", "no IPv4 address"),
         (Place(network=LOOPBACK, endpoint="e", versions=(6,)), "80:80", "publishes on 127.0.0.1"),
         (Place(network=ROUTED, endpoint="e", versions=(4, 6)), "127.0.0.1:80:80", "this host"),
+        (Place(network=ROUTED, endpoint="e", versions=(4, 6)), "[::1]:80:80", "this host"),
+        (Place(network=LOOPBACK6, endpoint="e", versions=(4,)), "80:80", "publishes on ::1"),
+        (Place(network=LOOPBACK6, endpoint="e", versions=(6,)), "80:80/sctp", "only TCP and"),
         (Place(network=NAT, endpoint="e", versions=(4,), way_out=False), "80", "way out"),
         (
             Place(
@@ -110,7 +114,7 @@ def test_what_becomes_of_a_port(where: Network, spec: str, expected: list[str]) 
 def test_what_cannot_be_published_is_refused(place: Place, spec: str, said: str) -> None:
     with pytest.raises(NetctlError, match=said) as caught:
         allot(place, [parse(spec)])
-    assert isinstance(caught.value, InvalidInput | Conflict)
+    assert isinstance(caught.value, InvalidInput | Conflict | Unsupported)
 
 
 def test_an_endpoint_that_is_never_the_way_out_can_be_reached_directly() -> None:
