@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from netctl import files, naming
+from netctl import files, joining, naming
 from netctl.backends import firewall
 from netctl.models import Endpoint, Network, Sandbox
 from netctl.names import MARK, short
@@ -24,6 +24,7 @@ from netctl.steps import (
     Symlink,
 )
 from netctl.store import Reader
+from netctl.upkeep import desired
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
@@ -139,7 +140,15 @@ def _names(reader: Reader, controller: Controller) -> Iterator[Leftover]:
     config = controller.config
     known = _known(reader) | {sandbox.id for sandbox in reader.all(Sandbox)}
     told = controller.kernel.resolver_model(config.run_dir) or []
-    if unknown := [message for message in told if message["id"] not in known]:
+    relays = _relays(reader, controller) if any(m["do"] == "relay" for m in told) else set()
+    wanted = {"relay": relays}
+    if unknown := [m for m in told if m["id"] not in wanted.get(str(m["do"]), known)]:
         plan = naming.forget(unknown, config)
         why = f"no documents of {len(unknown)} of them"
         yield Leftover(what="names in the resolver", why=why, plan=plan)
+
+
+def _relays(reader: Reader, controller: Controller) -> set[str]:
+    """Return the endpoints whose ports are relayed."""
+    models = (joining.model(room) for room in desired.rooms(reader, controller))
+    return {id for model in models for kind, id in model if kind == "relay"}

@@ -428,6 +428,7 @@ def test_what_the_resolver_should_know_is_compared(host: Host) -> None:
     for message in (
         {"do": "endpoint-gone", "id": host.call(_endpoint_id, "web/c1")},
         {"do": "endpoint", "id": "x" * 64, "network": "n", "names": ["x"], "addresses": []},
+        {"do": "relay", "id": host.call(_endpoint_id, "web/c2"), "addresses": [], "ports": []},
     ):
         host.call(resolver.tell, RUN, [message])
     rows = json.loads(host.netctl("check", "--format", "json").stdout)
@@ -435,7 +436,9 @@ def test_what_the_resolver_should_know_is_compared(host: Host) -> None:
     assert host.netctl("repair").returncode == 0
     assert dig(host, "c2", "c1") == [c1]
     assert "names in the resolver" in host.netctl("gc", "--yes").stdout
-    assert "x" * 64 not in json.dumps(state(host)) and dig(host, "c2", "c1") == [c1]
+    known = json.dumps(state(host))
+    assert "x" * 64 not in known and '"relay"' not in known
+    assert dig(host, "c2", "c1") == [c1] and host.netctl("gc").stdout == ""
 
 
 def _endpoint_id(reference: str) -> str:
