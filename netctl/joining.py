@@ -152,8 +152,8 @@ def astray(room: Room, item: Member, versions: Iterable[int]) -> Iterable[str]:
     """Yield that answers of published ports take somebody else's default route, for a member that
     is the way out in ``versions``.
 
-    They have the endpoint's source, which leads back through this host or nowhere; moby does not
-    come this far, for its own default route is refused.
+    They have the endpoint's source, which leads back through this host or nowhere. moby's join ends
+    here with an error, for its own default route is refused (osl/route_linux.go, RouteAdd).
     """
     endpoint, netns = item.endpoint, item.attachment.netns
     lent = [v for v in versions if any(p.host_first and p.on(v) for p in endpoint.ports)]

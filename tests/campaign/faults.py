@@ -82,6 +82,9 @@ def limits(choose: random.Random) -> None:
     for name in _ours("nc"):
         if choose.random() < 0.5:
             shell(f"tc qdisc delete dev {name} {choose.choice(('root', 'ingress'))}")
+    for name in _ours("ni"):
+        if choose.random() < 0.3:
+            shell(f"ip link delete {name}")
 
 
 def resolver(choose: random.Random) -> None:
@@ -131,7 +134,7 @@ def reboot(choose: random.Random) -> None:
     for name in [*os.listdir("/run/netns")] if os.path.isdir("/run/netns") else []:
         if name != "outside":
             shell(f"ip netns delete {name}")
-    for name in _ours("nc") + _ours("br-") + _ours("their"):
+    for name in _ours("nc") + _ours("ni") + _ours("br-") + _ours("their"):
         shell(f"ip link delete {name}")
     shell(
         "nft flush ruleset; sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0;"

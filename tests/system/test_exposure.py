@@ -6,6 +6,7 @@ One host with an ``outside`` and a second one, ``pc``, both with routes to every
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,8 +23,8 @@ NETWORKS: dict[str, dict[str, str]] = {
     "direct": {"bridge.allow_direct_routing": "true"},
     "trusting": {TRUSTED: "lan"},
 }
-_SERVED = (80, 81, 82, 99)
-"""Published on all addresses, on one, on the loopback, and not at all."""
+_SERVED = (80, 81, 82, 83, 99)
+"""Published on all addresses, on one, on the loopbacks, and not at all."""
 _INTERFACE = {"outside": "uplink", "pc": "lan", "host": ""}
 
 
@@ -33,6 +34,7 @@ def prepare(c: Controller) -> None:
         c.sandboxes.create(f"{name}1")
         base = 8000 + 10 * number
         ports = [f"{base}:80", f"{HOST[4]}:{base + 1}:81", f"127.0.0.1:{base + 2}:82"]
+        ports += [f"[::1]:{base + 3}:83"] if name in ("nat", "trusting") else []
         c.endpoints.connect(name, f"{name}1", ports=ports)
 
 
@@ -49,21 +51,15 @@ def cells(host: Host) -> Iterator[tuple[str, Question, bool]]:
         for asker, interface in _INTERFACE.items():
             open_: set[tuple[str, int]] = set()
             for item in row["exposure"]:
-                version = int(item["family"][-1])
-                sources = {
-                    "anywhere",
-                    f"interface {interface}",
-                    *(("host",) if not interface else ()),
-                }
+                version, sources = int(item["family"][-1]), set(item["from"])
+                # The host is among everybody.
+                reached = bool(sources & {"anywhere", f"interface {interface}"} or not interface)
+                reached = reached and bool(sources)
                 if item["host_address"]:
                     every = item["host_address"] in ("0.0.0.0", "::")
                     address = HOST[version] if every else item["host_address"]
-                    if interface or address != "127.0.0.1":
-                        question = Question(address, int(item["host_port"]), "tcp")
-                        yield asker, question, bool(sources & {*item["from"]})
-                    else:
-                        yield asker, Question(address, int(item["host_port"]), "tcp"), True
-                elif sources & {*item["from"]}:
+                    yield asker, Question(address, int(item["host_port"]), "tcp"), reached
+                elif reached:
                     ports = [int(item["port"])] if item["port"] else _SERVED
                     open_ |= {(own[version], port) for port in ports}
             # The host reaches whatever is served there.
@@ -102,6 +98,8 @@ def test_the_words_are_what_sockets_find(host: Host) -> None:
     with posts(host, {"host": "", "outside": "outside", "pc": "/run/netns/pc", **names}) as there:
         for name in NETWORKS:
             there[name].serve([(n, "tcp") for n in _SERVED], list(first(host, name).values()))
+        python = (sys.executable, "-X", "importtime", "-m", "netctl")
+        assert "pyroute2" not in host.run(*python, "endpoint", "ls").stderr
         said = list(cells(host))
         assert len(said) > 100
         assert differing(there, said) == []
@@ -109,12 +107,12 @@ def test_the_words_are_what_sockets_find(host: Host) -> None:
             "endpoint", "ls", "--format", "{network} {ports} {reached_from}"
         ).stdout
         for line in (
-            "nat *:8000->80/tcp,192.0.2.1:8001->81/tcp,127.0.0.1:8002->82/tcp"
-            " anywhere,via:192.0.2.1,host",
+            "nat *:8000->80/tcp,192.0.2.1:8001->81/tcp,127.0.0.1:8002->82/tcp,[::1]:8003->83/tcp"
+            " anywhere,via:192.0.2.1,host,host",
             "half *:8010->80/tcp,192.0.2.1:8011->81/tcp,127.0.0.1:8012->82/tcp"
             " anywhere,via:192.0.2.1,host,unpublished=ipv6=anywhere",
             "trusting *:8040->80/tcp,192.0.2.1:8041->81/tcp,127.0.0.1:8042->82/tcp"
-            " anywhere,via:192.0.2.1+trusted:lan,host",
+            ",[::1]:8043->83/tcp anywhere,via:192.0.2.1+trusted:lan,host,host",
         ):
             assert line in listed.splitlines()
         # Another endpoint becomes the way out: nothing is lent any more, in the words and for real.
@@ -128,12 +126,12 @@ def test_the_words_are_what_sockets_find(host: Host) -> None:
         )
         moved = list(cells(host))
         assert not any(r for asker, q, r in moved if asker == "outside" and q.address == HOST[4])
-        assert differing(there, [each for each in moved if each[1].address != "127.0.0.1"]) == []
+        assert differing(there, moved) == []
         assert (
             json.loads(host.netctl("network", "inspect", "nat").stdout)[0]["endpoints"][0][
                 "reached_from"
             ]
-            == ["nobody:not-gateway"] * 3
+            == ["nobody:not-gateway"] * 4
         )
     host.call(act, clear)
     host.assert_unchanged(before)

@@ -19,6 +19,7 @@ from tests.system.library import act, addresses, clear, controller, two
 
 C1, C2 = "/run/netns/c1", "/run/netns/c2"
 RATE = 20_000_000
+LATER = "99999999-9999-4999-8999-999999999999"
 
 
 def limit(c: Controller, **given: str) -> None:
@@ -184,6 +185,33 @@ def test_limits_go_along_and_are_kept_whole(host: Host) -> None:
     host.assert_unchanged(clean)
 
 
+def test_a_reboot_brings_limits_back(host: Host) -> None:
+    clean = host.snapshot()
+    host.call(
+        act,
+        lambda c: c.networks.create("web"),
+        lambda c: c.sandboxes.create("c1"),
+        lambda c: c.endpoints.connect("web", "c1", rate_in="20mbit", rate_out="10mbit"),
+    )
+    before = queues(host)
+    assert len(before) == 3
+    # What a reboot takes.
+    host.sh(
+        "ip netns delete c1; for l in $(ip -o link | awk -F'[ :@]+' '/netctl|br-/ {print $2}'); do"
+        " ip link delete $l 2>/dev/null || true; done; nft flush ruleset;"
+        " sysctl -qw net.ipv4.ip_forward=0; rm -rf /run/netctl"
+    )
+    assert queues(host) == []
+    host.call(partial(act, boot_id=LATER), lambda c: c.restore())
+    assert queues(host) == before
+    host.call(partial(act, boot_id=LATER), unchanged, clear)
+    host.assert_unchanged(clean)
+
+
+def unchanged(c: Controller) -> None:
+    assert c.check() == []
+
+
 class WithoutIfb(LinuxKernel):
     def has_link_kind(self, kind: str) -> bool:
         return kind != "ifb" and super().has_link_kind(kind)
@@ -229,6 +257,10 @@ def test_the_command_line(host: Host) -> None:
     assert shown(host)["limits"] == {"in": None, "out": None}
     assert host.netctl("endpoint", "limit", "web/c1", "--rate-in", "8mbit").returncode == 0
     assert shown(host)["limits"]["in"]["rate"] == 8_000_000
+    # Reading stays cheap.
+    python = (sys.executable, "-X", "importtime", "-m", "netctl")
+    imported = host.run(*python, "endpoint", "inspect", "web/c1").stderr
+    assert "netctl.kernel.shaping" in imported and "pyroute2" not in imported
     before = queues(host)
     options = ("--network", "web", "--rate-in", "8mbit", "--rate-out", "8mbit")
     command = ("sh", "-c", "echo > /run/begun; exec sleep 30")

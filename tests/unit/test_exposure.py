@@ -66,6 +66,7 @@ MIXED, HALF = modes("nat", "routed"), modes("nat", "nat-unprotected")
         (NAT, "192.0.2.5:8080:80", ["via:192.0.2.5"]),
         (NAT, "[2001:db8::5]:8080:80", ["via:2001:db8::5"]),
         (NAT, "127.0.0.1:8080:80", ["host"]),
+        (NAT, "[::1]:8080:80", ["host"]),
         (DIRECT, "8080:80", ["anywhere"]),
         (DIRECT, "192.0.2.5:8080:80", ["anywhere"]),
         (DIRECT, "127.0.0.1:8080:80", ["host"]),
