@@ -87,7 +87,10 @@ def _binding(options: Mapping[str, str]) -> str:
     except ValueError:
         value = None
     if value is None or value.is_multicast or "%" in text:
-        raise InvalidInput(f"option {BINDING}: {text[:60]!r} is not an address of a host")
+        raise InvalidInput(
+            f"option {BINDING}: {text[:60]!r} is not an address of a host",
+            hint="'ip address' lists those of this host; 0.0.0.0 is all of them",
+        )
     # libnetwork's default is written so, and has meant both families since there are two.
     return "" if str(value) == ALL[4] else str(value)
 

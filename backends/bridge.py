@@ -315,7 +315,10 @@ def _source_nat(
     for version, enabled in ((4, network.enable_ipv4), (6, network.enable_ipv6)):
         source = address(options, SNAT[version], version)
         if source and not enabled:
-            raise InvalidInput(f"option {SNAT[version]} is for a network with IPv{version}")
+            raise InvalidInput(
+                f"option {SNAT[version]} is for a network with IPv{version}",
+                hint="leave it out, or " + ("add --ipv6" if version == 6 else "--no-ipv4"),
+            )
         if enabled and masquerade and chosen[f"mode{version}"] != access.ROUTED:
             facts[f"snat{version}"] = source
             facts[f"masquerade{version}"] = "" if source else "true"

@@ -99,7 +99,13 @@ def address(options: Mapping[str, str], label: str, version: int) -> str:
     try:
         value = ip_address(text)
     except ValueError:
-        raise InvalidInput(f"option {label}: {text[:60]!r} is not an IP address") from None
+        raise InvalidInput(
+            f"option {label}: {text[:60]!r} is not an IP address",
+            hint="for instance " + ("192.0.2.7" if version == 4 else "2001:db8::7"),
+        ) from None
     if value.version != version or value.is_unspecified or value.is_multicast or "%" in text:
-        raise InvalidInput(f"option {label}: {text!r} is not an IPv{version} address of a host")
+        raise InvalidInput(
+            f"option {label}: {text!r} is not an IPv{version} address of a host",
+            hint="one of that family, without a zone",
+        )
     return str(value)

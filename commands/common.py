@@ -176,7 +176,12 @@ def endpoint_options(function: F) -> F:
                 "--ifname", metavar="NAME", help="Interface name in the sandbox, at most 15 bytes."
             ),
             click.option(
-                "-o", "--opt", "opts", multiple=True, metavar="K=V[,K=V]", help="Driver options."
+                "-o",
+                "--opt",
+                "opts",
+                multiple=True,
+                metavar="K=V[,K=V]",
+                help="As --ifname and --sysctl: endpoint.ifname=NAME, endpoint.sysctls=K=V[,K=V].",
             ),
             publish,
             click.option(

@@ -16,6 +16,7 @@ def info(state: State, style: str) -> None:
     from netctl import render, survey
 
     controller = state.controller
+    controller.check_config()
     settings = survey.effective(controller.config)
     features = survey.features(controller.kernel)
     versions = survey.versions()

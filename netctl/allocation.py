@@ -52,7 +52,7 @@ def _refuse_address(network: Network, version: int, wanted: str) -> None:
     if wanted:
         raise InvalidInput(
             f"address {wanted}: network {network.name} has no IPv{version} subnet",
-            hint="make the network with --ipv6" if version == 6 else None,
+            hint="make the network with --ipv6" if version == 6 else "leave out --ip",
         )
 
 

@@ -46,7 +46,8 @@ def allot(place: Place, wanted: Sequence[Port]) -> tuple[tuple[Part, ...], tuple
         if not part.lent and part.port in place.ports:
             raise Conflict(
                 f"endpoint {place.network.name}/{place.endpoint} publishes {shown(part.port)}"
-                " already"
+                " already",
+                hint="netctl endpoint inspect shows what it publishes",
             )
     notices = (notice for port in wanted for notice in _notices(place, port))
     return parts, tuple(dict.fromkeys(notices))

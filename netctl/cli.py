@@ -52,6 +52,7 @@ _COMPLETE = "_NETCTL_COMPLETE"
 """Variable by which the completion scripts ask."""
 _SIGPIPE = 128 + 13
 """Exit status where the reader of a pipe has gone, as a shell gives it."""
+_UNEXPECTED = "run it again with NETCTL_DEBUG=1 and report what that prints"
 _LONGEST = 400
 """Characters of a usage error, which quotes what was given."""
 
@@ -251,7 +252,8 @@ def _guarded(given: list[str]) -> int:
         return end.code if isinstance(end.code, int) else 0
     except OSError as error:
         if not (isinstance(sys.stdout, Output) and sys.stdout.trouble):
-            report(KernelError(f"the system refused: {error}"), as_json=_wants_json(given))
+            refusal = KernelError(f"the system refused: {error}", hint=_UNEXPECTED)
+            report(refusal, as_json=_wants_json(given))
         return KernelError.exit_code
     except Exception as error:
         return _bug(error, as_json=_wants_json(given))
@@ -309,7 +311,7 @@ def _bug(error: Exception, *, as_json: bool) -> int:
     report(
         NetctlError(
             f"a bug: {type(error).__name__}: {error}",
-            hint="run it again with NETCTL_DEBUG=1 and report what that prints",
+            hint=_UNEXPECTED,
         ),
         as_json=as_json,
     )

@@ -58,10 +58,6 @@ class Controller:
         observe: Observer | None = None,
     ) -> None:
         self.config = config or configuration.load(None, {}, os.environ)
-        if self.config.names_drivers:
-            from netctl.definitions import defaults
-
-            defaults.check(self.config)
         self.kernel = kernel or open_kernel()
         self.store = Store(
             self.config.state_dir, self.config.run_dir, lock_timeout=self.config.lock_timeout
@@ -74,6 +70,7 @@ class Controller:
             self._pretend()
         self._observe = observe
         self._reaping = False
+        self._checked = False
         self._in_batch = False
         self._looked: set[tuple[str, bool]] = set()
         """Networks that were looked around in this batch, without and with their ports."""
@@ -89,10 +86,20 @@ class Controller:
         """The documents, in a dry run with those that were not written."""
         return self._dry_reader if self.dry_run else self.store
 
+    def check_config(self) -> None:
+        """Raise ``BadConfig`` for drivers and options in the configuration that nobody knows. Only
+        the drivers can say that: whoever just lists what there is does not load them."""
+        if self.config.names_drivers and not self._checked:
+            from netctl.definitions import defaults
+
+            defaults.check(self.config)
+        self._checked = True
+
     @cached_property
     def networks(self) -> Networks:
         from netctl.networks import Networks
 
+        self.check_config()
         return Networks(self)
 
     @cached_property
@@ -110,6 +117,7 @@ class Controller:
     @contextmanager
     def operation(self, name: str) -> Iterator[Operation]:
         """Enter an operation called ``name``: see ``netctl.operation``."""
+        self.check_config()
         if self.dry_run:
             yield self._dry_operation()
             return

@@ -225,6 +225,7 @@ class Networks:
         others = op.reader.all(Network)
         _check_free(wanted, others, single=driver.single)
         draft = driver.design(wanted.network(wanted.id or new_id(), now(), driver.scope), kernel)
+        _check_own(draft, others)
         allocator = ipam.load(wanted.ipam_driver if driver.has_pools else "null")
         allocator.validate_options(wanted.ipam_options)
         request = wanted.pool_request(self._controller.config, driver.gateway_versions(draft))
@@ -370,6 +371,16 @@ def _host_put(op: Operation, host: HostState) -> tuple[HostState, ...]:
 def _host_delete(op: Operation, host: HostState) -> tuple[HostState, ...]:
     stored = op.reader.get(HostState, HostState.ID)
     return (stored,) if stored and not host.forwarding else ()
+
+
+def _check_own(network: Network, others: Iterable[Network]) -> None:
+    bridge = network.facts.get("bridge")
+    for other in others:
+        if bridge and other.facts.get("bridge") == bridge:
+            raise Conflict(
+                f"bridge {bridge} is that of network {other.name} already",
+                hint=f"another -o bridge.name, or use the network {other.name}",
+            )
 
 
 def _check_free(wanted: NetworkDefinition, others: Iterable[Network], *, single: bool) -> None:

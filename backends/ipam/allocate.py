@@ -73,7 +73,7 @@ def certain(network: Network, pool: Pool, text: str, taken: Taken) -> str:
     if str(subnet) != pool.subnet:
         raise InvalidInput(
             f"address {address} is of {subnet}, but one of {pool.subnet} is wanted",
-            hint="IPv4 goes with --ip, IPv6 with --ip6" if subnet.version != pool.version else None,
+            hint="IPv4 goes with --ip, IPv6 with --ip6",
         )
     _check_free(network, pool, str(address), taken)
     return str(address)

@@ -48,7 +48,8 @@ def check_on(network: Network, routes: Iterable[StaticRoute], versions: Collecti
         if route.version not in versions and route.kind == "unicast":
             raise InvalidInput(
                 f"--route {route.destination}: the endpoint has no IPv{route.version} address",
-                hint="make the network with --ipv6" if route.version == 6 else None,
+                hint=f"make the network with{'' if route.version == 6 else 'out'} "
+                + ("--ipv6" if route.version == 6 else "--no-ipv4"),
             )
         subnets = [pool.subnet for pool in network.pools if pool.version == route.version]
         if route.destination in subnets and not (route.gateway or route.metric):
@@ -103,7 +104,7 @@ def _gateway(text: str, part: str, version: int) -> str:
     if found.version != version:
         raise _wrong(text, f"gateway {found} is not of IPv{version}", "one of the same family")
     if found.is_unspecified or found.is_multicast or found.is_loopback:
-        raise _wrong(text, f"gateway {found} is not an address of a router", None)
+        raise _wrong(text, f"gateway {found} is not an address of a router", _FORM)
     return str(found)
 
 

@@ -42,7 +42,9 @@ def parse(text: str, reader: Reader) -> Destination:
     match = _PORT.fullmatch(text)
     host, port, protocol = match.groups() if match else (text, "0", None)
     if not 0 <= int(port) <= _HIGHEST or (match and not int(port)):
-        raise InvalidInput(f"port {port} is not from 1 to {_HIGHEST}")
+        raise InvalidInput(
+            f"port {port} is not from 1 to {_HIGHEST}", hint="for instance 443, or 53/udp"
+        )
     return Destination(
         address=_address(host) or _address_of(host, reader),
         protocol=(protocol or "tcp") if match else "icmp",

@@ -33,7 +33,10 @@ def read(path: str) -> str | None:
 
 def _check_regular(path: str, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode) or found.st_size >= _LONGEST:
-        raise KernelError(f"read {path}: not a file, or longer than {_LONGEST >> 20} MiB")
+        raise KernelError(
+            f"read {path}: not a file, or longer than {_LONGEST >> 20} MiB",
+            hint="give the path of a file of text",
+        )
 
 
 def write(path: str, content: str) -> None:

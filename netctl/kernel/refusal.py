@@ -43,7 +43,7 @@ def refused(
     (extended ACK) and ``capability`` is what the operation needs.
     """
     says = f" (the kernel says: {words})" if words else ""
-    if number == errno.EPERM:
+    if number in (errno.EPERM, errno.EACCES):
         return not_permitted(what, number, capability)
     if number in _LACKING:
         return Unsupported(

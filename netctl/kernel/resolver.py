@@ -299,7 +299,10 @@ def _locked(path: str) -> int:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(descriptor)
-                raise Conflict(f"another process is the resolver: see {path}") from None
+                raise Conflict(
+                    f"another process is the resolver: see {path}",
+                    hint="one serves the whole host; that one ends with its last sandbox",
+                ) from None
             if os.fstat(descriptor).st_nlink:
                 return descriptor
             os.close(descriptor)

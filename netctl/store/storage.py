@@ -30,6 +30,11 @@ TEMPORARY = ".tmp"
 _NESTED = "endpoints"
 """The directory with one for each network: see ``documents.folder``."""
 _NO_DIRECTORY = "a file is in the way; --state-dir and --run-dir are directories"
+_UNREADABLE = {
+    errno.ENOTDIR: _NO_DIRECTORY,
+    errno.ELOOP: "a symbolic link is not followed there: move it out of the way",
+    errno.EISDIR: "a directory is in the place of a file: move it out of the way",
+}
 _UNWRITABLE = {
     errno.EEXIST: _NO_DIRECTORY,
     errno.ENOTDIR: _NO_DIRECTORY,
@@ -202,7 +207,11 @@ def unreadable(path: str, error: OSError) -> KernelError:
     """Return the error for a file or directory that cannot be opened."""
     if isinstance(error, PermissionError):
         return NotPermitted(f"{path} cannot be read ({error.strerror})", hint="run netctl as root")
-    return KernelError(f"{path} cannot be read ({error.strerror})", errno=error.errno or 0)
+    return KernelError(
+        f"{path} cannot be read ({error.strerror})",
+        hint=_UNREADABLE.get(error.errno or 0, "see what the system's log says of that disk"),
+        errno=error.errno or 0,
+    )
 
 
 def unwritable(path: str, error: OSError) -> KernelError:

@@ -118,7 +118,9 @@ class Writer(View):
         holder = delta.claims[claim] if claim in delta.claims else self.owner(claim)
         if holder not in (None, document.id):
             kind, _, name = claim.partition("/")
-            raise Conflict(f"{kind} {name.rpartition('/')[2]} is taken already")
+            raise Conflict(
+                f"{kind} {name.rpartition('/')[2]} is taken already", hint="choose another"
+            )
 
     def _apply(self, delta: Delta) -> None:
         for (kind, parent, object_id), row in delta.documents.items():

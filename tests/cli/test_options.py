@@ -276,3 +276,14 @@ def test_a_dry_run_shows_commands_alone(netctl: Netctl) -> None:
         assert not [line for line in shown.splitlines() if line.startswith(":")]
     done = netctl("-v", "endpoint", "unpublish", "c1", "80/udp")
     assert "+ conntrack -D" in done.err and "+ :" not in done.err
+
+
+def test_a_driver_that_is_not_known_stops_all_but_lists(
+    netctl: Netctl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETCTL_DRIVER_OPTIONS", "bridge:foo=1")
+    for words in ("network create x", "sandbox create c1", "info", "network inspect x", "repair"):
+        done = netctl(*words.split())
+        assert (done.status, done.out) == (2, ""), words
+        assert "environment NETCTL_DRIVER_OPTIONS: driver_options: driver bridge has no" in done.err
+    assert netctl("network", "ls").status == 0

@@ -172,7 +172,7 @@ def test_drivers_and_their_options_are_checked_with_the_line(
 ) -> None:
     config = of(file, f"\n{text}")
     with pytest.raises(BadConfig, match=words) as caught:
-        Controller(config, kernel=FakeKernel())
+        Controller(config, kernel=FakeKernel()).check_config()
     assert caught.value.message.startswith(f"{file}:2: ")
     assert caught.value.hint
 
@@ -181,7 +181,8 @@ def test_drivers_that_are_known_with_options_of_every_driver(file: Path) -> None
     text = (
         "default_driver: bridge\ndriver_options: {bridge: {enable_ipv6: true, driver.mtu: 1400}}\n"
     )
-    Controller(of(file, text), kernel=FakeKernel()).close()
+    with Controller(of(file, text), kernel=FakeKernel()) as controller:
+        controller.check_config()
 
 
 def test_a_misspelt_key_is_guessed(file: Path) -> None:
