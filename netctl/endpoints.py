@@ -291,8 +291,10 @@ class Endpoints:
         room = self._room(op, sandbox) if sandbox else None
         for item in room.members if room and room.alive else ():
             if room and item.endpoint.id == endpoint.id:
-                versions = ways_out(room.members).get(endpoint.id, ())
-                self._controller.notices += joining.astray(room, item, versions)
+                found = joining.astray(room, item, ways_out(room.members).get(endpoint.id, ()))
+                self._controller.notices += [
+                    each.notice for each in found if each.version not in room.families
+                ]
 
     def disconnect(self, network: str, sandbox: str) -> None:
         """Take the endpoints of a network out of a sandbox; those that connect made are removed."""

@@ -38,6 +38,27 @@ class Change:
 
 
 @record
+class Astray:
+    """Answers of published ports that take a default route which is not ours.
+
+    They have the endpoint's source, and so lead back through this host or nowhere. moby's join ends
+    here with an error, for its own default route is refused (osl/route_linux.go, RouteAdd).
+    """
+
+    version: int
+    """4 or 6."""
+    address: str
+    """The endpoint's."""
+    what: str
+    remedy: tuple[str, ...]
+    """The commands that send what comes from the address through its network."""
+
+    @property
+    def notice(self) -> str:
+        return f"{self.what}; or else: {'; '.join(self.remedy)}"
+
+
+@record
 class Entrance:
     """What is said of an endpoint as it comes in."""
 
@@ -143,29 +164,37 @@ def join(room: Room, network: Network, endpoint: Endpoint, entrance: Entrance) -
         plan=plan,
         endpoints=(new.endpoint,),
         sandbox=texts.sandbox,
-        notices=(*texts.notices, *astray(room, new, way_out)),
+        notices=(
+            *texts.notices,
+            *(
+                found.notice
+                for found in astray(room, new, way_out)
+                if found.version not in families
+            ),
+        ),
         way_out=way_out,
     )
 
 
-def astray(room: Room, item: Member, versions: Iterable[int]) -> Iterable[str]:
-    """Yield that answers of published ports take somebody else's default route, for a member that
-    is the way out in ``versions``.
-
-    They have the endpoint's source, which leads back through this host or nowhere. moby's join ends
-    here with an error, for its own default route is refused (osl/route_linux.go, RouteAdd).
-    """
+def astray(room: Room, item: Member, versions: Iterable[int]) -> Iterable[Astray]:
+    """Yield what to say where answers of the published ports of a member, which is the way out in
+    ``versions``, take somebody else's default route."""
     endpoint, netns = item.endpoint, item.attachment.netns
-    lent = [v for v in versions if any(p.host_first and p.on(v) for p in endpoint.ports)]
-    ours = room.families if lent else ()
-    for version in (version for version in lent if version not in ours):
+    for version in versions:
+        if not any(port.host_first and port.on(version) for port in endpoint.ports):
+            continue
         address = (endpoint.ipv6 if version == 6 else endpoint.ipv4).partition("/")[0]
         there, table = f"{ip(netns)} -{version}", f"table {_TABLE}"
-        yield (
-            f"sandbox {room.sandbox.name} has an IPv{version} default route of its own: answers of"
-            f" the published ports of {item.network.name}/{endpoint.name} go there, which has to"
-            f" lead back through this host; or else: {there} rule add from {address} {table};"
-            f" {there} route add default via {item.gateways[version]} {table}"
+        yield Astray(
+            version=version,
+            address=address,
+            what=f"sandbox {room.sandbox.name} has an IPv{version} default route of its own:"
+            f" answers of the published ports of {item.network.name}/{endpoint.name} go there,"
+            " which has to lead back through this host",
+            remedy=(
+                f"{there} rule add from {address} {table}",
+                f"{there} route add default via {item.gateways[version]} {table}",
+            ),
         )
 
 

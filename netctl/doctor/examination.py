@@ -35,6 +35,7 @@ CHECKS: dict[str, Check] = {
     "the way out": routing.way_out,
     "router advertisements": routing.advertisements,
     "reverse path filters": routing.reverse_path,
+    "answers of published ports": routing.answers,
     "IPv6": routing.ipv6_switched_off,
     "bridges": bridges.bridges,
     "ports of bridges": bridges.ports,

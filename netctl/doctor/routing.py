@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netctl import joining
 from netctl.backends.forwarding import SYSCTLS
+from netctl.backends.obstacles import OUTSIDE
 from netctl.doctor.finding import Finding, note, problem, warning
 from netctl.doctor.machine import Machine
+from netctl.gateway import ways_out
 
 _CONF = {4: "net/ipv4/conf", 6: "net/ipv6/conf"}
 _STRICT = 1
@@ -110,6 +113,30 @@ def reverse_path(machine: Machine) -> Iterator[Finding]:
                 f"net.ipv4.conf.{name}.rp_filter = 1 (or of all); default route dev {way.link}",
                 f"sysctl -w net.ipv4.conf.{name}.rp_filter=2",
             )
+
+
+def answers(machine: Machine) -> Iterator[Finding]:
+    """Default routes in sandboxes that are somebody else's, and take the answers of ports."""
+    for room in (room for room in machine.rooms if room.alive):
+        ways = ways_out(room.members)
+        for item in room.members:
+            for found in joining.astray(room, item, ways.get(item.endpoint.id, ())):
+                netns, place = room.sandbox.netns, item.attachment
+                outside = OUTSIDE[found.version]
+                way = machine.kernel.way(netns, outside, source=found.address)
+                # Without any the comparison misses one of ours.
+                if (
+                    place.boot_id == machine.boot_id
+                    and way.link != place.ifname
+                    and way.kind != "none"
+                ):
+                    via = f"via {way.gateway} dev {way.link}" if way.link else way.kind
+                    yield warning(
+                        "answers-astray",
+                        found.what,
+                        f"ip route get {outside} from {found.address} in {netns}: {via}",
+                        *found.remedy,
+                    )
 
 
 def _filter(machine: Machine, link: str) -> int:

@@ -35,13 +35,16 @@ def test_answers_that_go_astray_are_told_of_with_a_remedy(host: Host) -> None:
     assert (done.returncode, len(told)) == (0, 2), done.stderr
     with host.server(C1, own[0], 80), host.server(C1, own[1], 80):
         assert reached(host) == [False, False]
+        found = host.netctl("doctor").stdout
+        assert found.count("[answers-astray]") == 2 and "via 10.77.0.1 dev wan" in found, found
         # Whoever is in the same network does not need that route.
         assert host.ask("/run/netns/c2", HOST[4], 8080)
         for line in told:
-            found = re.search(r"or else: (.*)", line)
-            assert found
-            host.sh(found[1])
+            remedy = re.search(r"or else: (.*)", line)
+            assert remedy
+            host.sh(remedy[1])
         assert reached(host, 5) == [True, True]
+        assert "[answers-astray]" not in host.netctl("doctor").stdout
         # It stays so when the ports come anew, and nothing is missed.
         assert host.netctl("check").returncode == 0
     done = host.netctl("endpoint", "unpublish", "web/c1", "80")
