@@ -16,6 +16,10 @@ from typing import TypeVar
 
 import pytest
 
+from netctl.backends.dns import datagrams
+from netctl.backends.dns import relays as relays_module
+from netctl.backends.dns.loop import Loop
+from netctl.backends.dns.model import Relay, changes
 from netctl.kernel import resolver
 from tests.kernel.host import Host
 from tests.kernel.host_children import fork, kill, read_all
@@ -294,3 +298,52 @@ def test_a_thousand_ports_are_told_at_once(host: Host) -> None:
         assert host.ask("", "::1", 20999) == host.ask("", "::1", 30999, "udp") == "fd00:77::1"
     os.kill(pid, signal.SIGTERM)
     assert awaited(lambda: host.processes() == []) and host.sh("ss -Htuln") == ""
+
+
+def bounded() -> dict[str, object]:
+    """Relay in this process, with small bounds; return what was seen."""
+    relays_module._MOST, datagrams._SILENCE, datagrams._SWEEP = 3, 0.3, 0.1
+    loop = Loop(lambda: None)
+    relays = relays_module.Relays(loop, print)
+    [told] = changes(relay(port(8080, 80), port(9000, 90, "udp"), port(9001, 90, "udp")))
+    assert isinstance(told, Relay)
+    relays.put(told)
+    running = threading.Thread(target=loop.run, daemon=True)
+    running.start()
+    streams = [connected(8080) for _ in range(3)]
+    for stream in streams:
+        stream.sendall(b"x")
+    seen: dict[str, object] = {"answered": b"".join(stream.recv(1) for stream in streams)}
+    try:
+        with connected(8080) as more:
+            seen["one more"] = more.recv(1)
+    except ConnectionResetError:
+        seen["one more"] = "reset"
+    streams[0].close()
+    assert awaited(lambda: relays.streams == 2)
+    with connected(8080) as more:
+        more.sendall(b"y")
+        seen["in its place"] = more.recv(1)
+    asking = [connected(9000 + number % 2, UDP) for number in range(6)]
+    for sock in asking:
+        sock.send(b"?")
+    seen["clients"] = awaited(lambda: len(relays._asking) == 3)
+    # Who says something stays, who says nothing goes.
+    for _ in range(8):
+        asking[-1].send(b"?")
+        time.sleep(0.1)
+    seen["after a while"] = len(relays._asking)
+    seen["at last"] = awaited(lambda: not relays._asking)
+    return seen
+
+
+def test_bounds(host: Host) -> None:
+    with serving(host, echo), host.server(C1, SIX, 90, "udp"):
+        assert host.call(bounded) == {
+            "answered": b"xxx",
+            "one more": "reset",
+            "in its place": b"y",
+            "clients": True,
+            "after a while": 1,
+            "at last": True,
+        }
