@@ -127,10 +127,12 @@ class Controller:
         ) as entered:
             self._revive()
             yield entered
+            if not self._in_batch:
+                self._revive()
 
     def _revive(self) -> None:
         """Bring back a resolver that was killed: it is missed by every sandbox, whatever this
-        operation is about."""
+        operation is about. One may be killed in the middle of it, too."""
         if not self.kernel.resolver_lost(self.config.run_dir):
             return
         try:
@@ -190,13 +192,15 @@ class Controller:
         if self.dry_run or self._in_batch:
             yield
             return
-        with self.store.locked(name), self.kernel.batch():
-            self._in_batch = True
-            try:
-                yield
-            finally:
-                self._in_batch = False
-                self._looked.clear()
+        with self.store.locked(name):
+            with self.kernel.batch():
+                self._in_batch = True
+                try:
+                    yield
+                finally:
+                    self._in_batch = False
+                    self._looked.clear()
+            self._revive()
 
     def check(self) -> list[Finding]:
         """Return every difference between the store and the kernel."""

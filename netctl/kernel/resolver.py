@@ -163,20 +163,19 @@ class Teller:
 
     def settle(self) -> None:
         """Wait for the answer that is outstanding: all of the change has happened then, or nothing
-        of it and ``KernelError`` is raised."""
-        if self._awaited and not self._heard():
-            raise _ended()
+        of it and ``KernelError`` is raised. One that has ended meanwhile is no error: the next
+        begins with what the store says."""
+        if self._awaited:
+            self._heard()
 
-    def _heard(self) -> bool:
-        """Read an answer; return whether it came, and not the end."""
+    def _heard(self) -> None:
+        """Read an answer, or the end."""
         self._awaited = False
         try:
             if self._sock:
                 _checked(_read_answer(self._sock, impatient=True))
-                return True
         except (OSError, ValueError):
             self.close()
-        return False
 
     def close(self) -> None:
         self._awaited = False
@@ -321,11 +320,9 @@ def _ask(run_dir: str, message: Message, *, impatient: bool = False) -> dict[str
             f"{_WHAT} is not at work ({error.strerror})", hint=_HINT, errno=errno.ECONNREFUSED
         ) from error
     except ValueError as error:
-        raise _ended() from error
-
-
-def _ended() -> KernelError:
-    return KernelError(f"{_WHAT} ended before it answered", hint=_HINT)
+        raise KernelError(
+            f"{_WHAT} ended before it answered", hint=_HINT, errno=errno.ECONNREFUSED
+        ) from error
 
 
 def _checked(answer: bytes) -> dict[str, Any]:

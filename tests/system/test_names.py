@@ -388,6 +388,33 @@ def test_after_a_batch_all_names_are_there(host: Host) -> None:
         host.assert_unchanged(before)
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["network connect web c1 --name more", "endpoint rm web/c2 --force", "sandbox rename c2 more"],
+)
+def test_a_resolver_killed_in_the_middle_of_a_command(host: Host, command: str) -> None:
+    """Whatever the command is about has happened, and names are answered when it returns."""
+    host.call(act, two)
+    pid = int(host.sh(PID))
+    os.kill(pid, signal.SIGSTOP)
+    running = host.start(
+        *(sys.executable, "-m", "netctl", *command.split()),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    # It waits for an answer.
+    with pytest.raises(subprocess.TimeoutExpired):
+        running.communicate(timeout=1.5)
+    end_process(pid, signal.SIGKILL)
+    _, errors = running.communicate(timeout=20)
+    assert running.returncode == 0 and "Traceback" not in errors, errors
+    assert int(host.sh(PID)) != pid
+    there = [address(host, "web/more")[0]] if "more" in command else []
+    assert dig(host, "c1", "more") == there and dig(host, "c1", "c1") != []
+    assert dig(host, "c1", "c2") == ([] if "c2" in command else [host.call(addresses, "c2")[0]])
+    assert host.netctl("check").returncode == 0
+
+
 def test_a_resolver_that_hangs_is_an_error_and_then_another(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
