@@ -108,7 +108,15 @@ def _vanish(controller: Controller, sandbox_id: str) -> bool:
 def reap(controller: Controller) -> None:
     """Remove the sandboxes whose ``run`` was killed."""
     directory = _directory(controller)
-    for name in filter(is_id, directory_list(directory)):
+    try:
+        names = directory_list(directory)
+    except NetctlError as error:
+        controller.notices.append(f"whose run was killed cannot be found out: {error}")
+        return
+    if not names:
+        with suppress(OSError):
+            os.rmdir(directory)  # Nobody has to look into it again.
+    for name in filter(is_id, names):
         try:
             _reap_one(controller, name, f"{directory}/{name}")
         except (NetctlError, OSError) as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -38,3 +40,36 @@ def test_a_dry_run_publishes(tmp_path: Path) -> None:
     dry = Controller(config(tmp_path), kernel=FakeKernel(), dry_run=True, observe=shown.append)
     dry.sandboxes.run(["true"], ports=["8080:80"])
     assert any("8080" in step.do for step in shown if isinstance(step, Nft))
+
+
+def test_a_directory_of_runs_that_cannot_be_read_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller = Controller(config(tmp_path), kernel=FakeKernel())
+    (tmp_path / "run" / "run").mkdir(parents=True)
+    real = os.listdir
+
+    def listdir(path: str = ".") -> list[str]:
+        if path == f"{tmp_path}/run/run":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "listdir", listdir)
+        controller.networks.create("web")
+    [notice] = controller.notices
+    assert f"list {tmp_path}/run/run: Input/output error" in notice
+    # An empty one is not looked into a second time.
+    Controller(config(tmp_path), kernel=FakeKernel()).networks.create("db")
+    assert not (tmp_path / "run" / "run").exists()
+
+
+def test_a_sandbox_whose_run_was_killed_is_named(tmp_path: Path) -> None:
+    kernel = FakeKernel()
+    first = Controller(config(tmp_path), kernel=kernel)
+    made = first.sandboxes.create("c1")
+    (tmp_path / "run" / "run").mkdir(parents=True)
+    (tmp_path / "run" / "run" / made.id).touch()
+    after = Controller(config(tmp_path), kernel=kernel)
+    after.networks.create("web")
+    assert after.notices == ["removed sandbox c1, whose run was killed"]
