@@ -31,6 +31,7 @@ CHECKS: dict[str, Check] = {
     "others' NAT": firewalls.foreign_translations,
     "route_localnet": firewalls.loopback_source,
     "br_netfilter": firewalls.bridged,
+    "isolated ports": firewalls.isolated_ports,
     "forwarding": routing.forwarding,
     "the way out": routing.way_out,
     "router advertisements": routing.advertisements,

@@ -73,6 +73,24 @@ def bridged(machine: Machine) -> Iterator[Finding]:
             )
 
 
+def isolated_ports(machine: Machine) -> Iterator[Finding]:
+    """br_netfilter where the ports of a bridge are isolated: the bridge itself translates, and
+    passes the packet on from port to port, which the isolation forbids."""
+    inside = {item.network.id for item in machine.published}
+    for network in machine.networks:
+        closed = network.facts.get("icc") == "false" and network.id in inside
+        for version, key in BRIDGED.items():
+            if closed and network.pool(version) and machine.sysctl(key) == "1":
+                dotted = key.replace("/", ".")
+                yield warning(
+                    "icc-bridged",
+                    f"published ports of network {network.name} are not reached from inside of it"
+                    f" (IPv{version}): br_netfilter is loaded, and its endpoints are isolated",
+                    f"{dotted} = 1, bridge.enable_icc=false",
+                    f"sysctl -w {dotted}=0  # unless another program relies on it",
+                )
+
+
 def our_table(machine: Machine) -> Iterator[Finding]:
     """Our own table: missing, or not as the documents say."""
     if not machine.networks:

@@ -275,6 +275,25 @@ def test_br_netfilter(patient: Patient) -> None:
     assert patient.findings() == []
 
 
+def test_isolated_ports_and_br_netfilter(patient: Patient) -> None:
+    key = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+    if patient.host.run("test", "-e", key).returncode:
+        pytest.skip("needs br_netfilter")
+    patient.sh(
+        "netctl network create closed -o bridge.enable_icc=false;"
+        "for i in 1 2; do netctl sandbox create i$i; done; netctl network connect closed i2;"
+        f"netctl network connect closed i1 -p 8088:80; echo 1 > {key}"
+    )
+    finding = patient.named("icc-bridged", "bridge.enable_icc=false")
+    try_it = ["timeout", "1", "bash", "-c", "exec 3<>/dev/tcp/192.0.2.1/8088"]
+    with patient.host.server("/run/netns/i1", "0.0.0.0", 80):
+        inside = ["ip", "netns", "exec", "i2", *try_it]
+        assert patient.host.run(*inside).returncode == 124
+        patient.sh("\n".join(finding.remedy))
+        assert patient.host.run(*inside).returncode == 0
+    assert patient.findings() == []
+
+
 def test_addresses_and_pools(patient: Patient) -> None:
     patient.sh(
         "netctl network create small --subnet 10.9.0.0/29;"
