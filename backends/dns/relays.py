@@ -17,7 +17,9 @@ from netctl.backends.dns.splicing import Splice
 from netctl.kernel import relaying
 
 _MOST = 2048
-"""Streams and clients over UDP, each, of all ports."""
+"""Streams, and clients over UDP, of all ports. These may have this part of the descriptors of this
+process each, and the ports that one: names need some, and whoever tells of changes."""
+_PART, _PART_OF_PORTS = 16, 4
 _BREATH = 0.2
 """Seconds without new clients where the system has no descriptor for one."""
 
@@ -30,8 +32,11 @@ _Targets = tuple[tuple[str, int], ...]
 class Relays:
     """All relays, by the endpoint that they lead to."""
 
-    def __init__(self, loop: Loop, tell: Callable[[str], None]) -> None:
+    def __init__(self, loop: Loop, tell: Callable[[str], None], descriptors: int) -> None:
         self._loop, self._tell = loop, tell
+        self._most = min(_MOST, descriptors // _PART)
+        self._free = descriptors // _PART_OF_PORTS
+        """How many ports more there may be."""
         self._told: dict[str, Relay] = {}
         self._ports: dict[str, dict[_Key, Streams | Datagrams | None]] = {}
         """None for one that this host has no address for."""
@@ -52,7 +57,7 @@ class Relays:
         wanted = dict(_targets(relay))
         before, ports = self._targets.get(relay.id, {}), self._ports.setdefault(relay.id, {})
         for key in [key for key in ports if wanted.get(key) != before[key]]:
-            _close(ports.pop(key))
+            self._close(ports.pop(key))
         self._told[relay.id], self._targets[relay.id] = relay, wanted
         for key, targets in wanted.items():
             if key not in ports:
@@ -60,7 +65,7 @@ class Relays:
 
     def drop(self, id: str) -> None:
         for port in self._ports.pop(id, {}).values():
-            _close(port)
+            self._close(port)
         self._told.pop(id, None)
         self._targets.pop(id, None)
 
@@ -79,31 +84,45 @@ class Relays:
     ) -> None:
         protocol, number = key
         try:
+            if not self._free:
+                raise OSError(errno.EMFILE, "")
             listener = relaying.listening(protocol, number)
         except OSError as error:
             reason = os.strerror(error.errno or 0)
             self._tell(f"{protocol} port {number} of [::1] is not relayed: {reason}")
             return
+        self._free -= 1
         if listener is None:
             ports[key] = None
         elif protocol == "tcp":
-            ports[key] = Streams(self._loop, listener, targets, self._streams)
+            ports[key] = Streams(self._loop, listener, targets, self._streams, self._most)
         else:
-            ports[key] = Datagrams(self._loop, listener, targets, self._asking, _MOST)
+            ports[key] = Datagrams(self._loop, listener, targets, self._asking, self._most)
+
+    def _close(self, port: Streams | Datagrams | None) -> None:
+        self._free += 1
+        if port is not None:
+            port.close()
 
 
 class Streams:
     """A port of [::1] over TCP that leads to the first of ``targets`` that takes it.
 
-    Its streams are among a ``crowd``, of all ports.
+    Its streams are among a ``crowd``, of all ports, that has at most ``most``.
     """
 
-    __slots__ = ("_crowd", "_listener", "_loop", "_splices", "_targets")
+    __slots__ = ("_crowd", "_limit", "_listener", "_loop", "_splices", "_targets")
 
     def __init__(
-        self, loop: Loop, listener: socket.socket, targets: _Targets, crowd: set[Splice]
+        self,
+        loop: Loop,
+        listener: socket.socket,
+        targets: _Targets,
+        crowd: set[Splice],
+        most: int,
     ) -> None:
-        self._loop, self._listener, self._targets, self._crowd = loop, listener, targets, crowd
+        self._loop, self._listener, self._targets = loop, listener, targets
+        self._crowd, self._limit = crowd, most
         self._splices: set[Splice] = set()
         loop.watch(listener.fileno(), self._accept)
 
@@ -122,7 +141,7 @@ class Streams:
                 self._loop.pause(self._listener.fileno())
                 self._loop.after(_BREATH, self._listen_again)
             return
-        if len(self._crowd) >= _MOST:
+        if len(self._crowd) >= self._limit:
             relaying.reset(client)
             return
         splice = Splice(self._loop, client, self._targets, self._gone)
@@ -144,8 +163,3 @@ def _targets(relay: Relay) -> Iterator[tuple[_Key, _Targets]]:
         for step in range(lent.count):
             number = lent.inner + step
             yield (lent.protocol, lent.outer + step), tuple((a, number) for a in relay.addresses)
-
-
-def _close(port: Streams | Datagrams | None) -> None:
-    if port is not None:
-        port.close()

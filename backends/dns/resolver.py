@@ -44,7 +44,7 @@ class Resolver:
         self._endpoints: dict[str, Endpoint] = {}
         self._sandboxes: dict[str, Sandbox] = {}
         self._sites: dict[str, Site] = {}
-        self._relays = Relays(loop, tell)
+        self._relays = Relays(loop, tell, nameserver.raise_limits())
         self._home = nameserver.own_identity()
 
     @property

@@ -14,7 +14,7 @@ from netctl.backends.dns.log import Log
 from netctl.backends.dns.loop import Loop
 from netctl.backends.dns.resolver import Resolver
 from netctl.errors import NetctlError
-from netctl.kernel import nameserver, resolver
+from netctl.kernel import resolver
 
 Load = Callable[[], Iterable[Mapping[str, object]]]
 
@@ -36,7 +36,6 @@ def serve(
     ``load`` gives the messages to begin with, ``ready`` is called when all sockets are open.
     Raises ``NetctlError`` where it cannot begin, ``Conflict`` where another is at work.
     """
-    nameserver.raise_limits()
     with resolver.owned(run_dir) as release:
         server = Server(run_dir, log, release, stays=stays)
         try:

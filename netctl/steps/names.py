@@ -17,6 +17,9 @@ from netctl.steps.base import Setting
 if TYPE_CHECKING:
     from netctl.kernel.snapshot import Snapshot
 
+_SHOWN = 3
+"""Ports that are named."""
+
 
 @record
 class Resolver(Setting):
@@ -100,7 +103,8 @@ def _there(message: Message | None) -> str:
     missed = message.get("missed")
     if not isinstance(missed, list):
         return "something else"
-    return f"all but {', '.join(map(str, missed))}, which others hold"
+    rest = f" and {len(missed) - _SHOWN} more" if len(missed) > _SHOWN else ""
+    return f"all but {', '.join(map(str, missed[:_SHOWN]))}{rest}: held by others, or too many"
 
 
 def _telling(run_dir: str, message: str) -> str:

@@ -17,9 +17,9 @@ from typing import TypeVar
 import pytest
 
 from netctl.backends.dns import datagrams
-from netctl.backends.dns import relays as relays_module
 from netctl.backends.dns.loop import Loop
 from netctl.backends.dns.model import Relay, changes
+from netctl.backends.dns.relays import Relays
 from netctl.kernel import resolver
 from tests.kernel.host import Host
 from tests.kernel.host_children import fork, kill, read_all
@@ -302,12 +302,19 @@ def test_a_thousand_ports_are_told_at_once(host: Host) -> None:
 
 def bounded() -> dict[str, object]:
     """Relay in this process, with small bounds; return what was seen."""
-    relays_module._MOST, datagrams._SILENCE, datagrams._SWEEP = 3, 0.3, 0.1
+    datagrams._SILENCE, datagrams._SWEEP = 0.3, 0.1
     loop = Loop(lambda: None)
-    relays = relays_module.Relays(loop, print)
+    # Of 48 descriptors streams and clients may have 3 each, and ports 12.
+    relays = Relays(loop, print, 48)
     [told] = changes(relay(port(8080, 80), port(9000, 90, "udp"), port(9001, 90, "udp")))
     assert isinstance(told, Relay)
     relays.put(told)
+    [many] = changes(relay(port(7000, 70, count=20), id="more"))
+    assert isinstance(many, Relay)
+    relays.put(many)
+    missed = next(reversed(list(relays.messages())))["missed"]
+    assert isinstance(missed, list) and len(missed) == 11 and relays.streams == 0
+    relays.drop("more")
     running = threading.Thread(target=loop.run, daemon=True)
     running.start()
     streams = [connected(8080) for _ in range(3)]
