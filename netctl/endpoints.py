@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
-from netctl import joining, limiting, references
+from netctl import joining, limiting, references, rooms
 from netctl.allocation import allocate, check_mac_free
 from netctl.allotment import Place
 from netctl.backends import registry
@@ -286,12 +286,14 @@ class Endpoints:
 
     def _look_inside(self, op: Operation, endpoint: Endpoint) -> None:
         """Tell of answers of an endpoint's ports that take another way than its network."""
+        from netctl.astray import astray
+
         place = endpoint.attachment
         sandbox = op.reader.get(Sandbox, place.sandbox_id) if place else None
         room = self._room(op, sandbox) if sandbox else None
         for item in room.members if room and room.alive else ():
             if room and item.endpoint.id == endpoint.id:
-                found = joining.astray(room, item, ways_out(room.members).get(endpoint.id, ()))
+                found = astray(room, item, ways_out(room.members).get(endpoint.id, ()))
                 self._controller.notices += [
                     each.notice for each in found if each.version not in room.families
                 ]
@@ -317,7 +319,7 @@ class Endpoints:
     def _joined(
         self,
         op: Operation,
-        room: joining.Room,
+        room: rooms.Room,
         network: Network,
         endpoint: Endpoint,
         entrance: Entrance,
@@ -353,8 +355,8 @@ class Endpoints:
     def _handle(self, doc: Endpoint) -> EndpointHandle:
         return EndpointHandle(self._controller, doc)
 
-    def _room(self, op: Operation, sandbox: Sandbox) -> joining.Room:
-        return joining.enter(op.reader, sandbox, self._controller.kernel, self._controller.config)
+    def _room(self, op: Operation, sandbox: Sandbox) -> rooms.Room:
+        return rooms.enter(op.reader, sandbox, self._controller.kernel, self._controller.config)
 
     def _create(
         self, op: Operation, network: Network, wanted: EndpointDefinition, *, if_not_exists: bool

@@ -1,28 +1,22 @@
-"""What a sandbox holds, and the plans by which an endpoint comes into it and leaves it."""
+"""The plans by which an endpoint comes into a sandbox and leaves it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import field, replace
-from ipaddress import ip_network
 
 from netctl import files, naming
 from netctl.backends import limits, registry
 from netctl.backends.driver import Occasion, Publishing
-from netctl.config import Config
 from netctl.errors import Conflict, InvalidInput
-from netctl.gateway import DEFAULT, Member, announce, ways_out, withdraw
-from netctl.kernel import Kernel
-from netctl.models import Attachment, Endpoint, EndpointRef, Network, Sandbox, SandboxKind
+from netctl.fitting import check_fits
+from netctl.gateway import Member, announce, ways_out, withdraw
+from netctl.models import Attachment, Endpoint, EndpointRef, Network, Sandbox
 from netctl.names import mac_of, veth_ifname
 from netctl.plan import Plan, Step, inverse
 from netctl.record import record
+from netctl.rooms import Room, member
 from netctl.steps import RouteAdd
-from netctl.steps.base import ip
-from netctl.store import Reader
-
-_TABLE = 1000
-"""Of routes, for one to suggest."""
 
 
 @record
@@ -38,101 +32,12 @@ class Change:
 
 
 @record
-class Astray:
-    """Answers of published ports that take a default route which is not ours.
-
-    They have the endpoint's source, and so lead back through this host or nowhere. moby's join ends
-    here with an error, for its own default route is refused (osl/route_linux.go, RouteAdd).
-    """
-
-    version: int
-    """4 or 6."""
-    address: str
-    """The endpoint's."""
-    what: str
-    remedy: tuple[str, ...]
-    """The commands that send what comes from the address through its network."""
-
-    @property
-    def notice(self) -> str:
-        return f"{self.what}; or else: {'; '.join(self.remedy)}"
-
-
-@record
 class Entrance:
     """What is said of an endpoint as it comes in."""
 
     priority: int = 0
     aliases: dict[str, str] = field(default_factory=dict)
     """Alias to the name that it stands for, in this sandbox alone."""
-
-
-@record
-class Room:
-    """A sandbox with everything in it, and the kernel that it stands on."""
-
-    sandbox: Sandbox
-    members: tuple[Member, ...]
-    kernel: Kernel
-    config: Config
-
-    @property
-    def state_dir(self) -> str:
-        return self.config.state_dir
-
-    @property
-    def families(self) -> tuple[int, ...]:
-        """The families whose default route is ours to set: not those with somebody else's."""
-        ours = {item.attachment.ifname for item in self.members}
-        routes = self.kernel.routes(self.sandbox.netns)
-        foreign = {route.destination for route in routes if route.link not in ours}
-        return tuple(version for version, default in DEFAULT.items() if default not in foreign)
-
-    @property
-    def alive(self) -> bool:
-        """Whether the namespace is there, and neither of another boot nor somebody else's."""
-        sandbox = self.sandbox
-        return sandbox.type is SandboxKind.HOST or (
-            sandbox.boot_id == self.kernel.boot_id()
-            and self.kernel.netns_identity(sandbox.netns) == sandbox.identity
-        )
-
-    @property
-    def intruded(self) -> bool:
-        """Whether a namespace that is not the sandbox's stands in its place."""
-        sandbox = self.sandbox
-        found = self.kernel.netns_identity(sandbox.netns) if sandbox.netns else None
-        # The kernel counts anew after a reboot; our own mark is of one sandbox for ever.
-        known = sandbox.type is SandboxKind.OWN or sandbox.boot_id == self.kernel.boot_id()
-        return found is not None and not (known and found == sandbox.identity)
-
-
-def enter(reader: Reader, sandbox: Sandbox, kernel: Kernel, config: Config) -> Room:
-    """Return the sandbox with its endpoints, in the order in which they were joined."""
-    members = tuple(members_of(reader, sandbox))
-    return Room(sandbox=sandbox, members=members, kernel=kernel, config=config)
-
-
-def members_of(reader: Reader, sandbox: Sandbox) -> Iterable[Member]:
-    """Yield what is in a sandbox, in the order in which it was joined."""
-    for ref in sandbox.endpoints:
-        endpoint = reader.get(Endpoint, ref.endpoint_id, ref.network_id)
-        network = reader.get(Network, ref.network_id)
-        if endpoint and network and endpoint.attachment:
-            yield member(network, endpoint, endpoint.attachment)
-
-
-def member(network: Network, endpoint: Endpoint, attachment: Attachment) -> Member:
-    """Return an endpoint as part of a sandbox."""
-    driver = registry.load(network.driver)
-    found = {
-        4: driver.gateway(network, 4) if endpoint.ipv4 else None,
-        6: driver.gateway(network, 6) if endpoint.ipv6 else None,
-    }
-    if endpoint.no_default_route:
-        found = {}
-    gateways = {version: address for version, address in found.items() if address}
-    return Member(network=network, endpoint=endpoint, attachment=attachment, gateways=gateways)
 
 
 def join(room: Room, network: Network, endpoint: Endpoint, entrance: Entrance) -> Change:
@@ -164,38 +69,17 @@ def join(room: Room, network: Network, endpoint: Endpoint, entrance: Entrance) -
         plan=plan,
         endpoints=(new.endpoint,),
         sandbox=texts.sandbox,
-        notices=(
-            *texts.notices,
-            *(
-                found.notice
-                for found in astray(room, new, way_out)
-                if found.version not in families
-            ),
-        ),
+        notices=(*texts.notices, *_astray(room, new, set(way_out).difference(families))),
         way_out=way_out,
     )
 
 
-def astray(room: Room, item: Member, versions: Iterable[int]) -> Iterable[Astray]:
-    """Yield what to say where answers of the published ports of a member, which is the way out in
-    ``versions``, take somebody else's default route."""
-    endpoint, netns = item.endpoint, item.attachment.netns
-    for version in versions:
-        if not any(port.host_first and port.on(version) for port in endpoint.ports):
-            continue
-        address = (endpoint.ipv6 if version == 6 else endpoint.ipv4).partition("/")[0]
-        there, table = f"{ip(netns)} -{version}", f"table {_TABLE}"
-        yield Astray(
-            version=version,
-            address=address,
-            what=f"sandbox {room.sandbox.name} has an IPv{version} default route of its own:"
-            f" answers of the published ports of {item.network.name}/{endpoint.name} go there,"
-            " which has to lead back through this host",
-            remedy=(
-                f"{there} rule add from {address} {table}",
-                f"{there} route add default via {item.gateways[version]} {table}",
-            ),
-        )
+def _astray(room: Room, new: Member, versions: Iterable[int]) -> Iterable[str]:
+    if new.endpoint.ports and versions:
+        from netctl.astray import astray
+
+        for found in astray(room, new, versions):
+            yield found.notice
 
 
 def leave(room: Room, endpoints: Sequence[Endpoint]) -> Change:
@@ -322,75 +206,6 @@ def takedown(room: Room) -> Plan:
     what is left on the host's side."""
     alive = room.alive
     return inverse(everything(room, room.families if alive else (), inside=alive))
-
-
-def check_fits(room: Room, network: Network, endpoint: Endpoint) -> None:
-    """Raise ``Conflict`` where the endpoint cannot come into this sandbox."""
-    sandbox = room.sandbox
-    host_network = registry.load(network.driver).host_stack
-    if host_network != (sandbox.type is SandboxKind.HOST):
-        raise Conflict(
-            f"network {network.name} (driver {network.driver}) and sandbox {sandbox.name}"
-            f" ({sandbox.type}) do not go together",
-            hint="the host's stack takes endpoints of driver host, and only it does",
-        )
-    if not room.alive:
-        raise absent(room)
-    if sandbox.type is SandboxKind.EXTERNAL:
-        check_routes(room, network)
-    _check_static_routes(room, endpoint)
-
-
-def check_routes(room: Room, network: Network) -> None:
-    """Raise ``Conflict`` where a route that the namespace brought along covers the new subnet."""
-    ours = {item.attachment.ifname for item in room.members}
-    foreign = [r for r in room.kernel.routes(room.sandbox.netns) if r.link not in ours]
-    for pool in network.pools:
-        subnet = ip_network(pool.subnet)
-        for route in foreign:
-            taken = ip_network(route.destination, strict=False)
-            if taken.prefixlen and taken.version == subnet.version and taken.overlaps(subnet):
-                raise Conflict(
-                    f"subnet {subnet} of network {network.name} conflicts with the route"
-                    f" {taken} dev {route.link} in sandbox {room.sandbox.name}",
-                    hint="remove the route, or use a network with another --subnet",
-                )
-
-
-def _check_static_routes(room: Room, endpoint: Endpoint) -> None:
-    """Raise ``Conflict`` where another endpoint of the sandbox has brought the same route."""
-    holders = {(r.destination, r.metric): m for m in room.members for r in m.endpoint.routes}
-    for route in endpoint.routes:
-        if holder := holders.get((route.destination, route.metric)):
-            raise Conflict(
-                f"sandbox {room.sandbox.name} has the route {route.destination} already, of"
-                f" endpoint {holder.network.name}/{holder.endpoint.name}",
-                hint="give one of them another metric: --route DST,GATEWAY,METRIC",
-            )
-
-
-def absent(room: Room) -> Conflict:
-    """Return the error for a sandbox whose namespace is gone, or not its own any more."""
-    sandbox = room.sandbox
-    if room.intruded:
-        return intruder(sandbox)
-    return Conflict(
-        f"the namespace of sandbox {sandbox.name} ({sandbox.netns}) is gone",
-        hint=f"netctl sandbox refresh {sandbox.name} makes it anew, netctl sandbox rm removes it",
-    )
-
-
-def intruder(sandbox: Sandbox) -> Conflict:
-    """Return the error for a sandbox in whose place somebody put another namespace."""
-    return Conflict(
-        f"the namespace at {sandbox.netns} is not that of sandbox {sandbox.name}",
-        hint=f"remove or rename that namespace, or: netctl sandbox rm {sandbox.name}",
-    )
-
-
-def misfit(sandbox: Sandbox, reason: str, hint: str) -> Conflict:
-    """Return the error for a sandbox of a kind that cannot do what was asked."""
-    return Conflict(f"sandbox {sandbox.name} ({sandbox.type}) {reason}", hint=hint)
 
 
 def _ref(endpoint: Endpoint) -> EndpointRef:

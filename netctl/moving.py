@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from netctl import files, joining, naming
+from netctl import files, fitting, joining, naming, rooms
 from netctl.errors import Conflict
 from netctl.gateway import FAMILIES, Member
 from netctl.models import Document, ResolvConf, Sandbox, SandboxKind
@@ -40,7 +40,7 @@ def plan_namespace(sandbox: Sandbox, source: str) -> Plan:
     return (NetnsPin(source=source, path=sandbox.netns, identity=sandbox.identity), up)
 
 
-def rename(room: joining.Room, name: str, path: str) -> Move:
+def rename(room: rooms.Room, name: str, path: str) -> Move:
     """Return how a sandbox gets another name, and what bears its name with it: the endpoints that
     connect made and, to ``path``, the namespace; one that stays where it is has no path."""
     old = room.sandbox
@@ -58,7 +58,7 @@ def rename(room: joining.Room, name: str, path: str) -> Move:
     return Move(plan=plan, sandbox=texts.sandbox, members=members, notices=texts.notices)
 
 
-def set_key(room: joining.Room, source: str, identity: str) -> Move:
+def set_key(room: rooms.Room, source: str, identity: str) -> Move:
     """Return how a sandbox moves into the namespace at ``source``, its endpoints with it.
 
     The old namespace keeps a pin until all stands in the new one: without it there would be no
@@ -88,14 +88,14 @@ def set_key(room: joining.Room, source: str, identity: str) -> Move:
     return Move(plan=plan, sandbox=new, members=moved)
 
 
-def _check_movable(room: joining.Room, new: Sandbox, source: str) -> None:
+def _check_movable(room: rooms.Room, new: Sandbox, source: str) -> None:
     old = room.sandbox
     if old.type is SandboxKind.HOST:
-        raise joining.misfit(
+        raise rooms.misfit(
             old, "has no namespace of its own to be moved from", "make another with --netns PATH"
         )
     if new.identity == old.identity and room.alive:
-        raise joining.misfit(
+        raise rooms.misfit(
             old,
             f"is in the namespace at {source} already",
             f"netctl sandbox refresh {old.name} makes its interfaces anew",
@@ -103,21 +103,21 @@ def _check_movable(room: joining.Room, new: Sandbox, source: str) -> None:
     if not new.pinned:
         return
     if not old.pinned and room.alive:
-        raise joining.misfit(
+        raise rooms.misfit(
             old,
             f"is the namespace {old.netns} itself, which stays where it is",
             "make another sandbox with --netns PATH, and move its endpoints there",
         )
     if room.intruded:
-        raise joining.intruder(old)
+        raise rooms.intruder(old)
 
 
-def _look_into(there: joining.Room, source: str) -> tuple[int, ...]:
+def _look_into(there: rooms.Room, source: str) -> tuple[int, ...]:
     """Return the families without a default route at ``source``; see that all else fits in."""
     room = replace(there, sandbox=replace(there.sandbox, netns=source), members=())
     links = {link.name for link in room.kernel.links(source)}
     for item in there.members:
-        joining.check_routes(room, item.network)
+        fitting.check_routes(room, item.network)
         if item.attachment.ifname in links:
             raise Conflict(
                 f"the namespace at {source} has an interface {item.attachment.ifname} already,"
@@ -128,7 +128,7 @@ def _look_into(there: joining.Room, source: str) -> tuple[int, ...]:
     return room.families
 
 
-def _parked(room: joining.Room) -> tuple[Plan, Plan]:
+def _parked(room: rooms.Room) -> tuple[Plan, Plan]:
     """Return how the old namespace gives up its place but not its pin, and how that goes too."""
     old = room.sandbox
     if not old.pinned:
@@ -142,14 +142,14 @@ def _parked(room: joining.Room) -> tuple[Plan, Plan]:
     return (parked,), (NetnsRelease(path=aside, identity=old.identity),)
 
 
-def refresh(room: joining.Room, resolv: ResolvConf) -> Move:
+def refresh(room: rooms.Room, resolv: ResolvConf) -> Move:
     """Return how a sandbox's interfaces, files and, if it is gone, namespace are made anew."""
     old = room.sandbox
     boot_id = room.kernel.boot_id()
     if old.type is not SandboxKind.HOST and room.intruded:
-        raise joining.intruder(old)
+        raise rooms.intruder(old)
     if not room.alive and old.type is SandboxKind.EXTERNAL:
-        raise joining.misfit(
+        raise rooms.misfit(
             old,
             "had a namespace that is gone",
             f"netctl sandbox set-key {old.name} PATH gives it another",

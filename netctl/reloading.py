@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from netctl import joining
+from netctl import rooms
 from netctl.backends import publication, registry
 from netctl.backends.publication import Standing
 from netctl.config import Config
@@ -47,7 +47,7 @@ def _published(reader: Reader, kernel: Kernel, config: Config) -> Iterator[Stand
     for sandbox in reader.all(Sandbox):
         members = [
             item
-            for item in joining.enter(reader, sandbox, kernel, config).members
+            for item in rooms.enter(reader, sandbox, kernel, config).members
             if item.attachment.boot_id == kernel.boot_id()
         ]
         ways = ways_out(members)

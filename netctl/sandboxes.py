@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
-from netctl import files, joining, moving, naming, references, resolv, running
+from netctl import files, joining, moving, naming, references, resolv, rooms, running
 from netctl.definitions.checks import check_path
 from netctl.definitions.lease import asked
 from netctl.definitions.sandbox import SandboxDefinition
@@ -221,7 +221,7 @@ class Sandboxes:
         ``Conflict`` where none is."""
         reader = self._controller.reader
         sandbox = references.sandbox(reader, reference)
-        room = joining.enter(reader, sandbox, self._kernel, self._controller.config)
+        room = rooms.enter(reader, sandbox, self._kernel, self._controller.config)
         if not (found := ways_out(room.members)):
             raise Conflict(
                 f"sandbox {sandbox.name} has no way out on which ports could be published",
@@ -295,12 +295,12 @@ class Sandboxes:
             if self._kernel.file_read(path) is not None:
                 raise Conflict(f"{path} exists already", hint="give the path of a file to be made")
 
-    def _standing(self, room: joining.Room) -> Plan:
+    def _standing(self, room: rooms.Room) -> Plan:
         """Return how what is there came into being, with the files as they are by now."""
         namespace = () if room.intruded else moving.plan_namespace(room.sandbox, "")
         return (*namespace, *files.standing(room.sandbox, self._state_dir, self._kernel))
 
-    def _remove(self, op: Operation, room: joining.Room) -> None:
+    def _remove(self, op: Operation, room: rooms.Room) -> None:
         if room.intruded:
             self._controller.notices.append(
                 f"left alone: the namespace at {room.sandbox.netns}, which is not that of sandbox"
@@ -342,14 +342,14 @@ class Sandboxes:
         return found
 
     def _check_alive(self, sandbox: Sandbox) -> None:
-        room = joining.Room(
+        room = rooms.Room(
             sandbox=sandbox, members=(), kernel=self._kernel, config=self._controller.config
         )
         if not room.alive:
-            raise joining.absent(room)
+            raise rooms.absent(room)
 
-    def _room(self, op: Operation, sandbox: Sandbox) -> joining.Room:
-        return joining.enter(op.reader, sandbox, self._kernel, self._controller.config)
+    def _room(self, op: Operation, sandbox: Sandbox) -> rooms.Room:
+        return rooms.enter(op.reader, sandbox, self._kernel, self._controller.config)
 
     def _handle(self, doc: Sandbox) -> SandboxHandle:
         return SandboxHandle(controller=self._controller, doc=doc)

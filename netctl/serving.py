@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from netctl import joining
+from netctl import joining, rooms
 from netctl.config import Config
 from netctl.kernel import Kernel, Message, open_kernel
 from netctl.models import Sandbox
@@ -32,7 +32,7 @@ def messages(reader: Reader, kernel: Kernel, config: Config) -> Iterator[Message
     namespace refuses does not keep the others."""
     memory = Memory(reader)
     for sandbox in memory.all(Sandbox):
-        room = joining.enter(memory, sandbox, kernel, config)
+        room = rooms.enter(memory, sandbox, kernel, config)
         known = joining.model(room)
         if known and room.alive:
             yield {"do": "all", "of": list(known.values())}

@@ -58,7 +58,7 @@ class Names:
 
     def _way_out(self, endpoint: Endpoint, sandbox_id: str) -> tuple[int, ...]:
         from netctl.gateway import ways_out
-        from netctl.joining import members_of
+        from netctl.rooms import members_of
 
         if sandbox_id not in self._ways_out:
             sandbox = self._reader.get(Sandbox, sandbox_id)

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from netctl import joining
+from netctl import rooms
 from netctl.backends import foreign
 from netctl.backends.foreign import Foreign
 from netctl.backends.obstacles import OUTSIDE
 from netctl.gateway import ways_out
-from netctl.joining import Room
 from netctl.kernel import Kernel
 from netctl.kernel.lookup import Way
 from netctl.kernel.snapshot import Snapshot
@@ -19,6 +18,7 @@ from netctl.kernel.vitals import Vitals
 from netctl.models import Attachment, Endpoint, HostState, Network, Port, Sandbox
 from netctl.record import record
 from netctl.resolv import host_resolv_conf
+from netctl.rooms import Room
 from netctl.store import Reader
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Machine:
     def rooms(self) -> list[Room]:
         """The sandboxes with what is in them."""
         return [
-            joining.enter(self.reader, sandbox, self.kernel, self.config)
+            rooms.enter(self.reader, sandbox, self.kernel, self.config)
             for sandbox in self.reader.all(Sandbox)
         ]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from netctl import joining, references
+from netctl import references, rooms
 from netctl.doctor import bridges
 from netctl.doctor.crossing import Crossing
 from netctl.doctor.destination import Destination, parse
@@ -16,10 +16,10 @@ from netctl.doctor.machine import Machine
 from netctl.doctor.station import SILENT, Station, ends, passes
 from netctl.errors import NotFound, Unsupported
 from netctl.gateway import Member
-from netctl.joining import Room
 from netctl.kernel.conntrack import Flow
 from netctl.kernel.probing import Journey, Probe
 from netctl.models import Endpoint, Network, SandboxKind, address_claim
+from netctl.rooms import Room
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
@@ -33,7 +33,7 @@ def of(controller: Controller, sandbox: str, destination: str | None) -> list[St
     """Return the stations of a packet from a sandbox; see ``Controller.follow``."""
     machine = Machine(controller)
     found = references.sandbox(machine.reader, sandbox)
-    room = joining.enter(machine.reader, found, machine.kernel, machine.config)
+    room = rooms.enter(machine.reader, found, machine.kernel, machine.config)
     if destination is not None:
         return list(follow(machine, room, parse(destination, machine.reader)))
     gateway = machine.uplink(4).gateway or machine.uplink(6).gateway
@@ -55,7 +55,7 @@ def follow(machine: Machine, room: Room, to: Destination) -> Iterator[Station]:
             hint="only packets of namespaces are followed",
         )
     if not room.alive:
-        error = joining.absent(room)
+        error = rooms.absent(room)
         remedy = (error.hint,) if error.hint else ()
         yield ends("sandbox", error.message, f"{room.sandbox.netns}: not its namespace", *remedy)
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netctl import joining
+from netctl.astray import astray
 from netctl.backends.forwarding import SYSCTLS
 from netctl.backends.obstacles import OUTSIDE
 from netctl.doctor.finding import Finding, note, problem, warning
@@ -120,7 +120,7 @@ def answers(machine: Machine) -> Iterator[Finding]:
     for room in (room for room in machine.rooms if room.alive):
         ways = ways_out(room.members)
         for item in room.members:
-            for found in joining.astray(room, item, ways.get(item.endpoint.id, ())):
+            for found in astray(room, item, ways.get(item.endpoint.id, ())):
                 netns, place = room.sandbox.netns, item.attachment
                 outside = OUTSIDE[found.version]
                 way = machine.kernel.way(netns, outside, source=found.address)

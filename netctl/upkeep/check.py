@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from netctl import joining, naming, reloading
 from netctl.backends import comparison, firewall, forwarding
-from netctl.joining import Room
 from netctl.kernel.snapshot import Snapshot
 from netctl.models import HostState, Network, SandboxKind
 from netctl.plan import Difference
 from netctl.record import record
+from netctl.rooms import Room
 from netctl.steps import Nft, Sysctl
 from netctl.store import Changes, Reader
 from netctl.store.memory import Memory

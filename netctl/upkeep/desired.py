@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from netctl import files, joining, moving
 from netctl.backends import forwarding, registry
-from netctl.joining import Room
 from netctl.models import Network, Sandbox, SandboxKind
 from netctl.networks import site
 from netctl.plan import Plan
 from netctl.record import record
+from netctl.rooms import Room, enter
 from netctl.steps import Sysctl
 from netctl.store import Reader
 
@@ -58,4 +58,4 @@ def sandbox(room: Room) -> Part:
 def rooms(reader: Reader, controller: Controller) -> Iterator[Room]:
     """Yield every sandbox with what is in it."""
     for sandbox in reader.all(Sandbox):
-        yield joining.enter(reader, sandbox, controller.kernel, controller.config)
+        yield enter(reader, sandbox, controller.kernel, controller.config)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from netctl.errors import NetctlError
-from netctl.joining import Room
 from netctl.models import Network, Sandbox
 from netctl.operation import Operation
 from netctl.plan import Plan
 from netctl.record import record
+from netctl.rooms import Room
 from netctl.upkeep import check, desired, leases, leftovers
 from netctl.upkeep.check import Finding
 from netctl.upkeep.leases import Ended

@@ -1,0 +1,55 @@
+"""Whether an endpoint fits into a sandbox."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+from netctl.backends import registry
+from netctl.errors import Conflict
+from netctl.models import Endpoint, Network, SandboxKind
+from netctl.rooms import Room, absent
+
+
+def check_fits(room: Room, network: Network, endpoint: Endpoint) -> None:
+    """Raise ``Conflict`` where the endpoint cannot come into this sandbox."""
+    sandbox = room.sandbox
+    host_network = registry.load(network.driver).host_stack
+    if host_network != (sandbox.type is SandboxKind.HOST):
+        raise Conflict(
+            f"network {network.name} (driver {network.driver}) and sandbox {sandbox.name}"
+            f" ({sandbox.type}) do not go together",
+            hint="the host's stack takes endpoints of driver host, and only it does",
+        )
+    if not room.alive:
+        raise absent(room)
+    if sandbox.type is SandboxKind.EXTERNAL:
+        check_routes(room, network)
+    _check_static_routes(room, endpoint)
+
+
+def check_routes(room: Room, network: Network) -> None:
+    """Raise ``Conflict`` where a route that the namespace brought along covers the new subnet."""
+    ours = {item.attachment.ifname for item in room.members}
+    foreign = [r for r in room.kernel.routes(room.sandbox.netns) if r.link not in ours]
+    for pool in network.pools:
+        subnet = ip_network(pool.subnet)
+        for route in foreign:
+            taken = ip_network(route.destination, strict=False)
+            if taken.prefixlen and taken.version == subnet.version and taken.overlaps(subnet):
+                raise Conflict(
+                    f"subnet {subnet} of network {network.name} conflicts with the route"
+                    f" {taken} dev {route.link} in sandbox {room.sandbox.name}",
+                    hint="remove the route, or use a network with another --subnet",
+                )
+
+
+def _check_static_routes(room: Room, endpoint: Endpoint) -> None:
+    """Raise ``Conflict`` where another endpoint of the sandbox has brought the same route."""
+    holders = {(r.destination, r.metric): m for m in room.members for r in m.endpoint.routes}
+    for route in endpoint.routes:
+        if holder := holders.get((route.destination, route.metric)):
+            raise Conflict(
+                f"sandbox {room.sandbox.name} has the route {route.destination} already, of"
+                f" endpoint {holder.network.name}/{holder.endpoint.name}",
+                hint="give one of them another metric: --route DST,GATEWAY,METRIC",
+            )
