@@ -8,11 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
 from netctl import joining, limiting, references, rooms
-from netctl.allocation import allocate, check_mac_free
-from netctl.allotment import Place
 from netctl.backends import registry
 from netctl.backends.driver import Publishing
-from netctl.definitions import rates
 from netctl.definitions.endpoint import (
     EndpointDefinition,
     EndpointOptions,
@@ -20,81 +17,22 @@ from netctl.definitions.endpoint import (
     check_local_aliases,
     check_priority,
 )
-from netctl.definitions.routes import check_on
-from netctl.definitions.sysctls import check_known
-from netctl.errors import Conflict, InvalidInput, NotFound
+from netctl.drafting import draft, ports_for
+from netctl.errors import Conflict, NotFound
 from netctl.gateway import ways_out
+from netctl.handles import EndpointHandle
 from netctl.joining import Entrance
 from netctl.models import Attachment, Document, Endpoint, Network, Port, Sandbox
-from netctl.names import mac_of, new_id, short
-from netctl.networks import NetworkHandle, now
+from netctl.names import short
 from netctl.operation import Operation
 from netctl.plan import Plan, Step, inverse
 from netctl.ports import parse_all
-from netctl.publishing import Chosen, check_unheld, choose, published_as
+from netctl.publishing import check_unheld, published_as
 from netctl.record import record
 from netctl.store import Reader
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
-    from netctl.sandboxes import SandboxHandle
-
-
-class EndpointHandle:
-    """An endpoint. ``join`` and ``leave`` bring ``doc`` up to date."""
-
-    def __init__(self, controller: Controller, doc: Endpoint) -> None:
-        self.controller = controller
-        self.doc = doc
-
-    @property
-    def id(self) -> str:
-        return self.doc.id
-
-    @property
-    def name(self) -> str:
-        return self.doc.name
-
-    @property
-    def network(self) -> NetworkHandle:
-        return self.controller.networks.get(self.doc.network_id)
-
-    @property
-    def mac_address(self) -> str:
-        """Six pairs of hexadecimal digits; empty where the driver makes no interface."""
-        return self.doc.mac
-
-    @property
-    def ipv4(self) -> str:
-        """With prefix length, or empty."""
-        return self.doc.ipv4
-
-    @property
-    def ipv6(self) -> str:
-        """With prefix length, or empty."""
-        return self.doc.ipv6
-
-    def join(
-        self,
-        sandbox: SandboxHandle | str,
-        *,
-        priority: int = 0,
-        local_aliases: Mapping[str, str] | None = None,
-    ) -> None:
-        """Join a sandbox, given as a handle or a reference: see ``Endpoints.join``."""
-        reference = sandbox if isinstance(sandbox, str) else sandbox.id
-        endpoints = self.controller.endpoints
-        self.doc = endpoints.join(
-            self.id, reference, priority=priority, local_aliases=local_aliases
-        ).doc
-
-    def leave(self) -> None:
-        """Leave the sandbox: see ``Endpoints.leave``."""
-        self.doc = self.controller.endpoints.leave(self.id).doc
-
-    def remove(self, *, force: bool = False) -> None:
-        """Remove the endpoint: see ``Endpoints.remove``."""
-        self.controller.endpoints.remove(self.id, force=force)
 
 
 @record
@@ -206,8 +144,8 @@ class Endpoints:
             holder = references.sandbox(op.reader, sandbox)
             wanted = asked(name or holder.name, options)
             parent = self._controller.networks.needed(op, network)
-            draft = partial(self._draft, op.reader, parent, wanted, transient=True)
-            endpoint, extra = self._controller.reclaiming(op, draft, parent.id, holder.id)
+            make = partial(draft, op.reader, parent, wanted, self._controller, transient=True)
+            endpoint, extra = self._controller.reclaiming(op, make, parent.id, holder.id)
             room = self._room(op, references.sandbox(op.reader, holder.id))
             return self._joined(op, room, parent, endpoint, entrance, extra)
 
@@ -220,7 +158,7 @@ class Endpoints:
         with self._controller.operation(f"endpoint publish {reference}") as op:
             endpoint = references.endpoint(op.reader, reference)
             network = self._controller.networks.need(op, endpoint.network_id)
-            chosen = self._chosen(op.reader, network, wanted, endpoint)
+            chosen = ports_for(op.reader, network, endpoint, wanted, self._controller)
             after = replace(endpoint, ports=(*endpoint.ports, *chosen.ports))
             plan = self._published(op, network, endpoint, chosen.ports, endpoint.ports)
             op.commit(plan, put=(after, *chosen.cursor))
@@ -365,78 +303,13 @@ class Endpoints:
         if existing and if_not_exists:
             wanted.check_same(existing)
             return existing
-        draft = partial(self._draft, op.reader, network, wanted, transient=False)
-        endpoint, extra = self._controller.reclaiming(op, draft, network.id)
+        make = partial(draft, op.reader, network, wanted, self._controller, transient=False)
+        endpoint, extra = self._controller.reclaiming(op, make, network.id)
         making = self._controller.networks.making(op, network)
         op.commit(making.plan, put=(*making.put, endpoint, *extra))
         if making.put:
             self._controller.look_around(network)
         return endpoint
-
-    def _draft(
-        self, reader: Reader, network: Network, wanted: EndpointDefinition, *, transient: bool
-    ) -> tuple[Endpoint, tuple[Document, ...]]:
-        if references.endpoint_of(reader, network.id, wanted.name):
-            raise Conflict(
-                f"network {network.name} has an endpoint {wanted.name} already",
-                hint="--name gives the endpoint another name"
-                if transient
-                else "--if-not-exists accepts one of the same definition",
-            )
-        endpoint_id = new_id()
-        driver = registry.load(network.driver)
-        if not driver.has_pools:
-            wanted.check_bare(network)
-        check_known(wanted.sysctls, self._controller.kernel)
-        mac = wanted.mac or (mac_of(endpoint_id) if driver.has_pools else "")
-        check_mac_free(reader, network, mac)
-        families = {4: wanted.ip} if wanted.without_ipv6 else {4: wanted.ip, 6: wanted.ip6}
-        addresses, cursor = allocate(reader, network, families)
-        check_on(network, wanted.routes, addresses)
-        rates.check_on(network, wanted.limits)
-        endpoint = Endpoint(
-            id=endpoint_id,
-            name=wanted.name,
-            network_id=network.id,
-            created=now(),
-            labels=wanted.labels,
-            mac=mac,
-            ipv4=addresses.get(4, ""),
-            ipv6=addresses.get(6, ""),
-            ifname=wanted.ifname,
-            transient=transient,
-            aliases=wanted.aliases,
-            anonymous=wanted.anonymous,
-            no_dns=wanted.no_dns,
-            exposed=wanted.exposed,
-            sysctls=wanted.sysctls,
-            routes=wanted.routes,
-            no_default_route=wanted.no_default_route,
-            limits=wanted.limits,
-        )
-        chosen = self._chosen(reader, network, wanted.ports, endpoint)
-        return replace(endpoint, ports=chosen.ports), (*cursor, *chosen.cursor)
-
-    def _chosen(
-        self, reader: Reader, network: Network, ports: Sequence[Port], endpoint: Endpoint
-    ) -> Chosen:
-        if ports and not registry.load(network.driver).has_pools:
-            raise InvalidInput(
-                f"endpoints of network {network.name} (driver {network.driver}) publish no ports",
-                hint="what listens in the host's stack is reachable without"
-                if registry.load(network.driver).host_stack
-                else "leave out --publish, or use a network of driver bridge",
-            )
-        place = Place(
-            network=network,
-            endpoint=endpoint.name,
-            versions=tuple(6 if ":" in address else 4 for address in endpoint.addresses),
-            ports=endpoint.ports,
-            way_out=not endpoint.no_default_route,
-        )
-        chosen = choose(reader, self._controller.kernel, place, ports)
-        self._controller.notices += chosen.notices
-        return chosen
 
 
 def _check_joined(reader: Reader, endpoint: Endpoint, expected: Sandbox | None) -> None:

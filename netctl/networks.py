@@ -13,6 +13,7 @@ from netctl.backends.driver import NetworkPlan, Site
 from netctl.definitions.lease import asked
 from netctl.definitions.network import NetworkDefinition
 from netctl.errors import Conflict
+from netctl.handles import NetworkHandle
 from netctl.kernel import Kernel
 from netctl.models import PORTS_CURSOR, Cursor, Document, Endpoint, HostState, Lease, Network
 from netctl.names import new_id
@@ -23,7 +24,6 @@ from netctl.store import Reader
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
-    from netctl.endpoints import EndpointHandle
 
 _USERS_SHOWN = 4
 
@@ -31,50 +31,6 @@ _USERS_SHOWN = 4
 def now() -> str:
     """Return the time as documents bear it: RFC 3339, UTC, whole seconds."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-@record
-class NetworkHandle:
-    """A network as it was when it was read."""
-
-    controller: Controller
-    doc: Network
-
-    @property
-    def id(self) -> str:
-        return self.doc.id
-
-    @property
-    def name(self) -> str:
-        return self.doc.name
-
-    @property
-    def driver(self) -> str:
-        return self.doc.driver
-
-    @property
-    def endpoints(self) -> NetworkEndpoints:
-        """The endpoints of this network."""
-        return NetworkEndpoints(network=self)
-
-    def remove(self, *, force: bool = False) -> None:
-        """Remove the network: see ``Networks.remove``."""
-        self.controller.networks.remove(self.doc.id, force=force)
-
-
-@record
-class NetworkEndpoints:
-    """The endpoints of one network."""
-
-    network: NetworkHandle
-
-    def create(self, name: str, **options: Any) -> EndpointHandle:
-        """Create an endpoint: see ``Endpoints.create``."""
-        return self.network.controller.endpoints.create(self.network.id, name, **options)
-
-    def list(self) -> list[EndpointHandle]:
-        """Return the endpoints, sorted by name."""
-        return self.network.controller.endpoints.list(network=self.network.id)
 
 
 @record

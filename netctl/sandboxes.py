@@ -13,13 +13,14 @@ from netctl.definitions.lease import asked
 from netctl.definitions.sandbox import SandboxDefinition
 from netctl.errors import Conflict, InvalidInput, NotFound
 from netctl.gateway import ways_out
+from netctl.handles import SandboxHandle
 from netctl.kernel import Link
 from netctl.models import Document, Endpoint, Sandbox, SandboxKind
 from netctl.names import alias_of, check_id, check_name, new_id, short
 from netctl.networks import now
 from netctl.operation import Operation
 from netctl.plan import Plan, inverse
-from netctl.record import field_names, record
+from netctl.record import field_names
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
@@ -27,31 +28,6 @@ if TYPE_CHECKING:
 
 NETNS_DIR = "/run/netns"
 _OF_PROCESS = re.compile(r"/proc/(\d{1,10})/ns/net", re.ASCII)
-
-
-@record
-class SandboxHandle:
-    """A sandbox as it was when it was read."""
-
-    controller: Controller
-    doc: Sandbox
-
-    @property
-    def id(self) -> str:
-        return self.doc.id
-
-    @property
-    def name(self) -> str:
-        return self.doc.name
-
-    @property
-    def key(self) -> str:
-        """Path of the namespace, for ``nsenter --net=KEY``."""
-        return self.doc.key
-
-    def remove(self, *, force: bool = False) -> None:
-        """Remove the sandbox: see ``Sandboxes.remove``."""
-        self.controller.sandboxes.remove(self.id, force=force)
 
 
 class Sandboxes:

@@ -1,0 +1,107 @@
+"""The document of an endpoint to be: addresses, MAC and ports, all chosen before any step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from netctl.allocation import allocate, check_mac_free
+from netctl.allotment import Place
+from netctl.backends import registry
+from netctl.definitions import rates
+from netctl.definitions.endpoint import EndpointDefinition
+from netctl.definitions.routes import check_on
+from netctl.definitions.sysctls import check_known
+from netctl.errors import Conflict, InvalidInput
+from netctl.models import Document, Endpoint, Network, Port
+from netctl.names import mac_of, new_id
+from netctl.networks import now
+from netctl.publishing import Chosen, choose
+from netctl.references import endpoint_of
+from netctl.store import Reader
+
+if TYPE_CHECKING:
+    from netctl.controller import Controller
+
+
+def draft(
+    reader: Reader,
+    network: Network,
+    wanted: EndpointDefinition,
+    controller: Controller,
+    *,
+    transient: bool,
+) -> tuple[Endpoint, tuple[Document, ...]]:
+    """Return the document of a new endpoint, and what its choices are remembered in.
+
+    Raises ``InvalidInput``, ``Conflict``, ``Exhausted`` or ``Unsupported``.
+    """
+    if endpoint_of(reader, network.id, wanted.name):
+        raise Conflict(
+            f"network {network.name} has an endpoint {wanted.name} already",
+            hint="--name gives the endpoint another name"
+            if transient
+            else "--if-not-exists accepts one of the same definition",
+        )
+    endpoint_id = new_id()
+    driver = registry.load(network.driver)
+    if not driver.has_pools:
+        wanted.check_bare(network)
+    check_known(wanted.sysctls, controller.kernel)
+    mac = wanted.mac or (mac_of(endpoint_id) if driver.has_pools else "")
+    check_mac_free(reader, network, mac)
+    families = {4: wanted.ip} if wanted.without_ipv6 else {4: wanted.ip, 6: wanted.ip6}
+    addresses, cursor = allocate(reader, network, families)
+    check_on(network, wanted.routes, addresses)
+    rates.check_on(network, wanted.limits)
+    endpoint = Endpoint(
+        id=endpoint_id,
+        name=wanted.name,
+        network_id=network.id,
+        created=now(),
+        labels=wanted.labels,
+        mac=mac,
+        ipv4=addresses.get(4, ""),
+        ipv6=addresses.get(6, ""),
+        ifname=wanted.ifname,
+        transient=transient,
+        aliases=wanted.aliases,
+        anonymous=wanted.anonymous,
+        no_dns=wanted.no_dns,
+        exposed=wanted.exposed,
+        sysctls=wanted.sysctls,
+        routes=wanted.routes,
+        no_default_route=wanted.no_default_route,
+        limits=wanted.limits,
+    )
+    chosen = ports_for(reader, network, endpoint, wanted.ports, controller)
+    return replace(endpoint, ports=chosen.ports), (*cursor, *chosen.cursor)
+
+
+def ports_for(
+    reader: Reader,
+    network: Network,
+    endpoint: Endpoint,
+    ports: Sequence[Port],
+    controller: Controller,
+) -> Chosen:
+    """Return the ports as they are published on an endpoint. Raises ``InvalidInput``, ``Conflict``
+    or ``Exhausted``."""
+    if ports and not registry.load(network.driver).has_pools:
+        raise InvalidInput(
+            f"endpoints of network {network.name} (driver {network.driver}) publish no ports",
+            hint="what listens in the host's stack is reachable without"
+            if registry.load(network.driver).host_stack
+            else "leave out --publish, or use a network of driver bridge",
+        )
+    place = Place(
+        network=network,
+        endpoint=endpoint.name,
+        versions=tuple(6 if ":" in address else 4 for address in endpoint.addresses),
+        ports=endpoint.ports,
+        way_out=not endpoint.no_default_route,
+    )
+    chosen = choose(reader, controller.kernel, place, ports)
+    controller.notices += chosen.notices
+    return chosen
