@@ -14,7 +14,7 @@ from netctl.backends.dns.log import Log
 from netctl.backends.dns.loop import Loop
 from netctl.backends.dns.resolver import Resolver
 from netctl.errors import NetctlError
-from netctl.kernel import resolver
+from netctl.kernel import resolver, tenure
 
 Load = Callable[[], Iterable[Mapping[str, object]]]
 
@@ -36,7 +36,7 @@ def serve(
     ``load`` gives the messages to begin with, ``ready`` is called when all sockets are open.
     Raises ``NetctlError`` where it cannot begin, ``Conflict`` where another is at work.
     """
-    with resolver.owned(run_dir) as release:
+    with tenure.owned(run_dir) as release:
         server = Server(run_dir, log, release, stays=stays)
         try:
             server.load(load)
@@ -57,7 +57,7 @@ class Server:
         path = resolver.socket_path(run_dir)
         self._control = Control(self._loop, path, self._handle, log.report)
         self._run_dir = run_dir
-        self._vigil = resolver.Vigil(run_dir)
+        self._vigil = tenure.Vigil(run_dir)
         self._loop.watch(self._vigil.fileno(), self._look)
 
     def load(self, load: Load) -> None:
@@ -120,7 +120,7 @@ class Server:
         """End where nobody can tell this process of changes any more: no answer is better than one
         that was true before. The tables in the namespaces stay, for they may be the next one's
         already."""
-        resolver.leave_sign(self._run_dir)
+        tenure.leave_sign(self._run_dir)
         os._exit(1)
 
     def _end_vigil(self) -> None:

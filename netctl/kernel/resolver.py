@@ -14,13 +14,12 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import netctl
-from netctl.errors import Conflict, KernelError
-from netctl.kernel import syscalls
+from netctl.errors import KernelError
 from netctl.kernel.refusal import file_refused
 
 Message = Mapping[str, object]
@@ -41,7 +40,7 @@ def socket_path(run_dir: str) -> str:
     return f"{run_dir}/resolver.sock"
 
 
-def _pid_path(run_dir: str) -> str:
+def pid_path(run_dir: str) -> str:
     return f"{run_dir}/resolver.pid"
 
 
@@ -106,7 +105,7 @@ def _at_work(run_dir: str) -> bool:
 def _held(run_dir: str) -> bool:
     """Whether a process is the resolver, or is about to be it."""
     try:
-        descriptor = os.open(_pid_path(run_dir), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(pid_path(run_dir), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return False
     try:
@@ -215,98 +214,6 @@ def stop(run_dir: str, *, unused: bool = False, impatient: bool = False) -> bool
         if error.errno != errno.ECONNREFUSED:
             raise
         return False
-
-
-class Vigil:
-    """Notices that somebody has taken a resolver's socket away, so that nobody can tell it anything
-    any more: ``/run`` was cleared, or another one has begun."""
-
-    def __init__(self, run_dir: str) -> None:
-        """To be kept from when the socket listens. Raises ``KernelError``."""
-        self._path = socket_path(run_dir)
-        try:
-            self._known = _identity(self._path)
-            self._descriptor = syscalls.watch(run_dir)
-        except OSError as error:
-            raise file_refused(f"watch {run_dir}", error) from error
-
-    def fileno(self) -> int:
-        """What is readable when ``is_over`` is worth a look."""
-        return self._descriptor
-
-    def is_over(self) -> bool:
-        with suppress(BlockingIOError):
-            os.read(self._descriptor, _PIECE)
-        return _identity(self._path) != self._known
-
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def leave_sign(run_dir: str) -> None:
-    """Put a socket on which nobody listens where there is none: to the next command it says that
-    a resolver has ended out of order."""
-    with suppress(OSError):
-        os.makedirs(run_dir, mode=0o700, exist_ok=True)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-            sock.bind(socket_path(run_dir))
-
-
-@contextmanager
-def owned(run_dir: str) -> Iterator[Callable[[], None]]:
-    """Be the resolver of a run directory; lend a function that ends this before the block does.
-
-    Raises ``Conflict`` where another process is it. The lock ends with the process.
-    """
-    path = _pid_path(run_dir)
-    descriptor = _locked(path)
-    released = False
-
-    def release() -> None:
-        nonlocal released
-        if not released:
-            released = True
-            with suppress(OSError):
-                os.unlink(path)
-            os.close(descriptor)
-
-    try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield release
-    finally:
-        release()
-
-
-def _locked(path: str) -> int:
-    """Return the locked file at ``path``; before it is locked its holder may remove it."""
-    try:
-        while True:
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            descriptor = os.open(path, flags, 0o600)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(descriptor)
-                raise Conflict(
-                    f"another process is the resolver: see {path}",
-                    hint="one serves the whole host; that one ends with its last sandbox",
-                ) from None
-            if os.fstat(descriptor).st_nlink:
-                return descriptor
-            os.close(descriptor)
-    except OSError as error:
-        raise file_refused(f"lock {path}", error) from error
 
 
 def _ask(run_dir: str, message: Message, *, impatient: bool = False) -> dict[str, Any]:
