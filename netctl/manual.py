@@ -16,7 +16,8 @@ from netctl import __version__
 from netctl.cli import COMMANDS, cli
 from netctl.commands.driver_options import WithDriverOptions
 from netctl.completion import script
-from netctl.config import KEYS, Config
+from netctl.config import Config
+from netctl.config_keys import KEYS
 
 SHELLS = {"bash": "netctl.bash", "zsh": "_netctl", "fish": "netctl.fish"}
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from netctl import __version__
-from netctl.config import KEYS, Config
+from netctl.config import Config
+from netctl.config_keys import KEYS
 from netctl.errors import NetctlError, NotPermitted
 from netctl.kernel import Kernel, has_capability, library_version
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from netctl.config import KEYS, AddressPool, Config, load
+from netctl.config import AddressPool, Config, load
+from netctl.config_keys import KEYS
 from netctl.controller import Controller
 from netctl.errors import BadConfig
 from tests.fake_kernel import FakeKernel
