@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 ERRORS = ("InvalidInput", "NotFound", "Conflict", "Exhausted", "Unsupported", "BadConfig")
-WITHOUT = ("backends/dns", "netctl/config.py")
+WITHOUT = ("backends/dns", "netctl/config_keys.py")
 """What only netctl itself says to the resolver; and what is given a hint with its place."""
 
 
