@@ -82,7 +82,7 @@ add rule {TABLE} apart drop
 add rule {TABLE} open iifname @internal drop
 add rule {TABLE} open ip daddr vmap @open4
 add rule {TABLE} open ip6 daddr vmap @open6
-add rule {TABLE} routed meta l4proto {{ icmp, ipv6-icmp }} accept
+add rule {TABLE} routed meta l4proto {{ icmp, icmpv6 }} accept
 add rule {TABLE} routed jump open
 add rule {TABLE} postrouting ip saddr . ip daddr @self4 masquerade
 add rule {TABLE} postrouting ip6 saddr . ip6 daddr @self6 masquerade

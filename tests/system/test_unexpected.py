@@ -22,6 +22,24 @@ def two(host: Host) -> None:
         assert host.netctl(*line.split()).returncode == 0
 
 
+def test_a_base_system_that_knows_no_names_of_protocols(host: Host) -> None:
+    """Debian's own has no /etc/protocols: the package netbase brings it."""
+    host.sh("for f in protocols services; do mount --bind /dev/null /etc/$f; done")
+    two(host)
+    host.netctl("network", "create", "far", "--ipv6", "-o", "bridge.gateway_mode_ipv4=routed")
+    for network, name in (("web", "c1"), ("far", "c2")):
+        ports = ("-p", "8080:80", "-p", "53/udp", "-p", "9000-9001:9000-9001")
+        assert host.netctl("network", "connect", network, name, *ports).returncode == (
+            0 if network == "web" else 5
+        )
+    assert host.netctl("network", "connect", "far", "c2", "-p", "81").returncode == 0
+    with host.server("/run/netns/c1", "0.0.0.0", 80):
+        assert host.ask("outside", "192.0.2.1", 8080)
+    assert host.netctl("check").stdout == ""
+    assert host.netctl("doctor").returncode == 0
+    host.sh("umount /etc/protocols /etc/services")
+
+
 def test_a_port_is_not_taken_from_its_server(host: Host) -> None:
     two(host)
     host.netctl("endpoint", "create", "web", "p1", "-p", "8077:80")
