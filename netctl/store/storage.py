@@ -81,9 +81,11 @@ def load(path: str) -> Tables | None:
     body = raw[head.end() : -len(_TAIL)]
     schema = int(head[1])
     if schema > SCHEMA:
+        good = _copy(path)
         raise StoreDamaged(
             f"{path} was written by a newer netctl (schema {schema}, this one knows {SCHEMA})",
-            hint="use that netctl, or a newer one",
+            hint="use that netctl, or a newer one"
+            + (f"; if none was ever here it is damaged, and {good}" if good else ""),
         )
     if zlib.crc32(body) != int(head[2]):
         raise damaged(path, "its checksum is wrong")
@@ -189,11 +191,19 @@ def sync_directory(path: str) -> None:
 
 def damaged(path: str, reason: str) -> StoreDamaged:
     """Return the error for a file that cannot be believed."""
-    good = f"the previous good copy: cp -p {path}.bak {path}" if _good(path + ".bak") else ""
     return StoreDamaged(
         f"{path} is damaged ({reason})",
-        hint=good or "put back a copy from a backup; without one, move the file away",
+        hint=_copy(path) or "put back a copy from a backup; without one, move the file away",
     )
+
+
+def _copy(path: str) -> str:
+    """Return how the previous copy is put back, ``""`` where there is no good one."""
+    if not _good(path + ".bak"):
+        return ""
+    # It knows less than the kernel holds: what it does not know is in the way of a repair.
+    back = f"cp -p {path}.bak {path} && netctl repair"
+    return f"the previous good copy: {back}; netctl gc shows what it does not know"
 
 
 def _good(path: str) -> bool:
