@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 
-from netctl.models import KINDS, Document, Endpoint, EndpointRef, Network, Sandbox
+from netctl.models import KINDS, Attachment, Document, Endpoint, EndpointRef, Network, Sandbox
 from netctl.names import short
 from netctl.record import record
 from netctl.store import Changes, Reader
@@ -41,6 +41,7 @@ def find(reader: Reader) -> Iterator[Contradiction]:
             yield _adrift(endpoint)
         elif place:
             within.setdefault(place.sandbox_id, []).append(endpoint)
+            yield from _misplaced(endpoint, place, sandboxes[place.sandbox_id])
     for sandbox in sandboxes.values():
         yield from _refs(sandbox, within.get(sandbox.id, []))
 
@@ -95,6 +96,19 @@ def _adrift(endpoint: Endpoint) -> Contradiction:
         found="nothing",
         changes=Changes(delete=(endpoint,)) if endpoint.transient else Changes(put=(alone,)),
     )
+
+
+def _misplaced(endpoint: Endpoint, place: Attachment, sandbox: Sandbox) -> Iterator[Contradiction]:
+    """The sandbox has been renamed, or has another key, since the endpoint's copy was written."""
+    if place.netns != sandbox.netns:
+        moved = replace(endpoint, attachment=replace(place, netns=sandbox.netns))
+        yield Contradiction(
+            title=f"endpoint {endpoint.name}",
+            what="namespace",
+            expected=sandbox.netns,
+            found=place.netns,
+            changes=Changes(put=(moved,)),
+        )
 
 
 def _refs(sandbox: Sandbox, within: list[Endpoint]) -> Iterator[Contradiction]:

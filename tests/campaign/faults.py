@@ -90,14 +90,18 @@ def limits(choose: random.Random) -> None:
 def resolver(choose: random.Random) -> None:
     """Kill the resolver, which the pid file names, or take its rules in the namespaces away."""
     if choose.random() < 0.5:
-        with suppress(OSError, ValueError):
-            pid = int(Path("/run/netctl/resolver.pid").read_text())
-            # A number that another process has by now is none of ours.
-            if b"netctl.backends.dns" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, signal.SIGKILL)
+        _kill_resolver()
     for name in _namespaces():
         if choose.random() < 0.5:
             shell(f"ip netns exec {name} nft flush ruleset")
+
+
+def _kill_resolver() -> None:
+    with suppress(OSError, ValueError):
+        pid = int(Path("/run/netctl/resolver.pid").read_text())
+        # A number that another process has by now is none of ours.
+        if b"netctl.backends.dns" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)
 
 
 def files(choose: random.Random) -> None:
@@ -130,7 +134,9 @@ def flipped(choose: random.Random) -> None:
 
 
 def reboot(choose: random.Random) -> None:
-    """Take what a reboot takes: interfaces, rules, namespaces, /run. Its new number comes after."""
+    """Take what a reboot takes: processes, interfaces, rules, namespaces, /run. Its new number comes
+    after."""
+    _kill_resolver()
     for name in [*os.listdir("/run/netns")] if os.path.isdir("/run/netns") else []:
         if name != "outside":
             shell(f"ip netns delete {name}")

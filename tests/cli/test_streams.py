@@ -52,6 +52,8 @@ def test_trouble_with_messages_does_not_hide_the_result(environ: dict[str, str])
 def test_ctrl_c_is_silent_whatever_is_being_imported(environ: dict[str, str], module: str) -> None:
     program = f"""
 import os, signal, sys
+# Whoever starts the tests in the background of a shell has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 class Interrupt:
     def find_spec(self, name, *rest):
         if name == {module!r}:

@@ -199,7 +199,8 @@ def test_a_reboot_brings_limits_back(host: Host) -> None:
     host.sh(
         "ip netns delete c1; for l in $(ip -o link | awk -F'[ :@]+' '/netctl|br-/ {print $2}'); do"
         " ip link delete $l 2>/dev/null || true; done; nft flush ruleset;"
-        " sysctl -qw net.ipv4.ip_forward=0; rm -rf /run/netctl"
+        " sysctl -qw net.ipv4.ip_forward=0; kill -9 $(cat /run/netctl/resolver.pid);"
+        " rm -rf /run/netctl"
     )
     assert queues(host) == []
     host.call(partial(act, boot_id=LATER), lambda c: c.restore())

@@ -169,7 +169,8 @@ def test_a_reboot_is_restored(host: Host) -> None:
         "for n in $(ip netns); do case $n in c1|c2|db1) ip netns delete $n;; esac; done;"
         "for l in $(ip -o link | awk -F'[ :@]+' '/netctl|br-|nc/ {print $2}'); do"
         " ip link delete $l 2>/dev/null || true; done; nft flush ruleset;"
-        " sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0; rm -rf /run/netctl"
+        " sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0;"
+        " kill -9 $(cat /run/netctl/resolver.pid); rm -rf /run/netctl"
     )
     host.call(_restored)
     assert host.ping(C2, inside) and host.ping(C2, inside6)

@@ -64,9 +64,23 @@ def _sandboxes_lost(c: Controller) -> None:
     _without(c, Sandbox)
 
 
+def _endpoint_of_before_a_rename(c: Controller) -> None:
+    before = c.endpoints.get("web/c1").doc
+    c.sandboxes.rename("c1", "c9")
+    _behind(c, Changes(put=(before,)))
+
+
 @pytest.mark.parametrize(
     "lose",
-    [_claims_lost, _claim_stale, _ref_lost, _endpoint_lost, _network_lost, _sandboxes_lost],
+    [
+        _claims_lost,
+        _claim_stale,
+        _ref_lost,
+        _endpoint_lost,
+        _network_lost,
+        _sandboxes_lost,
+        _endpoint_of_before_a_rename,
+    ],
 )
 def test_what_contradicts_is_found_and_put_right(
     c: Controller, lose: Callable[[Controller], None]
