@@ -43,7 +43,7 @@ def test_one_process_from_the_first_sandbox_to_the_last(host: Host) -> None:
     assert state(host)["pid"] == pid
     # It has let go of who started it.
     assert os.getsid(pid) == pid and os.path.samefile(f"/proc/{pid}/cwd", f"/proc/{pid}/root")
-    assert {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)} == {"/dev/null"}
+    assert all(os.path.samefile(f"/proc/{pid}/fd/{fd}", os.devnull) for fd in range(3))
     assert Path(f"/proc/{pid}/comm").read_text() == "netctl-dns\n"
     assert host.sh(f"stat -c %a {RUN}/resolver.sock {RUN}/resolver.pid").split() == ["600"] * 2
 

@@ -128,6 +128,13 @@ def addresses(name: str) -> tuple[str, str]:
         return endpoint.ipv4.partition("/")[0], endpoint.ipv6.partition("/")[0]
 
 
+def skip_where_nobody_can_read(host: Host) -> None:
+    """Skip where other users cannot come to this checkout, as below a home directory."""
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    if host.run(*nobody, "test", "-r", __file__).returncode:
+        pytest.skip("only root can read the checkout")
+
+
 def bridge_filter(host: Host, on: bool) -> None:
     """Let the bridges of the host pass packets to the firewall, or not."""
     keys = [f"/proc/sys/net/bridge/bridge-nf-call-{name}" for name in ("iptables", "ip6tables")]

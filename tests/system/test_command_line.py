@@ -203,9 +203,9 @@ def test_ctrl_c_reaches_the_command_once(host: Host) -> None:
         script,
     ]
     primary, secondary = pty.openpty()
-    process = host.start(
-        *("setsid", "--ctty", "--wait", *command), stdin=secondary, stdout=secondary
-    )
+    # Whoever starts the tests in the background of a shell has SIGINT ignored.
+    told = ("env", "--default-signal=INT", "setsid", "--ctty", "--wait")
+    process = host.start(*told, *command, stdin=secondary, stdout=secondary)
     os.close(secondary)
     shown = read_until(primary, "up")
     os.write(primary, b"\x03")

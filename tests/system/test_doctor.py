@@ -13,7 +13,7 @@ from netctl.controller import Controller
 from netctl.doctor.examination import examine
 from netctl.doctor.finding import Finding
 from tests.kernel.host import Host
-from tests.system.library import act, controller, die_at
+from tests.system.library import act, controller, die_at, skip_where_nobody_can_read
 
 LATER = "00000000-0000-4000-8000-000000000002"
 _NOT_BRIDGED = (
@@ -394,6 +394,7 @@ def test_the_store(patient: Patient) -> None:
 
 
 def test_without_rights_it_says_what_it_cannot_see(patient: Patient) -> None:
+    skip_where_nobody_can_read(patient.host)
     done = patient.host.run(
         "setpriv",
         "--reuid=65534",
