@@ -22,7 +22,7 @@ from netctl import config as configuration
 from netctl.config import Config
 from netctl.errors import Exhausted, NetctlError
 from netctl.kernel import Kernel, open_kernel
-from netctl.operation import Operation, operation, show_pending
+from netctl.operation import Operation, operation, show_pending, unstopped
 from netctl.plan import Observer
 from netctl.store import Reader, Store
 
@@ -192,7 +192,7 @@ class Controller:
         if self.dry_run or self._in_batch:
             yield
             return
-        with self.store.locked(name):
+        with unstopped(), self.store.locked(name):
             with self.kernel.batch():
                 self._in_batch = True
                 try:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from netctl.kernel import Kernel
 
 
-_HELD = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP}
+_STOPPING = {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
+_HELD = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, *_STOPPING}
 
 
 class Operation(Protocol):
@@ -181,6 +182,16 @@ def _plan_of(intent: Intent) -> Plan:
             f" not know ({error})",
             hint="use the netctl that began it, or a newer one: netctl repair",
         ) from error
+
+
+@contextmanager
+def unstopped() -> Iterator[None]:
+    """Hold off what would stop this process while it holds the lock; what ends it comes through."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

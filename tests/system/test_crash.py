@@ -133,3 +133,24 @@ def test_ctrl_z_waits_for_the_operation_and_blocks_nobody(host: Host) -> None:
     assert [name for _, name, _ in host.call(stored)] == ["db", "web"]
     assert host.call(settled) == []
     host.call(consistent)
+
+
+def test_ctrl_z_waits_for_the_end_of_a_batch(host: Host) -> None:
+    def stopped() -> tuple[bool, int]:
+        child = os.fork()
+        if child == 0:
+            os.setpgid(0, 0)
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            with controller() as c, c.batch():
+                c.networks.create("web")
+                os.kill(os.getpid(), signal.SIGTSTP)
+                c.networks.create("app")
+            os._exit(0)
+        _, status = os.waitpid(child, os.WUNTRACED)
+        act(lambda c: c.networks.create("db"))
+        os.kill(child, signal.SIGCONT)
+        return os.WIFSTOPPED(status), os.waitpid(child, 0)[1]
+
+    assert host.call(stopped) == (True, 0)
+    assert [name for _, name, _ in host.call(stored)] == ["app", "db", "web"]
+    host.call(consistent)
