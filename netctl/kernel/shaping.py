@@ -145,10 +145,12 @@ class Shaping:
         info = _PRIORITY << 16 | socket.htons(_ALL_PROTOCOLS)
         rule = _header(index, 0, _INGRESS_HANDLE, info) + _kind("u32")
         rule += attribute(_OPTIONS | NLA_F_NESTED, wanted)
-        answers = sock.ask([Message(_NEWQDISC, queue, flags), Message(_NEWTFILTER, rule, flags)])
-        if answers[1] and not answers[0]:
+        # One after the other: the kernel would put the filter into somebody else's discipline.
+        _raise(what, sock.ask([Message(_NEWQDISC, queue, flags)]), ("ingress",))
+        answers = sock.ask([Message(_NEWTFILTER, rule, flags)])
+        if any(answers):
             sock.ask([Message(_DELQDISC, _header(index, _INGRESS_HANDLE, _INGRESS))])
-        _raise(what, answers, ("ingress", action))
+        _raise(what, answers, (action,))
 
     def _delete(
         self, link: str, alias: str, what: str, handles: Sequence[int], parent: int, kind: str

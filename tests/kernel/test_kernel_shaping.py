@@ -107,3 +107,16 @@ def test_nothing_foreign_is_limited_or_freed(host: Host) -> None:
         with pytest.raises(KernelError, match=r"uplink.*: it is not netctl's"):
             with_kernel(host, act)
     host.assert_unchanged(before)
+
+
+def test_a_discipline_of_somebody_elses_is_left_as_it_is(host: Host) -> None:
+    with_kernel(host, two)
+    for kind in ("ingress", "clsact"):
+        host.sh(f"tc qdisc add dev ni1 {kind}")
+        error = refused(host, lambda k: k.divert_add("ni1", alias=MARK, to="ni2"))
+        assert "File exists" in error.message
+        assert host.sh("tc filter show dev ni1 ingress") == ""
+        [found] = [q for q in host.json("tc -j qdisc show dev ni1") if q["kind"] == kind]
+        assert found["handle"] == "ffff:"
+        host.sh(f"tc qdisc del dev ni1 {kind}")
+    with_kernel(host, no_more)
