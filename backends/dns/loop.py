@@ -76,10 +76,10 @@ class Loop:
         """Serve until ``stop``. What goes wrong in one handler does not end the others."""
         handlers = self._handlers
         while self._running:
-            for fd, events in self._epoll.poll(self._pause()):
-                handler = handlers.get(fd)
-                if handler is None:
-                    continue  # Closed by one that came before.
+            found = self._epoll.poll(self._pause())
+            for handler, fd, events in [(handlers.get(fd), fd, events) for fd, events in found]:
+                if handler is None or handlers.get(fd) is not handler:
+                    continue  # Closed by one that came before; the number may be another's now.
                 try:
                     handler(events)
                 except Exception:
