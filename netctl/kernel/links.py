@@ -50,9 +50,11 @@ class Links:
 
     def bridge_add(self, name: str, *, alias: str, mac: str, mtu: int) -> None:
         """``ip link add NAME address MAC mtu MTU type bridge``; an empty MAC is the kernel's."""
-        attributes = netlink.named(name) + _mac(mac) + _mtu(mtu) + netlink.link_kind("bridge")
+        attributes = netlink.named(name) + _mac(mac) + netlink.link_kind("bridge")
+        # The MTU of birth is lost with the last port: br_mtu_auto_adjust (net/bridge/br_if.c) keeps
+        # only one that is set on the bridge afterwards.
         with self._sockets.at("") as sock:
-            _add(sock, f"add bridge {name}", attributes, alias)
+            _add(sock, f"add bridge {name}", attributes, alias, _mtu(mtu))
 
     def veth_add(
         self,
@@ -213,14 +215,14 @@ def _add(
     what: str,
     attributes: bytes,
     alias: str,
-    modes: bytes = b"",
+    more: bytes = b"",
 ) -> int:
-    """Make a link and set what cannot be set at birth: the mark, and how it is a port. Return its
-    index."""
+    """Make a link and set what cannot be set at birth: the mark, and ``more``, such as how it is a
+    port. Return its index."""
     index = _free_index(sock, what)
     birth = Message(netlink.RTM_NEWLINK, netlink.link_header(index=index) + attributes, _CREATE)
     mark = netlink.link_alias(alias, index=index)
-    answers = sock.ask([birth, mark._replace(type=netlink.RTM_NEWLINK, body=mark.body + modes)])
+    answers = sock.ask([birth, mark._replace(type=netlink.RTM_NEWLINK, body=mark.body + more)])
     refusal = first_refusal(answers)
     if refusal and not answers[0]:
         _remove(sock, index)

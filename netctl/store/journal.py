@@ -30,6 +30,7 @@ from netctl.store.storage import (
     open_regular,
     read_bytes,
     sync_directory,
+    to_json,
     unreadable,
     unwritable,
     write_all,
@@ -252,7 +253,7 @@ class Journal:
         self._descriptor, self._size, self._synced = -1, 0, False
 
     def _append(self, record: dict[str, Any], *, sync: bool = True) -> None:
-        text = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
+        text = to_json(record)
         line = b"%08x %s\n" % (zlib.crc32(text), text)
         try:
             if self._descriptor < 0:

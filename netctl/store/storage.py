@@ -92,6 +92,13 @@ def load(path: str) -> Tables | None:
     return _migrated(path, schema, body)
 
 
+def to_json(value: dict[str, Any]) -> bytes:
+    """Return the bytes of a record. What was read of a file of the host need not be UTF-8; its
+    bytes come back as they were, for ``json.loads`` takes lone surrogates from bytes."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return text.encode(errors="surrogatepass")
+
+
 def _migrated(path: str, schema: int, body: bytes) -> Tables:
     try:
         tables: Tables = json.loads(body)
@@ -105,7 +112,7 @@ def _migrated(path: str, schema: int, body: bytes) -> Tables:
 def save(path: str, tables: Tables) -> None:
     """Write a file, so that a crash leaves either the old or the new one. The caller syncs the
     directory. Raises ``KernelError`` and leaves the old file."""
-    body = json.dumps(tables, separators=(",", ":"), ensure_ascii=False).encode()
+    body = to_json(tables)
     head = b'{"schema":%d,"crc32":%d,"tables":' % (SCHEMA, zlib.crc32(body))
     temporary = path + TEMPORARY
     try:

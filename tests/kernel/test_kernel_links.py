@@ -58,6 +58,9 @@ def test_bridge_is_made_marked_and_removed(host: Host) -> None:
     found = next(x for x in with_kernel(host, lambda k: k.links("")) if x.name == BRIDGE)
     assert (found.type, found.mac, found.mtu, found.up) == ("bridge", link["address"], 1400, False)
     assert found.alias == MARK
+    host.sh(f"ip link add p0 mtu 1300 master {BRIDGE} type veth peer name p1; ip link delete p0")
+    [link] = host.json(f"ip -j link show {BRIDGE}")
+    assert link["mtu"] == 1400  # and not 1500, after its last port
     with_kernel(host, lambda k: k.link_delete("", BRIDGE, alias=MARK))
     host.assert_unchanged(before)
     with_kernel(host, lambda k: k.link_delete("", BRIDGE, alias=MARK))
