@@ -41,8 +41,8 @@ class BridgeAdd(Once):
     def describe(self) -> str:
         mtu = f" mtu {self.mtu}" if self.mtu else ""
         return (
-            f"ip link add {self.name} address {self.mac}{mtu} type bridge"
-            f" && ip link set {self.name} alias {self.alias}"
+            f"ip link add {self.name} address {self.mac} type bridge"
+            f" && ip link set {self.name} alias {self.alias}{mtu}"
         )
 
     def describe_revert(self) -> str:

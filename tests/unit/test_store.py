@@ -48,6 +48,16 @@ def test_what_is_put_is_there_and_what_is_deleted_is_gone(store: Store, tmp_path
     assert files(tmp_path) == [tmp_path / "state" / "journal"]
 
 
+def test_text_that_is_not_utf8_comes_back(store: Store, tmp_path: Path) -> None:
+    """What is remembered of a file of the host may be any bytes, in shard and journal alike."""
+    odd = replace(network(), labels={"said": "caf\udce9 \u00e9"})
+    with store.locked("test") as writer:
+        writer.begin(intent(Changes(put=(odd,))))
+        writer.commit(Changes(put=(odd,)))
+        assert again(tmp_path).get(Network, odd.id) == odd  # of the journal
+    assert again(tmp_path).get(Network, odd.id) == odd
+
+
 def test_a_batch_sees_its_own_changes(store: Store) -> None:
     web = network()
     with store.locked("outer") as writer:
