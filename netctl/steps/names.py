@@ -45,7 +45,9 @@ class Resolver(Setting):
 
     def describe(self) -> str:
         places = f"--run-dir {quote(self.run_dir)} --state-dir {quote(self.state_dir)}"
-        return f"netctl {places} system resolver &"
+        # What is told comes next, so that it has to listen.
+        there = f"[ -S {quote(self.run_dir)}/resolver.sock ] && break"
+        return f"netctl {places} system resolver & for i in $(seq 100); do {there}; sleep 0.1; done"
 
     def describe_revert(self) -> str:
         return _telling(self.run_dir, '{"do":"stop","unused":true}')
@@ -108,9 +110,8 @@ def _there(message: Message | None) -> str:
 
 
 def _telling(run_dir: str, message: str) -> str:
-    # One that has just been started takes a moment; where none is at work there is nobody to tell.
-    place = f"UNIX-CONNECT:{quote(run_dir)}/resolver.sock,retry=20,interval=0.1"
-    return f"socat - {place} <<'EOF' || :\n{message}\nEOF"
+    # Where none is at work there is nobody to tell.
+    return f"socat - UNIX-CONNECT:{quote(run_dir)}/resolver.sock <<'EOF' || :\n{message}\nEOF"
 
 
 def _each(text: str) -> Iterable[Message]:
