@@ -133,7 +133,6 @@ priority = click.option(
     "--priority",
     type=int,
     default=0,
-    metavar="N",
     help="Highest gives the default route; -2147483648 to 2147483647.",
 )
 publish = click.option(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from netctl.cli import State
@@ -9,6 +12,9 @@ from netctl.commands import complete
 from netctl.commands.check import DRIFT
 from netctl.commands.common import format_option, pass_state
 from netctl.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from netctl.render import Row
 
 
 @click.command(
@@ -54,10 +60,7 @@ def _examined(state: State, style: str, probe: bool) -> int:
         }
         for finding in found
     ]
-    if style == "table":
-        render.explained(rows)
-    else:
-        render.show(rows, [], style)
+    _show(rows, style, render.explained)
     return DRIFT if any(finding.severity is Severity.PROBLEM for finding in found) else 0
 
 
@@ -76,8 +79,14 @@ def _followed(state: State, sandbox: str, destination: str | None, style: str) -
         }
         for station in stations
     ]
+    _show(rows, style, render.followed)
+    return 0 if all(station.passes for station in stations) else DRIFT
+
+
+def _show(rows: Sequence[Row], style: str, for_people: Callable[[Sequence[Row]], None]) -> None:
+    from netctl import render
+
     if style == "table":
-        render.followed(rows)
+        for_people(rows)
     else:
         render.show(rows, [], style)
-    return 0 if all(station.passes for station in stations) else DRIFT

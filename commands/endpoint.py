@@ -42,12 +42,7 @@ def create(state: State, /, network: str, name: str, **given: Any) -> None:
 )
 @click.argument("name", metavar="ENDPOINT", shell_complete=complete.endpoints)
 @click.argument("sandbox", shell_complete=complete.sandboxes)
-@click.option(
-    "--priority",
-    type=int,
-    default=0,
-    help="Highest gives the default route; -2147483648 to 2147483647.",
-)
+@common.priority
 @click.option(
     "--alias",
     "aliases",

@@ -191,12 +191,7 @@ def _ask() -> None:
 @click.argument("name", metavar="NETWORK", shell_complete=complete.networks)
 @click.argument("sandbox", shell_complete=complete.sandboxes)
 @click.option("--name", "endpoint_name", help="Name of the endpoint  [that of the sandbox]")
-@click.option(
-    "--priority",
-    type=int,
-    default=0,
-    help="Highest gives the default route; -2147483648 to 2147483647.",
-)
+@common.priority
 @click.option(
     "--alias",
     "aliases",

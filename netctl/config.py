@@ -9,12 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from netctl.record import field_names, record
-
-if TYPE_CHECKING:
-    pass
 
 DEFAULT_PATH = "/etc/netctl/netctl.yaml"
 

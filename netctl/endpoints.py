@@ -208,11 +208,9 @@ class Endpoints:
     ) -> Plan:
         """Return how some of an endpoint's ports are published beside the rest, where it is in a
         sandbox."""
-        place = endpoint.attachment
-        sandbox = op.reader.get(Sandbox, place.sandbox_id) if place else None
-        if not place or not sandbox or place.boot_id != self._controller.kernel.boot_id():
+        place, room = endpoint.attachment, self._room_of(op, endpoint)
+        if not place or not room or place.boot_id != self._controller.kernel.boot_id():
             return ()
-        room = self._room(op, sandbox)
         versions = ways_out(room.members).get(endpoint.id, ())
         change = Publishing(endpoint=replace(endpoint, ports=ports), versions=versions, rest=rest)
         driver = registry.load(network.driver)
@@ -224,17 +222,13 @@ class Endpoints:
 
     def _look_inside(self, op: Operation, endpoint: Endpoint) -> None:
         """Tell of answers of an endpoint's ports that take another way than its network."""
-        from netctl.astray import astray
-
-        place = endpoint.attachment
-        sandbox = op.reader.get(Sandbox, place.sandbox_id) if place else None
-        room = self._room(op, sandbox) if sandbox else None
-        for item in room.members if room and room.alive else ():
-            if room and item.endpoint.id == endpoint.id:
-                found = astray(room, item, ways_out(room.members).get(endpoint.id, ()))
-                self._controller.notices += [
-                    each.notice for each in found if each.version not in room.families
-                ]
+        room = self._room_of(op, endpoint)
+        if not room or not room.alive:
+            return
+        foreign = set(ways_out(room.members).get(endpoint.id, ())).difference(room.families)
+        for item in room.members:
+            if item.endpoint.id == endpoint.id:
+                self._controller.notices += joining.astray_answers(room, item, foreign)
 
     def disconnect(self, network: str, sandbox: str) -> None:
         """Take the endpoints of a network out of a sandbox; those that connect made are removed."""
@@ -292,6 +286,12 @@ class Endpoints:
 
     def _handle(self, doc: Endpoint) -> EndpointHandle:
         return EndpointHandle(self._controller, doc)
+
+    def _room_of(self, op: Operation, endpoint: Endpoint) -> rooms.Room | None:
+        """Return the sandbox that an endpoint is in, None for none."""
+        place = endpoint.attachment
+        sandbox = op.reader.get(Sandbox, place.sandbox_id) if place else None
+        return self._room(op, sandbox) if sandbox else None
 
     def _room(self, op: Operation, sandbox: Sandbox) -> rooms.Room:
         return rooms.enter(op.reader, sandbox, self._controller.kernel, self._controller.config)

@@ -54,6 +54,7 @@ def join(room: Room, network: Network, endpoint: Endpoint, entrance: Entrance) -
     after = (*room.members, new)
     families = room.families
     texts = _texts(room, sandbox, after)
+    told = naming.model(sandbox, after, room.kernel.boot_id())
     plan = (
         *inverse(published(room, room.members, after)),
         *withdraw(room.members, after, families),
@@ -61,24 +62,26 @@ def join(room: Room, network: Network, endpoint: Endpoint, entrance: Entrance) -
         *announce(room.members, after, families),
         *published(room, after, room.members),
         *texts.plan,
-        *naming.begin(naming.model(sandbox, after, room.kernel.boot_id()), room.config),
-        *names(room, sandbox, after),
+        *naming.begin(told, room.config),
+        *naming.change(model(room), told, room.config),
     )
     way_out = ways_out(after).get(endpoint.id, ())
     return Change(
         plan=plan,
         endpoints=(new.endpoint,),
         sandbox=texts.sandbox,
-        notices=(*texts.notices, *_astray(room, new, set(way_out).difference(families))),
+        notices=(*texts.notices, *astray_answers(room, new, set(way_out).difference(families))),
         way_out=way_out,
     )
 
 
-def _astray(room: Room, new: Member, versions: Iterable[int]) -> Iterable[str]:
-    if new.endpoint.ports and versions:
+def astray_answers(room: Room, item: Member, versions: Iterable[int]) -> Iterable[str]:
+    """Yield the notices of a member whose answers take somebody else's default route in those
+    families: see ``netctl.astray``."""
+    if item.endpoint.ports and versions:
         from netctl.astray import astray
 
-        for found in astray(room, new, versions):
+        for found in astray(room, item, versions):
             yield found.notice
 
 

@@ -29,9 +29,9 @@ from netctl.kernel.netlink import (
 from netctl.kernel.refusal import ABSENT, refused
 from netctl.kernel.sockets import Sockets
 
-_NEWQDISC, _DELQDISC, _GETQDISC, _NEWTFILTER, _GETTFILTER = 36, 37, 38, 44, 46
+NEWQDISC, _DELQDISC, _GETQDISC, _NEWTFILTER, _GETTFILTER = 36, 37, 38, 44, 46
 _TCMSG = struct.Struct("=BxxxiIII")
-_ROOT, _INGRESS = 0xFFFFFFFF, 0xFFFFFFF1
+ROOT, _INGRESS = 0xFFFFFFFF, 0xFFFFFFF1
 _HANDLES, _INGRESS_HANDLE = (0x00010000, 0x00020000), 0xFFFF0000
 """A token bucket that is changed keeps its queue, and what waits there and is larger than the new
 burst never goes, nor what is behind it (net/sched/sch_tbf.c, tbf_change). So it becomes another
@@ -79,14 +79,14 @@ class Shaping:
         with self._sockets.at("") as sock:
             index = _ours(sock, link, alias, what)
             first, second = _HANDLES
-            body = _header(index, second if _handle(sock, index) == first else first, _ROOT)
-            body += _kind("tbf") + attribute(_OPTIONS | NLA_F_NESTED, _tbf(shape))
-            _raise(what, sock.ask([Message(_NEWQDISC, body, flags)]), ("tbf",))
+            body = header(index, second if _handle(sock, index) == first else first, ROOT)
+            body += kind_of("tbf") + attribute(_OPTIONS | NLA_F_NESTED, _tbf(shape))
+            _raise(what, sock.ask([Message(NEWQDISC, body, flags)]), ("tbf",))
 
     def unshape(self, link: str, *, alias: str) -> bool:
         """``tc qdisc delete dev LINK root``, if it is ours. Returns whether it was there."""
         what = f"lift the limit of what interface {link} sends"
-        return self._delete(link, alias, what, _HANDLES, _ROOT, "tbf")
+        return self._delete(link, alias, what, _HANDLES, ROOT, "tbf")
 
     def divert(self, link: str, *, alias: str, to: str) -> None:
         """``tc qdisc add dev LINK ingress; tc filter add dev LINK parent ffff: protocol all prio 1
@@ -126,7 +126,7 @@ class Shaping:
             index = index_of(sock, link)
             if isinstance(index, Refusal):
                 return None
-            found = sock.dump(Message(_GETTFILTER, _header(index, 0, _INGRESS_HANDLE)))
+            found = sock.dump(Message(_GETTFILTER, header(index, 0, _INGRESS_HANDLE)))
             if isinstance(found, Refusal):
                 return None
             actions = (_ingress(body, sock) for body in found)
@@ -137,19 +137,19 @@ class Shaping:
     ) -> None:
         index = _ours(sock, link, alias, what)
         flags = netlink.NLM_F_CREATE | netlink.NLM_F_EXCL
-        queue = _header(index, _INGRESS_HANDLE, _INGRESS) + _kind("ingress")
+        queue = header(index, _INGRESS_HANDLE, _INGRESS) + kind_of("ingress")
         body = attribute(_ACT_KIND, action.encode() + b"\0")
         body += attribute(_ACT_OPTIONS | NLA_F_NESTED, options)
         acts = attribute(1 | NLA_F_NESTED, body)
         wanted = attribute(_U32_SEL, _SELECT_ALL) + attribute(_U32_ACT | NLA_F_NESTED, acts)
         info = _PRIORITY << 16 | socket.htons(_ALL_PROTOCOLS)
-        rule = _header(index, 0, _INGRESS_HANDLE, info) + _kind("u32")
+        rule = header(index, 0, _INGRESS_HANDLE, info) + kind_of("u32")
         rule += attribute(_OPTIONS | NLA_F_NESTED, wanted)
         # One after the other: the kernel would put the filter into somebody else's discipline.
-        _raise(what, sock.ask([Message(_NEWQDISC, queue, flags)]), ("ingress",))
+        _raise(what, sock.ask([Message(NEWQDISC, queue, flags)]), ("ingress",))
         answers = sock.ask([Message(_NEWTFILTER, rule, flags)])
         if any(answers):
-            sock.ask([Message(_DELQDISC, _header(index, _INGRESS_HANDLE, _INGRESS))])
+            sock.ask([Message(_DELQDISC, header(index, _INGRESS_HANDLE, _INGRESS))])
         _raise(what, answers, (action,))
 
     def _delete(
@@ -162,7 +162,7 @@ class Shaping:
                     return False
                 raise refused(what, found.errno, words=found.words)
             index = index_if_ours(found, what, alias)
-            bodies = [_header(index, handle, parent) + _kind(kind) for handle in handles]
+            bodies = [header(index, handle, parent) + kind_of(kind) for handle in handles]
             answers = [sock.ask([Message(_DELQDISC, body)])[0] for body in bodies]
         # EINVAL: another discipline than ours, or none.
         for answer in filter(None, answers):
@@ -172,7 +172,7 @@ class Shaping:
 
 
 def _root(sock: NetlinkSocket, index: int) -> bytes:
-    found = sock.get_echoed(Message(_GETQDISC, _header(index, 0, _ROOT)))
+    found = sock.get_echoed(Message(_GETQDISC, header(index, 0, ROOT)))
     return b"" if isinstance(found, Refusal) or not found else found[0]
 
 
@@ -180,11 +180,11 @@ def _handle(sock: NetlinkSocket, index: int) -> int:
     return number(_root(sock, index)[8:12])
 
 
-def _header(index: int, handle: int, parent: int, info: int = 0) -> bytes:
+def header(index: int, handle: int, parent: int, info: int = 0) -> bytes:
     return _TCMSG.pack(0, index, handle, parent, info)
 
 
-def _kind(name: str) -> bytes:
+def kind_of(name: str) -> bytes:
     return attribute(_KIND, name.encode() + b"\0")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -111,46 +112,43 @@ def test_a_signal_waits_for_the_operation(host: Host, number: signal.Signals) ->
     host.call(consistent)
 
 
-def test_ctrl_z_waits_for_the_operation_and_blocks_nobody(host: Host) -> None:
-    def stopped() -> tuple[bool, int]:
-        child = os.fork()
-        if child == 0:
-            # In the parent's process group nobody of the session might be left to continue it, and
-            # the kernel would not stop it.
-            os.setpgid(0, 0)
-            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-            number = signal.SIGTSTP
-            kernel = Counting(lambda seen: os.kill(os.getpid(), number) if seen == 3 else None)
-            Controller(load(None, {}, {}), kernel=kernel).networks.create("web")
-            os._exit(0)
-        _, status = os.waitpid(child, os.WUNTRACED)
-        # Stopped, it has done what it was to do, and others go on.
-        act(lambda c: c.networks.create("db"))
-        os.kill(child, signal.SIGCONT)
-        return os.WIFSTOPPED(status), os.waitpid(child, 0)[1]
+def _stopped(interrupted: Callable[[], None]) -> tuple[bool, int]:
+    """Do something in a child that gets SIGTSTP in the middle; return whether that stopped it, and
+    the status with which it ended when it went on. Meanwhile others made the network db."""
+    child = os.fork()
+    if child == 0:
+        # In the parent's process group nobody of the session might be left to continue it, and
+        # the kernel would not stop it.
+        os.setpgid(0, 0)
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        interrupted()
+        os._exit(0)
+    _, status = os.waitpid(child, os.WUNTRACED)
+    # Stopped, it has done what it was to do, and others go on.
+    act(lambda c: c.networks.create("db"))
+    os.kill(child, signal.SIGCONT)
+    return os.WIFSTOPPED(status), os.waitpid(child, 0)[1]
 
-    assert host.call(stopped) == (True, 0)
+
+def test_ctrl_z_waits_for_the_operation_and_blocks_nobody(host: Host) -> None:
+    def interrupted() -> None:
+        number = signal.SIGTSTP
+        kernel = Counting(lambda seen: os.kill(os.getpid(), number) if seen == 3 else None)
+        Controller(load(None, {}, {}), kernel=kernel).networks.create("web")
+
+    assert host.call(_stopped, interrupted) == (True, 0)
     assert [name for _, name, _ in host.call(stored)] == ["db", "web"]
     assert host.call(settled) == []
     host.call(consistent)
 
 
 def test_ctrl_z_waits_for_the_end_of_a_batch(host: Host) -> None:
-    def stopped() -> tuple[bool, int]:
-        child = os.fork()
-        if child == 0:
-            os.setpgid(0, 0)
-            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-            with controller() as c, c.batch():
-                c.networks.create("web")
-                os.kill(os.getpid(), signal.SIGTSTP)
-                c.networks.create("app")
-            os._exit(0)
-        _, status = os.waitpid(child, os.WUNTRACED)
-        act(lambda c: c.networks.create("db"))
-        os.kill(child, signal.SIGCONT)
-        return os.WIFSTOPPED(status), os.waitpid(child, 0)[1]
+    def interrupted() -> None:
+        with controller() as c, c.batch():
+            c.networks.create("web")
+            os.kill(os.getpid(), signal.SIGTSTP)
+            c.networks.create("app")
 
-    assert host.call(stopped) == (True, 0)
+    assert host.call(_stopped, interrupted) == (True, 0)
     assert [name for _, name, _ in host.call(stored)] == ["app", "db", "web"]
     host.call(consistent)

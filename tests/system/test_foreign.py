@@ -240,13 +240,18 @@ def test_a_default_route_that_came_later_stays(host: Host) -> None:
 # after a reboot, and around networks
 
 
-def test_an_adopted_bridge_of_another_boot_is_left_alone(host: Host) -> None:
+def _adopted_in_another_boot(host: Host) -> None:
+    """Make a network of a bridge of somebody's, who makes that anew."""
     make = "ip link add theirs type bridge"
     host.sh(make)
     options = {"com.docker.network.bridge.name": "theirs"}
     host.call(act, lambda c: c.networks.create("web", options=options))
     host.sh(f"ip link delete theirs; {make}; ip link set theirs up; nft flush ruleset")
     host.sh("ip address add 172.17.0.1/16 dev theirs")
+
+
+def test_an_adopted_bridge_of_another_boot_is_left_alone(host: Host) -> None:
+    _adopted_in_another_boot(host)
     look = "ip address show theirs; nft list ruleset"
     before = host.sh(look)
     host.call(partial(act, boot_id=LATER), lambda c: c.networks.remove("web"))
@@ -254,12 +259,7 @@ def test_an_adopted_bridge_of_another_boot_is_left_alone(host: Host) -> None:
 
 
 def test_an_adopted_bridge_is_looked_at_anew_after_a_reboot(host: Host) -> None:
-    make = "ip link add theirs type bridge"
-    host.sh(make)
-    options = {"com.docker.network.bridge.name": "theirs"}
-    host.call(act, lambda c: c.networks.create("web", options=options))
-    host.sh(f"ip link delete theirs; {make}; ip link set theirs up; nft flush ruleset")
-    host.sh("ip address add 172.17.0.1/16 dev theirs")
+    _adopted_in_another_boot(host)
     look = "ip address show theirs"
     before = host.sh(look)
     later = partial(act, boot_id=LATER)
