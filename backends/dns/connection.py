@@ -13,8 +13,9 @@ _MOST_WAITING = 1 << 17
 
 
 class Connection:
-    """``received`` gets each piece, b"" at the end; ``closed`` is called once. Whoever makes it
-    closes it: an end of the other side alone does not."""
+    """``received`` gets each piece, b"" at the end; ``taken`` is called when the other side has
+    taken everything, ``closed`` once. Whoever makes it closes it: an end of the other side alone
+    does not."""
 
     def __init__(
         self,
@@ -22,10 +23,11 @@ class Connection:
         sock: socket.socket,
         received: Callable[[bytes], None],
         closed: Callable[[], None],
+        taken: Callable[[], None] = lambda: None,
         piece: int = _PIECE,
     ) -> None:
         self._loop, self._socket = loop, sock
-        self._received, self._closed = received, closed
+        self._received, self._closed, self._taken = received, closed, taken
         self._piece = piece
         self._waiting = bytearray()
         self._ended = self._paused = self._last = False
@@ -36,6 +38,11 @@ class Connection:
     def idle(self) -> bool:
         """Whether nothing waits to be sent."""
         return not self._waiting
+
+    @property
+    def full(self) -> bool:
+        """Whether as much waits to be sent as may."""
+        return len(self._waiting) > _MOST_WAITING
 
     def send(self, data: bytes) -> None:
         self._waiting += data
@@ -61,6 +68,8 @@ class Connection:
     def _ready(self, events: int) -> None:
         if events & WRITE:
             self._flush()
+            if self.idle and self._socket.fileno() >= 0:
+                self._taken()
         if events & ~WRITE and self._socket.fileno() >= 0:
             self._read()
 
@@ -91,7 +100,7 @@ class Connection:
     def _listen(self) -> None:
         if self._socket.fileno() < 0:
             return
-        reading = not (self._paused or self._ended or len(self._waiting) > _MOST_WAITING)
+        reading = not (self._paused or self._ended or self.full)
         events = (READ if reading else 0) | (WRITE if self._waiting else 0)
         if events != self._events:
             self._events = events

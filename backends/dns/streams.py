@@ -92,14 +92,17 @@ class Streams:
 
 
 class Client:
-    """One client; it may ask again before it has its answer."""
+    """One client; it may ask again before it has its answer. What it asked while too much waits to
+    be taken, or to be answered by others, is answered later."""
 
     def __init__(self, streams: Streams, loop: Loop, sock: socket.socket, ask: Ask) -> None:
         self._streams, self._ask = streams, ask
         self._data = bytearray()
         self._asked = 0
-        self._ended = False
-        self._connection = Connection(loop, sock, self._received, lambda: streams.gone(self))
+        self._ended = self._serving = False
+        self._connection = Connection(
+            loop, sock, self._received, lambda: streams.gone(self), self._serve
+        )
 
     def close(self) -> None:
         self._connection.close()
@@ -107,27 +110,41 @@ class Client:
     def _received(self, data: bytes) -> None:
         self._ended = not data
         self._data += data
-        while len(self._data) >= 2:
-            length = int.from_bytes(self._data[:2])
-            if length > _LONGEST:
-                self.close()
-                return
-            if len(self._data) < 2 + length:
-                break
-            query = bytes(self._data[2 : 2 + length])
-            del self._data[: 2 + length]
+        self._serve()
+
+    def _serve(self) -> None:
+        """Ask what has come whole; an answer that is there at once does not begin another round."""
+        self._serving = True
+        while not self._busy and (query := self._next()) is not None:
             self._streams.touch(self)
             self._asked += 1
             self._ask(query, self._reply)
+        self._serving = False
         self._rest()
+
+    @property
+    def _busy(self) -> bool:
+        return self._asked >= _MOST_ASKED or self._connection.full
+
+    def _next(self) -> bytes | None:
+        """Take the next whole query."""
+        end = 2 + int.from_bytes(self._data[:2])
+        if end > 2 + _LONGEST:
+            self.close()
+        if end > 2 + _LONGEST or len(self._data) < end:
+            return None
+        query = bytes(self._data[2:end])
+        del self._data[:end]
+        return query
 
     def _reply(self, answer: bytes | None) -> None:
         self._asked -= 1
         if answer:
             self._connection.send(len(answer).to_bytes(2) + answer)
-        self._rest()
+        if not self._serving:
+            self._serve()
 
     def _rest(self) -> None:
-        self._connection.pause(self._asked >= _MOST_ASKED)
-        if self._ended and not self._asked:
+        self._connection.pause(self._busy)
+        if self._ended and not self._asked and not self._connection.full:
             self._connection.close_when_sent()
