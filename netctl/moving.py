@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from netctl import files, fitting, joining, naming, rooms
+from netctl.backends import limits
 from netctl.errors import Conflict
 from netctl.gateway import FAMILIES, Member
 from netctl.models import Document, ResolvConf, Sandbox, SandboxKind
@@ -155,7 +156,10 @@ def refresh(room: rooms.Room, resolv: ResolvConf) -> Move:
             f"netctl sandbox set-key {old.name} PATH gives it another",
         )
     new = replace(old, boot_id=boot_id, resolv=resolv)
-    members = tuple(_moved(item, new.netns, boot_id) for item in room.members)
+    members = tuple(
+        _moved(item, new.netns, boot_id, limits.device(item.endpoint, room.kernel))
+        for item in room.members
+    )
     there = replace(room, sandbox=new, members=members)
     namespace = () if room.alive else plan_namespace(old, "")
     texts = files.make(new, members, room.state_dir, room.kernel)
@@ -171,8 +175,11 @@ def refresh(room: rooms.Room, resolv: ResolvConf) -> Move:
     return Move(plan=plan, sandbox=texts.sandbox, members=members, notices=texts.notices)
 
 
-def _moved(item: Member, netns: str, boot_id: str | None = None) -> Member:
-    place = replace(item.attachment, netns=netns, boot_id=boot_id or item.attachment.boot_id)
+def _moved(item: Member, netns: str, boot_id: str = "", ifb: str | None = None) -> Member:
+    was = item.attachment
+    place = replace(
+        was, netns=netns, boot_id=boot_id or was.boot_id, ifb=was.ifb if ifb is None else ifb
+    )
     return replace(item, attachment=place, endpoint=replace(item.endpoint, attachment=place))
 
 

@@ -52,12 +52,17 @@ class Relays:
         """How many streams there are."""
         return len(self._streams)
 
-    def put(self, relay: Relay) -> None:
-        """Listen at the ports of a relay. One that somebody else has is left to them, and said."""
+    def release(self, relay: Relay) -> None:
+        """Give up the ports that a relay has no more, which another may be about to take."""
         wanted = dict(_targets(relay))
-        before, ports = self._targets.get(relay.id, {}), self._ports.setdefault(relay.id, {})
+        before, ports = self._targets.get(relay.id, {}), self._ports.get(relay.id, {})
         for key in [key for key in ports if wanted.get(key) != before[key]]:
             self._close(ports.pop(key))
+
+    def put(self, relay: Relay) -> None:
+        """Listen at the ports of a relay. One that somebody else has is left to them, and said."""
+        self.release(relay)
+        wanted, ports = dict(_targets(relay)), self._ports.setdefault(relay.id, {})
         self._told[relay.id], self._targets[relay.id] = relay, wanted
         for key, targets in wanted.items():
             if key not in ports:

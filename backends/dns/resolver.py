@@ -103,6 +103,12 @@ class Resolver:
     def _apply(self, todo: Sequence[Change]) -> None:
         taken = self._take_places(todo)
         before = set(self._sites.values())
+        # A port is given up before another takes it, in whatever order that is told.
+        for change in todo:
+            if isinstance(change, Relay):
+                self._relays.release(change)
+            elif isinstance(change, Gone) and change.kind == "relay":
+                self._relays.drop(change.id)
         for change in todo:
             if isinstance(change, Gone):
                 self._remove(change)
@@ -188,9 +194,7 @@ class Resolver:
         elif change.kind == "endpoint":
             self._endpoints.pop(change.id, None)
             self._zones.drop_endpoint(change.id)
-        elif change.kind == "relay":
-            self._relays.drop(change.id)
-        else:
+        elif change.kind == "sandbox":
             self._sandboxes.pop(change.id, None)
             self._close(change.id)
 

@@ -98,10 +98,13 @@ class Splice:
             self._listen(side, other)
 
     def _listen(self, side: _Side, other: _Side) -> None:
-        """Watch a side for what can be done with it. One with which nothing can be done is not
-        watched, for its end would be told again and again, and what it has sent is to be kept."""
+        """Watch a side for what can be done with it, and one that sends nothing more but still gets
+        something for its vanishing. Another is not watched, for its end would be told again and
+        again, and what it has sent is to be kept."""
         reading = not (side.ended or other.waiting)
         events = (READ if reading else 0) | (WRITE if side.waiting else 0)
+        if side.ended and not (side.shut or other.waiting):
+            events |= _BROKEN
         before, side.events = side.events, events
         if events == before:
             return
@@ -119,6 +122,8 @@ class Splice:
                 self._flush(side)
             if events & (READ | _BROKEN) and not (side.ended or other.waiting):
                 self._read(side, other)
+            elif events & _BROKEN and not other.waiting:
+                raise ConnectionResetError
             for one, two in ((side, other), (other, side)):
                 self._pass_end(one, two)
         except OSError:

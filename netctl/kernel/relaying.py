@@ -13,6 +13,8 @@ import struct
 LOOPBACK = "::1"
 _BACKLOG = 512
 _NOW = struct.pack("ii", 1, 0)
+_SILENCE = 60
+"""Seconds after which a stream's other side is asked whether it is still there."""
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
@@ -55,6 +57,7 @@ def prepare(sock: socket.socket) -> None:
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _SILENCE)
 
 
 def failure(sock: socket.socket) -> int:

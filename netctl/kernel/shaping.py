@@ -29,7 +29,8 @@ from netctl.kernel.netlink import (
 from netctl.kernel.refusal import ABSENT, refused
 from netctl.kernel.sockets import Sockets
 
-NEWQDISC, _DELQDISC, _GETQDISC, _NEWTFILTER, _GETTFILTER = 36, 37, 38, 44, 46
+NEWQDISC, _DELQDISC, _GETQDISC = 36, 37, 38
+_NEWTFILTER, _DELTFILTER, _GETTFILTER = 44, 45, 46
 _TCMSG = struct.Struct("=BxxxiIII")
 ROOT, _INGRESS = 0xFFFFFFFF, 0xFFFFFFF1
 _HANDLES, _INGRESS_HANDLE = (0x00010000, 0x00020000), 0xFFFF0000
@@ -37,8 +38,10 @@ _HANDLES, _INGRESS_HANDLE = (0x00010000, 0x00020000), 0xFFFF0000
 burst never goes, nor what is behind it (net/sched/sch_tbf.c, tbf_change). So it becomes another
 one, with the other handle, in the same moment."""
 _KIND, _OPTIONS, _STATS2 = 1, 2, 7
-_PRIORITY, _ALL_PROTOCOLS = 1, 0x0003
+_ALL_PROTOCOLS = 0x0003
 """linux/if_ether.h, ETH_P_ALL."""
+_FILTER = 1 << 16 | socket.htons(_ALL_PROTOCOLS)
+"""Priority and protocol of ours."""
 
 _RATE = struct.Struct("=BBHhHI")
 _NO_RATE = bytes(_RATE.size)
@@ -79,14 +82,21 @@ class Shaping:
         with self._sockets.at("") as sock:
             index = _ours(sock, link, alias, what)
             first, second = _HANDLES
-            body = header(index, second if _handle(sock, index) == first else first, ROOT)
+            before = _root(sock, index)
+            handle = number(before[8:12])
+            if handle and not _shaper(before):
+                raise refused(what, errno.EEXIST)
+            body = header(index, second if handle == first else first, ROOT)
             body += kind_of("tbf") + attribute(_OPTIONS | NLA_F_NESTED, _tbf(shape))
             _raise(what, sock.ask([Message(NEWQDISC, body, flags)]), ("tbf",))
 
     def unshape(self, link: str, *, alias: str) -> bool:
         """``tc qdisc delete dev LINK root``, if it is ours. Returns whether it was there."""
         what = f"lift the limit of what interface {link} sends"
-        return self._delete(link, alias, what, _HANDLES, ROOT, "tbf")
+        with self._sockets.at("") as sock:
+            index = _ours_if_there(sock, link, alias, what)
+            bodies = [header(index, handle, ROOT) + kind_of("tbf") for handle in _HANDLES]
+            return index > 0 and any(_delete(sock, what, _DELQDISC, body) for body in bodies)
 
     def divert(self, link: str, *, alias: str, to: str) -> None:
         """``tc qdisc add dev LINK ingress; tc filter add dev LINK parent ffff: protocol all prio 1
@@ -107,9 +117,21 @@ class Shaping:
             self._filter(sock, link, alias, what, "police", _police(shape))
 
     def ingress_delete(self, link: str, *, alias: str) -> bool:
-        """``tc qdisc delete dev LINK ingress``. Returns whether it was there."""
+        """``tc filter delete dev LINK ingress prio 1 u32``, if it is ours, and ``tc qdisc delete
+        dev LINK ingress``, unless somebody else has filters there. Returns whether it was there."""
         what = f"leave alone what comes in at interface {link}"
-        return self._delete(link, alias, what, (_INGRESS_HANDLE,), _INGRESS, "ingress")
+        with self._sockets.at("") as sock:
+            index = _ours_if_there(sock, link, alias, what)
+            if not index:
+                return False
+            ours = any(_ingress(body, sock) for body in _filters(sock, index))
+            if ours:
+                rule = header(index, 0, _INGRESS_HANDLE, _FILTER) + kind_of("u32")
+                _delete(sock, what, _DELTFILTER, rule)
+            if _filters(sock, index):
+                return ours
+            queue = header(index, _INGRESS_HANDLE, _INGRESS) + kind_of("ingress")
+            return _delete(sock, what, _DELQDISC, queue) or ours
 
     def shaper(self, link: str) -> Shaper | None:
         """``tc -s qdisc show dev LINK root``: ours, or None."""
@@ -126,10 +148,7 @@ class Shaping:
             index = index_of(sock, link)
             if isinstance(index, Refusal):
                 return None
-            found = sock.dump(Message(_GETTFILTER, header(index, 0, _INGRESS_HANDLE)))
-            if isinstance(found, Refusal):
-                return None
-            actions = (_ingress(body, sock) for body in found)
+            actions = (_ingress(body, sock) for body in _filters(sock, index))
             return next((action for action in actions if action), None)
 
     def _filter(
@@ -142,8 +161,7 @@ class Shaping:
         body += attribute(_ACT_OPTIONS | NLA_F_NESTED, options)
         acts = attribute(1 | NLA_F_NESTED, body)
         wanted = attribute(_U32_SEL, _SELECT_ALL) + attribute(_U32_ACT | NLA_F_NESTED, acts)
-        info = _PRIORITY << 16 | socket.htons(_ALL_PROTOCOLS)
-        rule = header(index, 0, _INGRESS_HANDLE, info) + kind_of("u32")
+        rule = header(index, 0, _INGRESS_HANDLE, _FILTER) + kind_of("u32")
         rule += attribute(_OPTIONS | NLA_F_NESTED, wanted)
         # One after the other: the kernel would put the filter into somebody else's discipline.
         _raise(what, sock.ask([Message(NEWQDISC, queue, flags)]), ("ingress",))
@@ -152,32 +170,15 @@ class Shaping:
             sock.ask([Message(_DELQDISC, header(index, _INGRESS_HANDLE, _INGRESS))])
         _raise(what, answers, (action,))
 
-    def _delete(
-        self, link: str, alias: str, what: str, handles: Sequence[int], parent: int, kind: str
-    ) -> bool:
-        with self._sockets.at("") as sock:
-            found = sock.get(netlink.link_query(name=link))
-            if isinstance(found, Refusal):
-                if found.errno in ABSENT:
-                    return False
-                raise refused(what, found.errno, words=found.words)
-            index = index_if_ours(found, what, alias)
-            bodies = [header(index, handle, parent) + kind_of(kind) for handle in handles]
-            answers = [sock.ask([Message(_DELQDISC, body)])[0] for body in bodies]
-        # EINVAL: another discipline than ours, or none.
-        for answer in filter(None, answers):
-            if answer.errno not in (*ABSENT, errno.EINVAL):
-                raise refused(what, answer.errno, words=answer.words)
-        return not all(answers)
-
 
 def _root(sock: NetlinkSocket, index: int) -> bytes:
     found = sock.get_echoed(Message(_GETQDISC, header(index, 0, ROOT)))
     return b"" if isinstance(found, Refusal) or not found else found[0]
 
 
-def _handle(sock: NetlinkSocket, index: int) -> int:
-    return number(_root(sock, index)[8:12])
+def _filters(sock: NetlinkSocket, index: int) -> Sequence[bytes]:
+    found = sock.dump(Message(_GETTFILTER, header(index, 0, _INGRESS_HANDLE)))
+    return () if isinstance(found, Refusal) else found
 
 
 def header(index: int, handle: int, parent: int, info: int = 0) -> bytes:
@@ -193,6 +194,24 @@ def _ours(sock: NetlinkSocket, link: str, alias: str, what: str) -> int:
     if isinstance(found, Refusal):
         raise refused(f"{what}: find it", found.errno, words=found.words)
     return index_if_ours(found, what, alias)
+
+
+def _ours_if_there(sock: NetlinkSocket, link: str, alias: str, what: str) -> int:
+    """Return the index of an interface; 0 where there is none."""
+    found = sock.get(netlink.link_query(name=link))
+    if isinstance(found, Refusal):
+        if found.errno in ABSENT:
+            return 0
+        raise refused(what, found.errno, words=found.words)
+    return index_if_ours(found, what, alias)
+
+
+def _delete(sock: NetlinkSocket, what: str, type: int, body: bytes) -> bool:
+    [answer] = sock.ask([Message(type, body)])
+    # EINVAL: another discipline than ours, or none.
+    if answer and answer.errno not in (*ABSENT, errno.EINVAL):
+        raise refused(what, answer.errno, words=answer.words)
+    return answer is None
 
 
 def _rate(bytes_per_second: int) -> bytes:
@@ -240,6 +259,9 @@ def _size(ticks: int, rate: int) -> int:
 
 
 def _ingress(body: bytes, sock: NetlinkSocket) -> Ingress | None:
+    """Return what a filter does, if it is like ours."""
+    if number(body[16:20]) != _FILTER:
+        return None
     options = attributes(attributes(body, _TCMSG.size).get(_OPTIONS, b""), 0)
     acts = attributes(options.get(_U32_ACT, b""), 0)
     action = attributes(acts.get(1, b""), 0)

@@ -116,7 +116,35 @@ def test_a_discipline_of_somebody_elses_is_left_as_it_is(host: Host) -> None:
         error = refused(host, lambda k: k.divert_add("ni1", alias=MARK, to="ni2"))
         assert "File exists" in error.message
         assert host.sh("tc filter show dev ni1 ingress") == ""
+        match = "u32 match ip protocol 1 0xff action mirred egress mirror dev ni2"
+        host.sh(f"tc filter add dev ni1 ingress protocol ip prio 7 {match}")
+        before = host.snapshot()
+        assert not with_kernel(host, lambda k: k.ingress_delete("ni1", alias=MARK))
+        assert with_kernel(host, lambda k: k.ingress("ni1")) is None
+        host.assert_unchanged(before)
         [found] = [q for q in host.json("tc -j qdisc show dev ni1") if q["kind"] == kind]
         assert found["handle"] == "ffff:"
+        assert "pref 7" in host.sh("tc filter show dev ni1 ingress")
         host.sh(f"tc qdisc del dev ni1 {kind}")
+    host.sh("tc qdisc add dev ni1 root handle 7: tbf rate 1mbit burst 2000 limit 9000")
+    before = host.snapshot()
+    error = refused(host, lambda k: k.shaper_set("ni1", alias=MARK, shape=SLOW))
+    assert "File exists" in error.message and error.hint
+    host.assert_unchanged(before)
+    with_kernel(host, no_more)
+
+
+def test_a_filter_of_somebody_elses_beside_ours_stays(host: Host) -> None:
+    with_kernel(host, two)
+    with_kernel(host, lambda k: k.divert_add("ni1", alias=MARK, to="ni2"))
+    match = "u32 match ip protocol 1 0xff action mirred egress mirror dev ni2"
+    host.sh(f"tc filter add dev ni1 ingress protocol ip prio 7 {match}")
+    gone = with_kernel(host, lambda k: [k.ingress_delete("ni1", alias=MARK) for _ in range(2)])
+    assert gone == [True, False]
+    shown = host.sh("tc filter show dev ni1 ingress")
+    assert "pref 7" in shown and "pref 1 " not in shown
+    # What is empty is of use to nobody: ours lost its filter.
+    host.sh("tc filter delete dev ni1 ingress prio 7")
+    assert with_kernel(host, lambda k: k.ingress_delete("ni1", alias=MARK))
+    assert "ingress" not in host.sh("tc qdisc show dev ni1")
     with_kernel(host, no_more)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -126,6 +127,38 @@ def test_all_bytes_arrive_and_so_does_the_end(host: Host) -> None:
     assert host.sh("ss -Htln").split("\n")[0].split()[3] == "[::1]:8080"
 
 
+def half_closed(told: Callable[[], Message]) -> list[str]:
+    """Send nothing more and wait; break off one. Return what went wrong."""
+    wrong = []
+    with connected(8080) as kept, connected(8080) as left:
+        for sock in (kept, left):
+            sock.sendall(b"x")
+            sock.shutdown(socket.SHUT_WR)
+        wrong += [] if awaited(lambda: told()["relayed"] == 2) else ["they are not there"]
+        left.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        left.close()
+        wrong += [] if awaited(lambda: told()["relayed"] == 1) else ["it is held"]
+        wrong += [] if kept.recv(1) == b"x" else ["nothing more comes"]
+        wrong += [] if kept.recv(1) == b"" else ["no end comes"]
+    return wrong
+
+
+def late_echo(stream: socket.socket) -> None:
+    """Answer a second after the end."""
+    data = stream.recv(1)
+    assert stream.recv(1) == b""
+    time.sleep(1)
+    stream.sendall(data)
+    stream.close()
+
+
+def test_one_that_sends_no_more_is_waited_for_until_it_vanishes(host: Host) -> None:
+    tell(host, relay(port(8080, 80)))
+    with serving(host, late_echo):
+        assert host.call(half_closed, lambda: resolver.state(RUN)) == []
+        assert awaited(lambda: state(host)["relayed"] == 0)
+
+
 def descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
@@ -217,6 +250,14 @@ def test_a_change_touches_only_its_own_port(host: Host) -> None:
     assert (left["id"], left["missed"]) == ("other", ["tcp 8081"])
     tell(host, relay(port(8081, 80), id="other"))
     assert "missed" not in state(host)["model"][-1]
+    # In one message ports change places, whoever is told first.
+    tell(host, relay(port(8082, 80), id="third"))
+    tell(host, relay(port(8081, 80), id="third"), relay(port(8082, 80), id="other"))
+    tell(
+        host, relay(port(8083, 80), port(8082, 80), id="third"), {"do": "relay-gone", "id": "other"}
+    )
+    assert [m for m in state(host)["model"] if "missed" in m] == []
+    tell(host, relay(port(8081, 80), id="other"), {"do": "relay-gone", "id": "third"})
     assert not host.call(partial(resolver.stop, RUN, unused=True))
     tell(host, {"do": "relay-gone", "id": "other"})
     assert host.sh("ss -Htuln") == ""

@@ -160,3 +160,26 @@ def test_what_a_kernel_has_is_used(tmp_path: Path) -> None:
     place.steps.clear()
     place.controller.endpoints.limit("c1", rate_out="40mbit")
     assert place.steps == []
+
+
+def with_ifb(c: Controller) -> None:
+    c.networks.create("web")
+    c.sandboxes.create("c1")
+    c.endpoints.connect("web", "c1", rate_out="20mbit")
+
+
+def test_another_boots_kernel_may_lack_what_the_last_one_had(tmp_path: Path) -> None:
+    place = Place(tmp_path, Scenario("ifb", with_ifb, lambda c: None))
+    kernel, controller = place.kernel, place.controller
+    assert [to for to in kernel.host.ingresses.values() if isinstance(to, str)]
+    kernel.reboot()
+    kernel.kinds.discard("ifb")
+    assert controller.restore().left == ()
+    [found] = kernel.host.ingresses.values()
+    assert isinstance(found, Shape) and found.rate == 20_000_000
+    assert controller.check() == []
+    # And back.
+    kernel.reboot("33333333-3333-4333-8333-333333333333")
+    kernel.kinds.add("ifb")
+    assert controller.restore().left == ()
+    assert [to for to in kernel.host.ingresses.values() if isinstance(to, str)]
