@@ -53,6 +53,25 @@ def test_what_is_no_duration_is_refused(c: Controller, text: str) -> None:
     assert c.sandboxes.list() == []
 
 
+def test_a_dry_run_of_gc_removes_nothing_twice(
+    c: Controller, kernel: FakeKernel, tmp_path: Path
+) -> None:
+    c.networks.create("web")
+    c.sandboxes.create("c1", ttl="1h")
+    c.endpoints.connect("web", "c1")
+    _expire(c, "c1")
+    shown: list[str] = []
+    dry = Controller(
+        config(tmp_path),
+        kernel=kernel,
+        dry_run=True,
+        observe=lambda step: shown.append(step.describe()),
+    )
+    dry.collect()
+    gone = [line for line in shown if line.startswith(("ip link del", "ip netns del", "rm "))]
+    assert gone and len(gone) == len(set(gone)), gone
+
+
 @pytest.mark.parametrize("pid", [0, -1, 99999])
 def test_an_owner_that_is_not_there_is_refused(c: Controller, pid: int) -> None:
     with pytest.raises(NotFound, match="no such process"):
