@@ -133,7 +133,8 @@ priority = click.option(
     "--priority",
     type=int,
     default=0,
-    help="Highest gives the default route; -2147483648 to 2147483647.",
+    help="Highest gives the default route, if its network is not internal;"
+    " -2147483648 to 2147483647.",
 )
 publish = click.option(
     "-p",

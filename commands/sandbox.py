@@ -33,7 +33,12 @@ def sandbox_options(function: F) -> F:
             click.option("--dns", multiple=True, metavar="IP", help="Name server."),
             click.option("--dns-search", multiple=True, metavar="DOMAIN", help="Search domain."),
             click.option("--dns-opt", multiple=True, metavar="OPT", help="resolv.conf option."),
-            click.option("--add-host", multiple=True, metavar="NAME:IP", help="Line for hosts."),
+            click.option(
+                "--add-host",
+                multiple=True,
+                metavar="NAME:IP",
+                help="Line for hosts; of IPv6 while the sandbox has IPv6.",
+            ),
             click.option("--hosts-path", metavar="FILE", default="", help="Write hosts there."),
             click.option(
                 "--resolv-conf-path", metavar="FILE", default="", help="Write resolv.conf there."

@@ -82,6 +82,18 @@ class _Group(click.Group):
         _check_filled(self, ctx)
         return rest
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        word = args[0]
+        if self.get_command(ctx, word) is None and not ctx.resilient_parsing and word[:1] != "-":
+            from difflib import get_close_matches
+
+            near = get_close_matches(word, self.list_commands(ctx), n=1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"No such command {word!r}.{meant}", ctx)
+        return super().resolve_command(ctx, args)
+
 
 def _check_filled(command: click.Command, ctx: click.Context) -> None:
     for option in command.params:

@@ -70,7 +70,7 @@ for the file,
 .B NO_COLOR
 for no colour,
 .B NETCTL_DEBUG
-for a traceback where netctl has a bug.
+for a traceback where netctl has a bug. Other variables that begin so mean nothing.
 """
 
 
@@ -177,7 +177,10 @@ def _configuration_page() -> str:
         + ".SH DESCRIPTION\n"
         + "YAML, KEY: VALUE, every key optional. An option goes before the environment, the\n"
         + "environment before the file. A key that is not known, or a wrong value, is an error\n"
-        + "that names file and line. Of each key an example follows, and one of the environment.\n"
+        + "that names file and line, or the variable. That a driver and its options are known is\n"
+        + "looked at by what uses drivers: a command that only lists loads none. The values of\n"
+        + "driver options are looked at when a network is made with them. Of each key an example\n"
+        + "follows, and one of the environment.\n"
         + ".SH KEYS\n.nh\n.ad l\n"
         + "".join(_keys())
         + ".SH SEE ALSO\n.BR netctl (1)\n"

@@ -38,9 +38,10 @@ def furnished(subnets: list[Subnet], given: list[Subnet], request: PoolRequest) 
 def _with_room(pool: Pool) -> Pool:
     """Return the pool if an endpoint can have an address of it, in or outside of the range."""
     if next_free(replace(pool, ip_range=None), "", lambda address: None) is None:
-        taken = ", ".join(filter(None, (pool.gateway, *pool.aux.values())))
+        named = [("gateway", pool.gateway), *pool.aux.items()]
+        taken = ", ".join(f"{address} ({name})" for name, address in named if address)
         raise InvalidInput(
-            f"subnet {pool.subnet} has no address for an endpoint: {taken} is taken already",
+            f"subnet {pool.subnet} has no address for an endpoint beside {taken}",
             hint="use a larger one",
         )
     return pool

@@ -182,7 +182,7 @@ def check_priority(priority: int) -> int:
     """Return a priority that is one, or raise ``InvalidInput``."""
     if not -PRIORITY_LIMIT <= priority < PRIORITY_LIMIT:
         raise InvalidInput(
-            f"--priority {priority:.6g} is out of bounds",
+            f"--priority {str(priority)[:40]} is out of bounds",
             hint=f"from {-PRIORITY_LIMIT} to {PRIORITY_LIMIT - 1}; the highest gives the default"
             " route",
         )

@@ -7,7 +7,7 @@ ctypes nor netlink. One object serves one host's namespace; ``close`` gives ever
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -343,7 +343,7 @@ class LinuxKernel:
     def resolver_stop(self, run_dir: str) -> bool:
         from netctl.kernel import resolver
 
-        self._settle()
+        self._hear()
         ended = resolver.stop(run_dir, unused=True)
         if ended:
             self._teller(run_dir).close()
@@ -367,23 +367,38 @@ class LinuxKernel:
         self._in_batch = True
         try:
             yield
-        except BaseException:
-            with suppress(KernelError):  # What went wrong first is what is told.
+        except BaseException as error:
+            try:
                 self._settle()
+            except KernelError as refusal:  # What went wrong first is what is told.
+                error.add_note(refusal.message)
             raise
         else:
-            self._settle()
+            self._settle_batch()
         finally:
             self._in_batch = False
+
+    def _settle_batch(self) -> None:
+        try:
+            self._settle()
+        except KernelError as error:
+            error.add_note(
+                "everything in the batch is done but for that: netctl repair tries again"
+            )
+            raise
 
     def _settle(self) -> None:
         for teller in self._tellers.values():
             teller.settle()
 
+    def _hear(self) -> None:
+        for teller in self._tellers.values():
+            teller.hear()
+
     def resolver_model(self, run_dir: str) -> list[Message] | None:
         from netctl.kernel import resolver
 
-        self._settle()
+        self._hear()
         return resolver.model(run_dir)
 
     def resolver_lost(self, run_dir: str) -> bool:

@@ -136,7 +136,9 @@ class Teller:
     def __init__(self, run_dir: str) -> None:
         self._run_dir = run_dir
         self._sock: socket.socket | None = None
-        self._awaited = False
+        self._awaited = ""
+        """What was told last, until there is an answer."""
+        self._refused: list[KernelError] = []
 
     @property
     def connected(self) -> bool:
@@ -147,9 +149,8 @@ class Teller:
 
     def tell(self, message: str) -> bool:
         """Tell something, as JSON; return whether a resolver is at work. ``settle`` says whether it
-        has happened, as does the next call before it tells more."""
-        if self._awaited:
-            self._heard()  # If it has ended: the next begins with what the store says by now.
+        has happened: whoever tells more before that has nothing to do with a refusal."""
+        self.hear()  # If it has ended: the next begins with what the store says by now.
         try:
             if not self.connected or not self._sock:
                 self._sock = _connected(self._run_dir)
@@ -157,30 +158,50 @@ class Teller:
         except OSError:
             self.close()
             return False
-        self._awaited = True
+        self._awaited = message
         return True
 
-    def settle(self) -> None:
-        """Wait for the answer that is outstanding: all of the change has happened then, or nothing
-        of it and ``KernelError`` is raised. One that has ended meanwhile is no error: the next
-        begins with what the store says."""
+    def hear(self) -> None:
+        """Wait for the answer that is outstanding."""
         if self._awaited:
             self._heard()
 
+    def settle(self) -> None:
+        """Wait for the answer that is outstanding: all of each change has happened then, or nothing
+        of it and ``KernelError`` is raised, which names it, with a note for each further one. A
+        resolver that has ended meanwhile is no error: the next begins with what the store says."""
+        self.hear()
+        refused, self._refused = self._refused, []
+        for other in refused[1:]:
+            refused[0].add_note(other.message)
+        if refused:
+            raise refused[0]
+
     def _heard(self) -> None:
         """Read an answer, or the end."""
-        self._awaited = False
+        told, self._awaited = self._awaited, ""
         try:
             if self._sock:
                 _checked(_read_answer(self._sock, impatient=True))
+        except KernelError as error:
+            error.message = f"{_subject(told)}: {error.message}" if told else error.message
+            self._refused.append(error)
         except (OSError, ValueError):
             self.close()
 
     def close(self) -> None:
-        self._awaited = False
+        self._awaited = ""
         if self._sock:
             self._sock.close()
             self._sock = None
+
+
+def _subject(message: str) -> str:
+    """Return what a message tells of: the endpoints and the namespaces."""
+    of = json.loads(message).get("of", ())
+    names = [name for each in of if each["do"] == "endpoint" for name in each["names"][:1]]
+    places = [each["netns"] for each in of if each["do"] == "sandbox"]
+    return f"the names of {', '.join((*names, *places)) or 'what has gone'}"
 
 
 def state(run_dir: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -386,6 +387,30 @@ def test_after_a_batch_all_names_are_there(host: Host) -> None:
 
         host.call(cleared)
         host.assert_unchanged(before)
+
+
+def test_a_name_that_is_refused_in_a_batch_undoes_nobody_else(host: Host) -> None:
+    """Two sandboxes of one namespace cannot both be served: which of them is said at the end."""
+    host.sh("ip netns add shared")
+
+    def many() -> tuple[str, list[str]]:
+        with controller() as c:
+            with pytest.raises(KernelError) as caught, c.batch():
+                shared = "/run/netns/shared"
+                for name, netns in (("c1", shared), ("c2", shared), ("c3", None)):
+                    c.networks.create(f"n{name}")
+                    c.sandboxes.create(name, netns_path=netns)
+                    c.endpoints.connect(f"n{name}", name)
+            return caught.value.message, caught.value.notes
+
+    message, notes = host.call(many)
+    assert re.match(r"the names of c2, /run/netns/(c2|shared): .*same namespace", message), message
+    assert "everything in the batch is done but for that" in notes[0]
+    assert dig(host, "c3", "c3") == [address(host, "nc3/c3")[0]]
+    assert dig(host, "c1", "c1") == [address(host, "nc1/c1")[0]]
+    assert host.netctl("endpoint", "ls", "--format", "{name} {sandbox}").stdout.split() == (
+        ["c1", "c1", "c2", "c2", "c3", "c3"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -197,16 +197,22 @@ def test_the_smallest_subnets(subnet: str, gateway: str, hosts: list[str]) -> No
 @pytest.mark.parametrize(
     ("changes", "taken"),
     [
-        ({"subnets": ("10.0.0.7/32",)}, "10.0.0.7"),
-        ({"subnets": ("fd00::7/128",), "ipv6": True}, "fd00::7"),
-        ({"subnets": ("10.0.0.0/31",), "aux": {"x": "10.0.0.1"}}, "10.0.0.0, 10.0.0.1"),
-        ({"subnets": ("10.0.0.8/30",), "aux": {"x": "10.0.0.10"}}, "10.0.0.9, 10.0.0.10"),
+        ({"subnets": ("10.0.0.7/32",)}, "10.0.0.7 (gateway)"),
+        ({"subnets": ("fd00::7/128",), "ipv6": True}, "fd00::7 (gateway)"),
+        (
+            {"subnets": ("10.0.0.0/31",), "aux": {"x": "10.0.0.1"}},
+            "10.0.0.0 (gateway), 10.0.0.1 (x)",
+        ),
+        (
+            {"subnets": ("10.0.0.8/30",), "aux": {"gateway": "10.0.0.10"}},
+            "10.0.0.9 (gateway), 10.0.0.10 (gateway)",
+        ),
     ],
 )
 def test_a_subnet_in_which_no_endpoint_fits_is_refused(changes: Any, taken: str) -> None:
     with pytest.raises(InvalidInput, match="has no address for an endpoint") as caught:
         DEFAULT.pools(replace(REQUEST, **changes), NOWHERE)
-    assert caught.value.message.endswith(f": {taken} is taken already")
+    assert caught.value.message.endswith(f" beside {taken}")
     # Where no gateway takes it, it is one address for one endpoint.
     if "aux" not in changes:
         DEFAULT.pools(replace(REQUEST, **changes, gateway_versions=()), NOWHERE)

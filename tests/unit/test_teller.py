@@ -59,21 +59,23 @@ def test_each_is_told_in_order_and_answered_later(tmp_path: Path, teller: Teller
     assert not teller.connected  # It has gone, and no other has come.
 
 
-def test_a_refusal_comes_with_the_next_call_and_once(tmp_path: Path, teller: Teller) -> None:
+def test_a_refusal_is_told_at_the_end_and_once(tmp_path: Path, teller: Teller) -> None:
     resolver = Resolver(str(tmp_path), [REFUSED, '{"ok": true}', REFUSED, '{"ok": true}'])
-    assert teller.tell('{"n": 0}')
-    with pytest.raises(KernelError, match="the resolver: no") as caught:
-        teller.tell('{"n": 1}')
-    assert caught.value.errno == 22
+    assert teller.tell(
+        '{"n": 0, "do": "all", "of": [{"do": "endpoint", "names": ["web1", "www"]},'
+        ' {"do": "sandbox", "netns": "/run/netns/c1"}]}'
+    )
+    assert teller.tell('{"n": 1}')
     assert teller.tell('{"n": 2}')
-    teller.settle()
-    assert teller.tell('{"n": 3}')
-    with pytest.raises(KernelError, match="the resolver: no"):
+    with pytest.raises(KernelError) as caught:
         teller.settle()
-    assert teller.tell('{"n": 4}')
+    assert caught.value.message == "the names of web1, /run/netns/c1: the resolver: no"
+    assert caught.value.errno == 22
+    assert caught.value.notes == ["the names of what has gone: the resolver: no"]
+    assert teller.tell('{"n": 3}')
     teller.settle()
     teller.settle()
-    assert resolver.end() == [0, 2, 3, 4]
+    assert resolver.end() == [0, 1, 2, 3]
 
 
 def test_one_that_ends_instead_is_missed_by_the_next(tmp_path: Path, teller: Teller) -> None:
