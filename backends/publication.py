@@ -95,7 +95,7 @@ def plan(network: Network, change: Publishing, kernel: Kernel) -> Plan:
     if change.occasion is not Occasion.JOIN:
         steps.append(_ended(change, access.addresses(endpoint, (*lent, *opened)).values()))
     if place and lent and first and not _any(change.staying, endpoint.ports):
-        steps.append(Hairpin(name=place.host_ifname))
+        steps.append(Hairpin(name=place.host_ifname, bridge=network.facts["bridge"]))
     steps.append(_rules(network, change, kernel, lent, opens=bool(opened)))
     if lent and (spoken := _of_host(endpoint.ports, ("udp",))):
         steps.append(FlowsForgotten(ports=spoken, coming=True))

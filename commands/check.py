@@ -17,7 +17,9 @@ DRIFT = 9
 def check(state: State, style: str) -> int:
     """Compare the kernel with the store: print every difference, and exit with 9 if there is one.
 
-    Nothing is changed: netctl repair brings back what differs.
+    Nothing is changed: netctl repair brings back what differs. What only follows from another
+    difference, as the addresses of an interface that is gone, is counted; json shows it, with the
+    cause in "because".
     """
     from netctl import render
 
@@ -28,6 +30,7 @@ def check(state: State, style: str) -> int:
             "expected": finding.difference.expected,
             "found": finding.difference.found,
             "repairable": finding.repairable,
+            "because": finding.because or None,
         }
         for finding in state.controller.check()
     ]
@@ -37,6 +40,10 @@ def check(state: State, style: str) -> int:
         render.Column("EXPECTED", "expected"),
         render.Column("FOUND", "found"),
     ]
+    own = [row for row in rows if not row["because"]]
     if rows or style != "table":
-        render.show(rows, columns, style)
+        render.show(own if style == "table" else rows, columns, style)
+    if len(own) < len(rows) and style == "table":
+        more = f"{len(rows) - len(own)} more follow from these: --format json shows them"
+        click.echo(f"netctl: {more}", err=True)
     return DRIFT if rows else 0

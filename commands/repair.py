@@ -31,8 +31,8 @@ def repair(state: State) -> None:
 def restore(state: State) -> None:
     """Make networks and sandboxes anew after a reboot, with the same addresses, MACs and ports.
 
-    A namespace that somebody else had made cannot be made again: it is named, and the exit status
-    is 10.
+    Whatever else differs is brought back as by netctl repair. A namespace that somebody else had
+    made cannot be made again: it is named, and the exit status is 10.
     """
     _tell(state.controller.restore())
 
@@ -56,7 +56,8 @@ def _tell(repaired: Repaired) -> None:
     for line in repaired.done:
         click.echo(line)
     if repaired.left:
-        error = Partial(f"done in part: {len(repaired.left)} left", hint="netctl check shows them")
+        hint = "; ".join(repaired.remedies) or "netctl check shows them"
+        error = Partial(f"done in part: {len(repaired.left)} left", hint=hint)
         for line in repaired.left:
             error.add_note(line)
         raise error

@@ -233,8 +233,8 @@ class Controller:
         return self._repaired("repair", lambda repairs: repairs.everything())
 
     def restore(self) -> Repaired:
-        """Make anew what a reboot, or the loss of a namespace, took away."""
-        return self._repaired("restore", lambda repairs: repairs.lost())
+        """Make anew what a reboot took away: ``repair``, of which that is a part."""
+        return self._repaired("restore", lambda repairs: repairs.everything())
 
     def reclaiming(self, op: Operation, choose: Callable[[], T], *kept: str) -> T:
         """Return what ``choose`` returns; where it is short of addresses or ports, what has expired

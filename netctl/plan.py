@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from netctl.kernel.snapshot import Snapshot
 
 
+Interface = tuple[str, str]
+"""The namespace, ``""`` for the host's, and the name."""
+
+
 @record
 class Difference:
     """Something that is not as a step left it."""
@@ -27,6 +31,10 @@ class Difference:
     found: str
     repair: Plan = ()
     """The steps that bring it back; none where that is not netctl's to do."""
+    gone: tuple[Interface, ...] = ()
+    """The interfaces that are missing with it, or are somebody else's."""
+    on: tuple[Interface, ...] = ()
+    """The interfaces that it is about: where one is gone, it follows from that."""
 
 
 class Step(Protocol):
@@ -124,14 +132,19 @@ class Assembly:
         return self.steps[0].revert(kernel)
 
     def differences(self, found: Snapshot) -> Iterable[Difference]:
-        """Return those of all its steps; where the object is to be made, that brings all back."""
-        first = self.steps[0]
-        anew: Plan = ()
-        for step in self.steps:
+        """Return those of all its steps; where the object is to be made, that brings all back, and
+        where it is somebody else's nothing does."""
+        first, *others = self.steps
+        missing: Difference | None = None
+        for each in first.differences(found):
+            anew = tuple(self if item == first else item for item in each.repair)
+            whole = replace(each, repair=anew)
+            missing = whole if each.gone else missing
+            yield whole
+        for step in others:
             for each in step.differences(found):
-                if first in each.repair:
-                    anew = tuple(self if item == first else item for item in each.repair)
-                yield replace(each, repair=anew or each.repair)
+                follows = missing and replace(each, repair=missing.repair, on=missing.gone)
+                yield follows or each
 
     def describe(self) -> str:
         return "\n".join(step.describe() for step in self.steps)

@@ -84,12 +84,17 @@ class RouteAdd(Once):
         ways = [_way(route) for route in found.routes(self.netns) if self._rivals(route)]
         if wanted in ways:
             return
-        name = "default" if self.destination in _DEFAULT else self.destination
-        what = f"route {name}{place(self.netns)}"
-        # One that somebody set in its place is not taken away.
-        there = ", ".join(ways) or "nothing"
-        repair = () if ways else (self,)
-        yield Difference(what=what, expected=wanted, found=there, repair=repair)
+        version = 6 if ":" in self.destination else 4
+        default = self.destination in _DEFAULT
+        name = f"IPv{version} default route" if default else f"route {self.destination}"
+        yield Difference(
+            what=f"{name}{place(self.netns)}",
+            expected=wanted,
+            found=", ".join(ways) or "nothing",
+            # One that somebody set in its place is not taken away.
+            repair=() if ways else (self,),
+            on=((self.netns, self.link),),
+        )
 
     def _rivals(self, route: Route) -> bool:
         metric = self.metric or (_IPV6_METRIC if ":" in self.destination else 0)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netctl.kernel.interface import Kernel, Link
-from netctl.plan import Difference, Undo
+from netctl.plan import Difference, Interface, Undo
 from netctl.record import record
 from netctl.steps.base import Once, Setting, absent, ip, place
 
@@ -30,11 +31,11 @@ class BridgeAdd(Once):
         return kernel.link_delete("", self.name, alias=self.alias)
 
     def differences(self, found: Snapshot) -> Iterable[Difference]:
-        link = found.link("", self.name)
+        link, gone = found.link("", self.name), ("", self.name)
         if link is None:
-            yield absent(self, f"bridge {self.name}", "there")
+            yield _missing(self, f"bridge {self.name}", "bridge", found, gone)
         elif (link.type, link.alias) != ("bridge", self.alias):
-            yield _somebody_elses(link, f"bridge, {self.alias}")
+            yield _somebody_elses(link, f"bridge, {self.alias}", gone)
         else:
             yield from _changed(link, "", mtu=self.mtu, mac=self.mac)
 
@@ -79,15 +80,16 @@ class VethAdd(Once):
 
     def differences(self, found: Snapshot) -> Iterable[Difference]:
         near, far = found.link("", self.name), found.link(self.netns, self.peer)
+        gone = (("", self.name), (self.netns, self.peer))
         if near is None:
-            yield absent(self, f"veth {self.name}", "there")
+            yield _missing(self, f"veth {self.name}", "veth", found, *gone)
         elif near.alias != self.alias:
-            yield _somebody_elses(near, self.alias)
+            yield _somebody_elses(near, self.alias, *gone)
         elif far is None or far.alias != self.alias:
             what = f"interface {self.peer}{place(self.netns)}"
             repair = (Undo(step=self), self)
             there = far.alias or "somebody else's" if far else "nothing"
-            yield Difference(what=what, expected=self.alias, found=there, repair=repair)
+            yield Difference(what=what, expected=self.alias, found=there, repair=repair, gone=gone)
         else:
             yield from _changed(near, "", mtu=self.mtu)
             yield from _changed(far, self.netns, mtu=self.mtu, mac=self.peer_mac)
@@ -98,7 +100,8 @@ class VethAdd(Once):
             change = LinkChange(
                 netns="", name=self.name, master=self.master, isolated=self.isolated
             )
-            yield _change(link, "bridge", self.master, master or "none", change)
+            moved = _change(link, "bridge", self.master, master or "none", change)
+            yield replace(moved, on=(("", self.master),))
         elif self.master and self.isolated != link.isolated:
             change = LinkChange(netns="", name=self.name, isolated=self.isolated)
             yield _change(link, "isolated", _on(self.isolated), _on(link.isolated), change)
@@ -158,13 +161,14 @@ class LinkChange(Setting):
 
 @record
 class LinkGone(Setting):
-    """An interface of ours that no document knows, deleted for good."""
+    """An interface of ours that no document knows, or has another name, deleted for good."""
 
     name: str
     alias: str
+    netns: str = ""
 
     def apply(self, kernel: Kernel) -> bool:
-        return kernel.link_delete("", self.name, alias=self.alias)
+        return kernel.link_delete(self.netns, self.name, alias=self.alias)
 
     def revert(self, kernel: Kernel) -> bool:
         return False
@@ -173,7 +177,7 @@ class LinkGone(Setting):
         return ()
 
     def describe(self) -> str:
-        return f"ip link delete {self.name}"
+        return f"{ip(self.netns)} link delete {self.name}"
 
     def describe_revert(self) -> str:
         return f": {self.name} stays away"
@@ -181,9 +185,10 @@ class LinkGone(Setting):
 
 @record
 class Hairpin(Setting):
-    """A bridge port that sends packets back to where they came from."""
+    """A port of ``bridge`` that sends packets back to where they came from."""
 
     name: str
+    bridge: str = ""
 
     def apply(self, kernel: Kernel) -> None:
         kernel.port_hairpin(self.name, on=True)
@@ -194,7 +199,8 @@ class Hairpin(Setting):
     def differences(self, found: Snapshot) -> Iterable[Difference]:
         link = found.link("", self.name)
         if link is None or not link.hairpin:
-            yield absent(self, f"interface {self.name} hairpin", "on", "off")
+            difference = absent(self, f"interface {self.name} hairpin", "on", "off")
+            yield replace(difference, on=(("", self.name), ("", self.bridge)))
 
     def describe(self) -> str:
         return f"bridge link set dev {self.name} hairpin on"
@@ -243,9 +249,26 @@ def _change(link: Link, aspect: str, expected: str, found: str, change: LinkChan
     return Difference(what=what, expected=expected, found=found, repair=(change,))
 
 
-def _somebody_elses(link: Link, expected: str) -> Difference:
+def _missing(
+    step: BridgeAdd | VethAdd, what: str, kind: str, found: Snapshot, *gone: Interface
+) -> Difference:
+    """Return the difference of interfaces that are not there. What bears their mark by another name
+    goes first: it is in the way, and would stay for ever."""
+    there = (
+        LinkGone(netns=netns, name=link.name, alias=step.alias)
+        for netns, _ in gone
+        for link in found.links(netns).values()
+        if (link.type, link.alias) == (kind, step.alias)
+    )
+    astray = next(there, None)
+    name = f"{astray.name}{place(astray.netns)}" if astray else "nothing"
+    repair = (astray, step) if astray else (step,)
+    return Difference(what=what, expected="there", found=name, repair=repair, gone=gone)
+
+
+def _somebody_elses(link: Link, expected: str, *gone: Interface) -> Difference:
     found = ", ".join(filter(None, (link.type, link.alias))) or "somebody else's"
-    return Difference(what=f"interface {link.name}", expected=expected, found=found)
+    return Difference(what=f"interface {link.name}", expected=expected, found=found, gone=gone)
 
 
 def _on(value: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netctl.kernel.interface import Ingress, Kernel, Shape
@@ -29,12 +30,13 @@ class IfbAdd(Once):
         return kernel.link_delete("", self.name, alias=self.alias)
 
     def differences(self, found: Snapshot) -> Iterable[Difference]:
-        link = found.link("", self.name)
+        link, gone = found.link("", self.name), (("", self.name),)
+        what = f"interface {self.name}"
         if link is None:
-            yield absent(self, f"interface {self.name}", "there")
+            yield replace(absent(self, what, "there"), gone=gone)
         elif link.alias != self.alias:
             there = link.alias or link.type
-            yield Difference(what=f"interface {self.name}", expected=self.alias, found=there)
+            yield Difference(what=what, expected=self.alias, found=there, gone=gone)
 
     def describe(self) -> str:
         return f"ip link add {self.name} mtu {self.mtu} type ifb"
@@ -93,7 +95,8 @@ class Diverted(Once):
     def differences(self, found: Snapshot) -> Iterable[Difference]:
         there = found.kernel.ingress(self.link)
         if there is None or there.to != self.to:
-            yield _comes_in(self, self.link, f"led to {self.to}", there)
+            difference = _comes_in(self, self.link, f"led to {self.to}", there)
+            yield replace(difference, on=(("", self.to),))
 
     def describe(self) -> str:
         return _ingress(self.link, f"mirred egress redirect dev {self.to}")

@@ -12,7 +12,7 @@ from netctl.kernel.snapshot import Snapshot
 from netctl.models import HostState, Network, SandboxKind
 from netctl.plan import Difference
 from netctl.record import record
-from netctl.rooms import Room
+from netctl.rooms import Room, intruder
 from netctl.steps import Nft, Sysctl
 from netctl.store import Changes, Reader
 from netctl.store.memory import Memory
@@ -34,6 +34,15 @@ class Finding:
     """Whether the whole object is gone, and is made anew as a whole."""
     changes: Changes | None = None
     """For documents that contradict each other: the ones that put it right."""
+    because: str = ""
+    """The line of the finding that it merely follows from: an interface that is not there lacks its
+    addresses too."""
+    remedy: str = "take away what is in its place, which is not netctl's to do; then: netctl repair"
+    """What to do where it is not repairable."""
+
+    @property
+    def line(self) -> str:
+        return f"{self.title}: {self.difference.what}"
 
     @property
     def repairable(self) -> bool:
@@ -65,13 +74,25 @@ def findings(reader: Reader, controller: Controller) -> list[Finding]:
         return contradictions
     found = Snapshot(controller.kernel)
     rooms = list(desired.rooms(memory, controller))
-    return [
-        *_of_networks(memory, controller, found),
-        *_of_sandboxes(rooms, found),
-        *lost_sandboxes(rooms),
-        *_of_resolver(rooms, found, controller),
-        *firewall_findings(memory, controller),
-    ]
+    return _explained(
+        [
+            *_of_networks(memory, controller, found),
+            *_of_sandboxes(rooms, found),
+            *lost_sandboxes(rooms),
+            *_of_resolver(rooms, found, controller),
+            *firewall_findings(memory, controller),
+        ]
+    )
+
+
+def _explained(found: list[Finding]) -> list[Finding]:
+    """Return the findings, with the cause of those that follow from another."""
+    causes = {place: each.line for each in found for place in each.difference.gone}
+
+    def cause(each: Finding) -> str:
+        return next((causes[place] for place in each.difference.on if place in causes), "")
+
+    return [replace(each, because=cause(each)) for each in found]
 
 
 def contradicting(reader: Reader) -> Iterator[Finding]:
@@ -99,7 +120,11 @@ def _forwarding(network: Network, part: Part, found: Snapshot, reader: Reader) -
         step = Sysctl(netns="", key=key, value="1", previous="0")
         for difference in step.differences(found):
             repair = difference.repair if key in ours else ()
-            yield Finding(title=part.title, difference=replace(difference, repair=repair))
+            yield Finding(
+                title=part.title,
+                difference=replace(difference, repair=repair),
+                remedy=f"{step.describe()} turns on what had been on before netctl",
+            )
 
 
 def _of_sandboxes(rooms: Iterable[Room], found: Snapshot) -> Iterator[Finding]:
@@ -121,9 +146,16 @@ def lost_sandboxes(rooms: Iterable[Room]) -> Iterator[Finding]:
     """Yield the sandboxes whose namespace is gone: ``lost`` are those that can be made anew."""
     for room in rooms:
         if not room.alive:
-            lost = room.sandbox.type is SandboxKind.OWN and not room.intruded
-            title = f"sandbox {room.sandbox.name}"
-            yield Finding(title=title, difference=_gone(room), lost=lost)
+            name = room.sandbox.name
+            own = room.sandbox.type is SandboxKind.OWN
+            error = intruder(room.sandbox) if room.intruded else None
+            remedy = f"netctl sandbox set-key {name} PATH, or: netctl sandbox rm {name} --force"
+            yield Finding(
+                title=f"sandbox {name}",
+                difference=_gone(room),
+                lost=own and not error,
+                remedy=(error and error.hint) or remedy,
+            )
 
 
 def differing(part: Part, found: Snapshot) -> Iterable[Finding]:

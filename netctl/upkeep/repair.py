@@ -25,10 +25,11 @@ _ROUNDS = 3
 
 @record
 class Repaired:
-    """What was brought back, and what could not be, one line each."""
+    """What was brought back, and what could not be, one line each; and what to do about that."""
 
     done: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    remedies: tuple[str, ...] = ()
 
 
 class Repairs:
@@ -39,36 +40,36 @@ class Repairs:
         self._controller = controller
         self._done: list[str] = []
         self._failed: dict[str, str] = {}
+        self._remedies: dict[str, str] = {}
 
     @property
     def result(self) -> Repaired:
         left = tuple(f"{line}: {reason}" for line, reason in self._failed.items())
-        return Repaired(done=tuple(self._done), left=left)
+        remedies = dict.fromkeys(filter(None, map(self._remedies.get, self._failed)))
+        return Repaired(done=tuple(self._done), left=left, remedies=tuple(remedies))
 
     def everything(self) -> None:
         """Bring back what another boot took, and whatever else differs."""
         dry = self._controller.dry_run
         for _ in range(1 if dry else _ROUNDS):
             self._failed.clear()
+            documents = self._documents()
+            # Looked for before all else: a dry run leaves in the kernel what it would make anew.
+            found = check.findings(self._op.reader, self._controller)
             # The networks first: sandboxes are joined to their bridges.
-            if not any(
-                [self._documents(), self._networks(), self._differences(), self._sandboxes()]
-            ):
+            if not any([documents, self._networks(), self._differences(found), self._sandboxes()]):
                 break
-        for finding in check.findings(self._op.reader, self._controller):
-            if not (dry and finding.repairable) and finding.title not in self._failed:
-                found = finding.difference
-                reason = f"expected {found.expected}, found {found.found}"
-                self._failed.setdefault(_line(finding), reason)
+        left = found if dry else check.findings(self._op.reader, self._controller)
+        for finding in left:
+            if not ((dry and finding.repairable) or finding.because):
+                self._leave(finding)
 
-    def lost(self) -> None:
-        """Make anew the networks and sandboxes whose objects are gone with another boot, or whose
-        namespace is gone."""
-        self._networks()
-        self._sandboxes()
-        for finding in check.lost_sandboxes(self._rooms()):
-            if not finding.lost:
-                self._failed[finding.title] = f"{_line(finding)} is {finding.difference.found}"
+    def _leave(self, finding: Finding) -> None:
+        if finding.title in self._failed or finding.line in self._failed:
+            return
+        there = finding.difference
+        self._failed[finding.line] = f"expected {there.expected}, found {there.found}"
+        self._remedies[finding.line] = finding.remedy
 
     def collect(self) -> None:
         """Take away what is at its end, and what no document knows."""
@@ -90,7 +91,7 @@ class Repairs:
         for number in range(_ROUNDS):
             found = [each for each in check.contradicting(self._op.reader) if each.changes]
             for finding in found:
-                self._try(_line(finding), self._putting(finding))
+                self._try(finding.line, self._putting(finding))
             if not found:
                 return number > 0
         return True
@@ -116,23 +117,29 @@ class Repairs:
                 self._try(f"sandbox {sandbox.name}", self._refreshing(sandbox))
         return bool(names)
 
-    def _differences(self) -> bool:
-        """Carry out every repair that is found, each once; return whether there was any."""
-        plans: dict[Plan, str] = {}
-        for finding in check.findings(self._op.reader, self._controller):
-            if finding.difference.repair:
-                plans.setdefault(finding.difference.repair, _line(finding))
-        for plan, line in plans.items():
-            self._try(line, self._committing(plan))
-        return bool(plans)
+    def _differences(self, found: list[Finding]) -> bool:
+        """Carry out every repair that is found, each once; return whether there was any. What
+        follows from something that is not brought back is left: it would be of somebody else's."""
+        tried: set[Plan] = set()
+        stuck = {each.line for each in found if not each.repairable}
+        for finding in found:
+            plan = finding.difference.repair
+            if not plan or plan in tried or finding.because in stuck:
+                continue
+            tried.add(plan)
+            if not self._try(finding.line, self._committing(plan)):
+                stuck.add(finding.line)
+        return bool(tried)
 
-    def _try(self, line: str, action: Callable[[], object]) -> None:
+    def _try(self, line: str, action: Callable[[], object]) -> bool:
         try:
             action()
         except NetctlError as error:
             self._failed[line] = "; ".join([error.message, *error.notes])
-        else:
-            self._done.append(line)
+            self._remedies[line] = error.hint or ""
+            return False
+        self._done.append(line)
+        return True
 
     def _dissolving(self, item: Ended) -> Callable[[], object]:
         return lambda: leases.remove(self._op, item, self._controller)
@@ -148,7 +155,3 @@ class Repairs:
 
     def _refreshing(self, sandbox: Sandbox) -> Callable[[], object]:
         return lambda: self._controller.sandboxes.renew(self._op, sandbox)
-
-
-def _line(finding: Finding) -> str:
-    return f"{finding.title}: {finding.difference.what}"
