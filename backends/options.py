@@ -10,6 +10,7 @@ from netctl.record import record
 PREFIX = "com.docker.network."
 _TRUE = frozenset({"1", "t", "true", "yes", "on"})
 _FALSE = frozenset({"0", "f", "false", "no", "off"})
+"""What ``driver_options`` say in YAML, and libnetwork's labels."""
 
 
 @record
@@ -103,9 +104,10 @@ def address(options: Mapping[str, str], label: str, version: int) -> str:
             f"option {label}: {text[:60]!r} is not an IP address",
             hint="for instance " + ("192.0.2.7" if version == 4 else "2001:db8::7"),
         ) from None
-    if value.version != version or value.is_unspecified or value.is_multicast or "%" in text:
+    nobodys = value.is_unspecified or value.is_multicast or value.is_loopback
+    if value.version != version or nobodys or "%" in text:
         raise InvalidInput(
             f"option {label}: {text!r} is not an IPv{version} address of a host",
-            hint="one of that family, without a zone",
+            hint="one of that family, without a zone, and not of the loopback",
         )
     return str(value)

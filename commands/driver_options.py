@@ -30,7 +30,8 @@ class WithDriverOptions(Command):
         for name in registry.names():
             if options := registry.load(name).options:
                 yield f"Options of driver {name} (-o)", list(_records(options))
-        yield "Options of every driver (-o)", list(_records(OPTIONS))
+        words = "true, yes, on, t and 1 are the same, and so are false, no, off, f and 0."
+        yield "Options of every driver (-o)", [*_records(OPTIONS), ("true|false", words)]
 
 
 def _records(options: Mapping[str, Option]) -> Iterator[tuple[str, str]]:

@@ -66,8 +66,9 @@ def join(state: State, name: str, sandbox: str, priority: int, aliases: tuple[st
 def publish(state: State, name: str, ports: tuple[str, ...]) -> None:
     """Publish ports of an endpoint on the host.
 
-    SPEC is [HOSTIP:][HOSTPORT[-END]:]PORT[-END][/tcp|udp|sctp]. They are reachable while the
-    endpoint is the way out of its sandbox.
+    SPEC is [HOSTIP:][HOSTPORT[-END]:]PORT[-END][/tcp|udp|sctp]. Without a HOSTPORT, or with 0, any
+    ephemeral one that is free is taken, and of a range for a single PORT, 8080-8090:80, the first
+    that is free. They are reachable while the endpoint is the way out of its sandbox.
     """
     state.controller.endpoints.publish(name, ports)
 

@@ -19,7 +19,7 @@ from netctl.definitions.endpoint import (
 )
 from netctl.drafting import draft, ports_for
 from netctl.errors import Conflict, NotFound
-from netctl.gateway import ways_out
+from netctl.gateway import FAMILIES, ways_out
 from netctl.handles import EndpointHandle
 from netctl.joining import Entrance
 from netctl.models import Attachment, Document, Endpoint, Network, Port, Sandbox
@@ -221,14 +221,19 @@ class Endpoints:
         )
 
     def _look_inside(self, op: Operation, endpoint: Endpoint) -> None:
-        """Tell of answers of an endpoint's ports that take another way than its network."""
+        """Tell of an endpoint's ports that are not reached, or whose answers take another way than
+        its network."""
         room = self._room_of(op, endpoint)
         if not room or not room.alive:
             return
-        foreign = set(ways_out(room.members).get(endpoint.id, ())).difference(room.families)
+        ways = ways_out(room.members).get(endpoint.id, ())
         for item in room.members:
             if item.endpoint.id == endpoint.id:
+                foreign = set(ways).difference(room.families)
                 self._controller.notices += joining.astray_answers(room, item, foreign)
+                self._controller.notices += joining.idle_ports(
+                    room, item, set(FAMILIES).difference(ways)
+                )
 
     def disconnect(self, network: str, sandbox: str) -> None:
         """Take the endpoints of a network out of a sandbox; those that connect made are removed."""
@@ -259,10 +264,10 @@ class Endpoints:
     ) -> EndpointHandle:
         change = joining.join(room, network, endpoint, entrance)
         check_unheld(room.kernel, change.endpoints[0], change.way_out)
-        self._controller.notices += change.notices
         making = self._controller.networks.making(op, network)
         put = (*making.put, *change.endpoints, change.sandbox, *extra)
         op.commit((*making.plan, *change.plan), put=put)
+        self._controller.notices += change.notices
         self._controller.look_around(network, published=bool(endpoint.ports))
         return self._handle(change.endpoints[0])
 

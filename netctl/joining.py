@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import field, replace
 
 from netctl import files, naming
-from netctl.backends import limits, registry
+from netctl.backends import access, limits, registry
 from netctl.backends.driver import Occasion, Publishing
 from netctl.errors import Conflict, InvalidInput
 from netctl.fitting import check_fits
-from netctl.gateway import Member, announce, ways_out, withdraw
+from netctl.gateway import FAMILIES, Member, announce, ways_out, withdraw
 from netctl.models import Attachment, Endpoint, EndpointRef, Network, Sandbox
 from netctl.names import mac_of, veth_ifname
 from netctl.plan import Plan, Step, inverse
@@ -70,7 +70,11 @@ def join(room: Room, network: Network, endpoint: Endpoint, entrance: Entrance) -
         plan=plan,
         endpoints=(new.endpoint,),
         sandbox=texts.sandbox,
-        notices=(*texts.notices, *astray_answers(room, new, set(way_out).difference(families))),
+        notices=(
+            *texts.notices,
+            *_idle(room, after),
+            *astray_answers(room, new, set(way_out).difference(families)),
+        ),
         way_out=way_out,
     )
 
@@ -83,6 +87,27 @@ def astray_answers(room: Room, item: Member, versions: Iterable[int]) -> Iterabl
 
         for found in astray(room, item, versions):
             yield found.notice
+
+
+def idle_ports(room: Room, item: Member, versions: Iterable[int]) -> Iterable[str]:
+    """Yield the notice of a member that is not the way out in those families, which its published
+    ports need."""
+    lent = access.translated(item.network, item.endpoint, sorted(versions))
+    idle = [f"IPv{v}" for v in lent if any(p.host_first and p.on(v) for p in item.endpoint.ports)]
+    if idle and not item.network.internal:
+        yield (
+            f"endpoint {item.network.name}/{item.endpoint.name} is not the way out of sandbox"
+            f" {room.sandbox.name} ({', '.join(idle)}), so nobody reaches the ports that it"
+            " publishes; a higher --priority makes it that"
+        )
+
+
+def _idle(room: Room, after: Sequence[Member]) -> Iterable[str]:
+    """Yield the notices of a join: the way out may be one of the others now, or have been."""
+    was, now = ways_out(room.members), ways_out(after)
+    for item in after:
+        before = was.get(item.endpoint.id, ()) if item in room.members else FAMILIES
+        yield from idle_ports(room, item, set(before).difference(now.get(item.endpoint.id, ())))
 
 
 def leave(room: Room, endpoints: Sequence[Endpoint]) -> Change:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from netctl.errors import Conflict
@@ -32,7 +32,7 @@ def holder(protocol: str, address: str, port: int) -> str | None:
         if address and (":" in address) != (version == 6):
             continue
         if _busy(protocol, version, address or _ALL[version], port, everywhere=not address):
-            return _process(protocol, port) or "another process"
+            return _process(_inodes(protocol, port)) or "another process"
     return None
 
 
@@ -87,12 +87,12 @@ def listener(protocol: str, port: int) -> str | None:
     are. Who listens on ::1 alone is none of them: what is sent there nobody translates.
     """
     inodes = set(_inodes(protocol, port, _LOOPBACK6))
-    return (_process(protocol, port) or "a process") if inodes else None
+    return (_process(inodes) or "a process") if inodes else None
 
 
-def _process(protocol: str, port: int) -> str | None:
-    """Return the process that has a socket at the port, of those whose files can be read."""
-    links = {f"socket:[{inode}]" for inode in _inodes(protocol, port)}
+def _process(inodes: Iterable[str]) -> str | None:
+    """Return the process that has one of the sockets, of those whose files can be read."""
+    links = {f"socket:[{inode}]" for inode in inodes}
     for pid in (name for name in os.listdir("/proc") if name.isdigit()) if links else ():
         with suppress(OSError):
             for name in os.listdir(f"/proc/{pid}/fd"):

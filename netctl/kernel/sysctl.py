@@ -84,4 +84,6 @@ def _refused(what: str, error: OSError) -> NetctlError:
     found = refused(what, number)
     if number == errno.EROFS:
         found.hint = "/proc/sys is read-only, as in a container: set it outside"
+    if number in (errno.EINVAL, errno.ERANGE):
+        found.hint = "the setting takes no such value: sysctl(8), and the kernel's ip-sysctl.rst"
     return found

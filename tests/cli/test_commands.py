@@ -292,6 +292,10 @@ def test_info_and_version(netctl: Netctl, tmp_path: Path) -> None:
         (2, "not KEY=VALUE", ["network", "create", "x", "-o", "nope"]),
         (2, "not a number from 68", ["network", "create", "x", "-o", "driver.mtu=1"]),
         (2, "not a boolean", ["network", "create", "x", "-o", "bridge.enable_icc=maybe"]),
+        *(
+            (2, "is not an IPv", ["network", "create", "x", "--ipv6", "-o", option])
+            for option in ("host_ipv4=127.0.0.1", "host_ipv6=::1", "host_ipv4=fd00::1")
+        ),
         (2, "16 bytes", ["network", "create", "x", "-o", "bridge.name=a234567890123456"]),
         (4, "not a bridge", ["network", "create", "x", "-o", "bridge.name=uplink"]),
         (2, "is not allowed", ["network", "create", "../x"]),

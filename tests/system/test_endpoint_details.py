@@ -107,6 +107,12 @@ def test_routes_and_settings_come_and_go_with_the_endpoint(host: Host) -> None:
     assert (found.returncode, found.stdout.count("sandbox c1")) == (9, 3), found.stdout
     assert host.netctl("repair").returncode == 0
     check(host, ipv4, ipv6)
+    done = host.netctl(
+        *("endpoint", "create", "web", "odd", "--sysctl", "net.ipv4.conf.IFNAME.rp_filter=abc")
+    )
+    done = host.netctl("endpoint", "join", "web/odd", "c2") if not done.returncode else done
+    assert done.returncode == 7 and "hint: the setting takes no such value" in done.stderr
+    host.netctl("endpoint", "rm", "--ignore-missing", "web/odd")
     host.sh("ip netns add theirs")
     host.call(act, lambda c: c.sandboxes.set_key("c1", "/run/netns/theirs"))
     check(host, ipv4, ipv6)

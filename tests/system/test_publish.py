@@ -309,6 +309,9 @@ def test_the_loopback_of_ipv6_over_time(host: Host) -> None:
         assert host.ask("", HOST6, 8080) is None
         assert host.netctl("check").returncode == 0
         assert "port-served-twice" not in host.netctl("doctor", "--format", "json").stdout
+        with host.server("", "0.0.0.0", 8081):
+            found = host.netctl("doctor").stdout
+            assert "[port-served-twice]" in found and "netctl-dns" not in found
         # Killed, it comes back with the next command that changes something.
         end_process(int(host.sh("cat /run/netctl/resolver.pid")), signal.SIGKILL)
         assert host.ask("", "::1", 8080) is None

@@ -33,6 +33,34 @@ def fake(c: Controller) -> FakeKernel:
     return c.kernel
 
 
+def test_ports_of_what_is_not_the_way_out_are_told_of(tmp_path: Path) -> None:
+    c = Controller(config(tmp_path), kernel=FakeKernel())
+    for name in ("b", "a", "z"):
+        c.networks.create(name, ipv6=name != "z")
+    c.networks.create("in", internal=True)
+    c.sandboxes.create("c1")
+    c.endpoints.connect("b", "c1", ports=["8080:80"])
+    c.endpoints.connect("z", "c1")
+    assert told(c) == []
+    # One that comes takes the way out from another, or does not get it.
+    c.endpoints.connect("a", "c1")
+    [taken] = told(c)
+    assert taken.startswith(
+        "endpoint b/c1 is not the way out of sandbox c1 (IPv4, IPv6), so nobody"
+    )
+    c.endpoints.connect("z", "c1", name="late", ports=["8081:80"])
+    [late] = told(c)
+    assert late.startswith("endpoint z/late is not the way out of sandbox c1 (IPv4), so")
+    c.endpoints.publish("b/c1", ["82"])
+    assert told(c) == [taken]
+    # An internal network is no way out; and where one goes, another is.
+    c.endpoints.connect("in", "c1", priority=9)
+    c.endpoints.publish("a/c1", ["83"])
+    c.endpoints.disconnect("a", "c1")
+    c.endpoints.publish("b/c1", ["84"])
+    assert told(c) == []
+
+
 def told(c: Controller) -> list[str]:
     found = [notice.splitlines()[0] for notice in c.notices]
     c.notices.clear()
