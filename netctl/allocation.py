@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from netctl.backends import ipam
 from netctl.errors import Conflict, InvalidInput
 from netctl.models import Cursor, Document, Endpoint, Network, address_claim
 from netctl.names import short
+from netctl.record import replace
 from netctl.store import Reader
 
 

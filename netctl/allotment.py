@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from netctl.backends import access
 from netctl.errors import Conflict, InvalidInput
 from netctl.models import Network, Port
 from netctl.ports import check_relayed, shown
-from netctl.record import record
+from netctl.record import record, replace
 
 
 @record

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from netctl.plan import Assembly, Plan, Step, Undo
+from netctl.record import field_names
 
 T = TypeVar("T")
 Decoder = Callable[[Any, str], Any]
@@ -33,7 +34,8 @@ def encode(value: Any) -> Any:
         return {key: encode(item) for key, item in value.items()}
     if isinstance(value, Enum):
         return value.value
-    return {name: encode(getattr(value, name)) for name in _names(kind)}
+    fields_of = {name: getattr(value, name) for name in field_names(kind)}
+    return {k: v if type(v) in _PLAIN else encode(v) for k, v in fields_of.items()}
 
 
 def decode(kind: type[T], value: Any) -> T:
@@ -78,11 +80,6 @@ def _decode_step(value: Any) -> Step:
     else:
         raise CodecError(f"step: {value!r:.80} is not known")
     return Undo(step=step) if value["taken_back"] else step
-
-
-@cache
-def _names(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
 
 
 @cache

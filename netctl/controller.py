@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -24,6 +23,7 @@ from netctl.errors import Exhausted, NetctlError
 from netctl.kernel import Kernel, open_kernel
 from netctl.operation import Operation, operation, show_pending, unstopped
 from netctl.plan import Observer
+from netctl.record import replace
 from netctl.store import Reader, Store
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ class Controller:
         self._reaping = False
         self._checked = False
         self._in_batch = False
-        self._looked: set[tuple[str, bool]] = set()
-        """Networks that were looked around in this batch, without and with their ports."""
+        self._looked: set[tuple[str, str]] = set()
+        """See ``once``."""
 
     def _pretend(self) -> None:
         from netctl.dryrun import DryKernel, DryReader
@@ -159,8 +159,11 @@ class Controller:
     def look_around(self, network: Network, *, published: bool = False) -> None:
         """Give notice of what somebody else's firewall drops of a network's traffic; with
         ``published`` of connections to its published ports too."""
-        if "bridge" not in network.facts or (network.id, published) in self._looked:
-            return
+        if "bridge" in network.facts:
+            aim = "around ports" if published else "around"
+            self.once(network.id, aim, lambda: self._look_around(network, published))
+
+    def _look_around(self, network: Network, published: bool) -> None:
         from netctl.noticing import notices
 
         found = notices(
@@ -171,8 +174,13 @@ class Controller:
             dry_run=self.dry_run,
         )
         self.notices += [notice for notice in found if notice not in self.notices]
-        if self._in_batch:
-            self._looked.add((network.id, published))
+
+    def once(self, object_id: str, aim: str, look: Callable[[], None]) -> None:
+        """Look at an object with some aim; in a batch, until it is found in order."""
+        if (object_id, aim) not in self._looked:
+            look()
+            if self._in_batch:
+                self._looked.add((object_id, aim))
 
     def boot_id(self) -> str:
         """Return what tells this boot from every other."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netctl.allocation import allocate, check_mac_free
@@ -18,6 +17,7 @@ from netctl.models import Document, Endpoint, Network, Port
 from netctl.names import mac_of, new_id
 from netctl.networks import now
 from netctl.publishing import Chosen, choose
+from netctl.record import replace
 from netctl.references import endpoint_of
 from netctl.store import Reader
 

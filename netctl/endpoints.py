@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
@@ -28,7 +27,7 @@ from netctl.operation import Operation
 from netctl.plan import Plan, Step, inverse
 from netctl.ports import parse_all
 from netctl.publishing import check_unheld, published_as
-from netctl.record import record
+from netctl.record import record, replace
 from netctl.store import Reader
 
 if TYPE_CHECKING:

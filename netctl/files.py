@@ -8,7 +8,6 @@ somebody, and is left alone from then on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from zlib import crc32
 
 from netctl.errors import NotFound
@@ -16,7 +15,7 @@ from netctl.gateway import Member
 from netctl.kernel import Kernel
 from netctl.models import Sandbox, SandboxKind
 from netctl.plan import Plan, Step
-from netctl.record import record
+from netctl.record import record, replace
 from netctl.resolv import resolv_text
 from netctl.steps import DirectoryCreate, FileWrite, Symlink
 

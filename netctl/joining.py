@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import field, replace
+from dataclasses import field
 
 from netctl import files, naming
 from netctl.backends import access, limits, registry
@@ -14,7 +14,7 @@ from netctl.gateway import FAMILIES, Member, announce, ways_out, withdraw
 from netctl.models import Attachment, Endpoint, EndpointRef, Network, Sandbox
 from netctl.names import mac_of, veth_ifname
 from netctl.plan import Plan, Step, inverse
-from netctl.record import record
+from netctl.record import record, replace
 from netctl.rooms import Room, member
 from netctl.steps import RouteAdd
 

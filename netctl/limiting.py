@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from netctl.backends import limits, registry
 from netctl.definitions import rates
@@ -11,6 +10,7 @@ from netctl.errors import InvalidInput
 from netctl.kernel import Kernel
 from netctl.models import Endpoint, Network
 from netctl.plan import Plan
+from netctl.record import replace
 
 
 def limited(

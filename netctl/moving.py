@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from netctl import files, fitting, joining, naming, rooms
 from netctl.backends import limits
 from netctl.errors import Conflict
@@ -11,7 +9,7 @@ from netctl.gateway import FAMILIES, Member
 from netctl.models import Document, ResolvConf, Sandbox, SandboxKind
 from netctl.names import short
 from netctl.plan import Plan, inverse
-from netctl.record import record
+from netctl.record import record, replace
 from netctl.steps import LoopbackUp, NetnsCreate, NetnsPin, NetnsRelease, NetnsRename
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from netctl.models import PORTS_CURSOR, Cursor, Document, Endpoint, HostState, L
 from netctl.names import new_id
 from netctl.operation import Operation
 from netctl.plan import Plan, inverse
-from netctl.record import record
+from netctl.record import record, replace
 from netctl.store import Reader
 
 if TYPE_CHECKING:
@@ -199,10 +198,10 @@ class Networks:
         )
 
     def _revived(self, op: Operation, network: Network) -> Network:
-        if not network.facts or network.boot_id == self._controller.kernel.boot_id():
-            registry.load(network.driver).check_there(network, self._controller.kernel)
-            return network
         kernel, driver = self._controller.kernel, registry.load(network.driver)
+        if not network.facts or network.boot_id == kernel.boot_id():
+            self._controller.once(network.id, "there", lambda: driver.check_there(network, kernel))
+            return network
         fresh = replace(network, boot_id=kernel.boot_id())
         if driver.stands(network, kernel):
             # Its document is older than what it made, as after a file was put back from a copy.

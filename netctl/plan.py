@@ -7,10 +7,9 @@ something down is the same plan read backwards: see :func:`inverse`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from netctl.record import record
+from netctl.record import record, replace
 
 if TYPE_CHECKING:
     from netctl.kernel import Kernel

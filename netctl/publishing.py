@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from netctl.allotment import Place, allot
 from netctl.errors import Exhausted, NotFound
@@ -11,7 +10,7 @@ from netctl.kernel import Kernel
 from netctl.models import PORTS_CURSOR, Cursor, Endpoint, Network, Port
 from netctl.names import short
 from netctl.ports import means, shown
-from netctl.record import record
+from netctl.record import record, replace
 from netctl.store import Reader
 
 _EPHEMERAL = (49153, 65535)

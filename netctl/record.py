@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import MISSING, FrozenInstanceError, dataclass, fields
-from typing import Any, TypeVar, dataclass_transform
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
@@ -27,25 +28,44 @@ def record(cls: type[T]) -> type[T]:
 
 def field_names(kind: Any) -> tuple[str, ...]:
     """Return the names of a record's fields."""
+    return _field_names(kind)
+
+
+@cache
+def _field_names(kind: Any) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
 
 
+if TYPE_CHECKING:
+    from dataclasses import replace as replace
+else:
+
+    def replace(value, **changes):
+        """Return a record with some fields changed: as ``dataclasses.replace``, but faster."""
+        kind = type(value)
+        return kind(**{**{name: getattr(value, name) for name in field_names(kind)}, **changes})
+
+
 def _initialiser(kind: Any) -> Callable[..., None]:
-    known = {field.name: field.default for field in fields(kind)}
-    factories = {field.name: field.default_factory for field in fields(kind)}
+    others = {field.name: (field.default, field.default_factory) for field in fields(kind)}
+    # What the slots themselves offer passes by __setattr__, and is twice as fast as object's.
+    fill = {name: getattr(kind, name).__set__ for name in others}
 
     def __init__(self: object, **values: object) -> None:
-        if unknown := values.keys() - known.keys():
-            raise TypeError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}")
-        for name, value in {**known, **values}.items():
-            if value is MISSING:
-                value = _made(kind, name, factories[name])
-            object.__setattr__(self, name, value)
+        for name, value in values.items():
+            if name not in fill:
+                raise TypeError(f"{kind.__name__} has no field {name}")
+            fill[name](self, value)
+        if len(values) < len(fill):
+            for name in fill.keys() - values.keys():
+                fill[name](self, _default(kind, name, *others[name]))
 
     return __init__
 
 
-def _made(kind: Any, name: str, factory: Any) -> object:
+def _default(kind: Any, name: str, value: object, factory: Any) -> object:
+    if value is not MISSING:
+        return value
     if factory is MISSING:
         raise TypeError(f"{kind.__name__} needs the field {name}")
     return factory()
@@ -63,7 +83,7 @@ def _delattr(self: object, name: str) -> None:
 
 
 def _values(self: Any) -> tuple[object, ...]:
-    return tuple(getattr(self, field.name) for field in fields(self))
+    return tuple(getattr(self, name) for name in field_names(type(self)))
 
 
 def _eq(self: object, other: object) -> bool:
@@ -77,5 +97,5 @@ def _hash(self: object) -> int:
 
 
 def _repr(self: Any) -> str:
-    shown = ", ".join(f"{field.name}={getattr(self, field.name)!r}" for field in fields(self))
+    shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in field_names(type(self)))
     return f"{type(self).__qualname__}({shown})"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from netctl import files, joining, moving, naming, references, resolv, rooms, running
@@ -20,7 +19,7 @@ from netctl.names import alias_of, check_id, check_name, new_id, short
 from netctl.networks import now
 from netctl.operation import Operation
 from netctl.plan import Plan, inverse
-from netctl.record import field_names
+from netctl.record import field_names, replace
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
@@ -92,7 +91,7 @@ class Sandboxes:
             created=now(),
             boot_id=self._kernel.boot_id(),
             lease=lease,
-            **{name: getattr(wanted, name) for name in field_names(wanted)},
+            **{name: getattr(wanted, name) for name in field_names(type(wanted))},
         )
         with self._controller.operation(f"sandbox create {name}") as op:
             return self._handle(self._create(op, wanted, draft, source, if_not_exists))

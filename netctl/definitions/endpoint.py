@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from typing import TypedDict
 
 from netctl.definitions import labels, rates, routes, sysctls
@@ -12,7 +12,7 @@ from netctl.errors import InvalidInput
 from netctl.models import Endpoint, Limits, Network, Port, StaticRoute
 from netctl.names import check_hostname, check_ifname, check_name, is_hostname
 from netctl.ports import exposed, means, parse_all
-from netctl.record import record
+from netctl.record import record, replace
 
 
 class EndpointOptions(TypedDict, total=False):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from netctl.definitions.checks import check_alike, check_texts
 from netctl.machine import machine_id
 from netctl.models import Network
 from netctl.names import check_id, check_name
-from netctl.record import field_names, record
+from netctl.record import field_names, record, replace
 
 if TYPE_CHECKING:
     from netctl.config import Config

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 
 from netctl.errors import InvalidInput
 from netctl.models import Limits, Network
+from netctl.record import replace
 
 _NUMBER = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)([a-z]*)", re.ASCII)
 _STEPS = "kmgt"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import field, replace
+from dataclasses import field
 from ipaddress import ip_address
 
 from netctl.definitions.checks import check_address, check_alike, check_path, check_texts
 from netctl.errors import InvalidInput
 from netctl.models import Sandbox, SandboxKind
 from netctl.names import check_hostname, check_ifname, check_name
-from netctl.record import field_names, record
+from netctl.record import field_names, record, replace
 
 
 @record
@@ -70,7 +70,7 @@ class SandboxDefinition:
 
     def check_same(self, existing: Sandbox) -> None:
         """Raise ``Conflict`` where ``existing`` was defined in another way."""
-        names = field_names(self)
+        names = field_names(type(self))
         check_alike(
             "sandbox", self.name, [n for n in names if getattr(self, n) != getattr(existing, n)]
         )

@@ -233,10 +233,7 @@ def _add(
 def _free_index(sock: NetlinkSocket, what: str) -> int:
     for _ in range(_INDEX_TRIES):
         index = _FIRST_INDEX + int.from_bytes(os.urandom(3), "little")
-        found = sock.get(netlink.link_query(index=index))
-        if isinstance(found, Refusal):
-            if found.errno != errno.ENODEV:
-                raise _error(what, found)
+        if not sock.name_of(index):
             return index
     raise KernelError(f"{what}: no free interface index found", errno=errno.ENOSPC)
 

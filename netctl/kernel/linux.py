@@ -402,6 +402,9 @@ class LinuxKernel:
         return resolver.model(run_dir)
 
     def resolver_lost(self, run_dir: str) -> bool:
+        teller = self._tellers.get(run_dir)
+        if teller and teller.attached:
+            return False
         from netctl.kernel import resolver
 
         return resolver.lost(run_dir)

@@ -244,7 +244,14 @@ LITTLE = struct.pack("=H", 1) == b"\x01\x00"
 
 def attributes(data: bytes, offset: int) -> dict[int, bytes]:
     """Return the attributes that follow a fixed part of ``offset`` bytes, by type."""
-    return dict(each_attribute(data, offset))
+    found, end, unpack = {}, len(data), _ATTRIBUTE.unpack_from
+    while offset + 4 <= end:
+        length, kind = unpack(data, offset)
+        if length < 4:
+            break
+        found[kind & 0x3FFF] = data[offset + 4 : offset + length]
+        offset += length + 3 & ~3
+    return found
 
 
 def each_attribute(data: bytes, offset: int) -> Iterator[tuple[int, bytes]]:

@@ -143,9 +143,14 @@ class Teller:
     @property
     def connected(self) -> bool:
         """Whether the resolver that was told something is at work still."""
-        if self._sock and _readable(self._sock):
+        if self._sock and _polled(self._sock, select.POLLIN):
             self._heard()
         return self._sock is not None
+
+    @property
+    def attached(self) -> bool:
+        """Whether the resolver at the other end of a connection is alive."""
+        return self._sock is not None and not _polled(self._sock, 0)
 
     def tell(self, message: str) -> bool:
         """Tell something, as JSON; return whether a resolver is at work. ``settle`` says whether it
@@ -288,10 +293,10 @@ def _kill(sock: socket.socket) -> None:
             os.close(process)
 
 
-def _readable(sock: socket.socket) -> bool:
-    """Whether an answer, or the end, is there to be read."""
+def _polled(sock: socket.socket, events: int) -> bool:
+    """Whether one of the events is there, or the other side has gone."""
     waiting = select.poll()  # select(2) knows no descriptor from 1024 on.
-    waiting.register(sock, select.POLLIN)
+    waiting.register(sock, events)
     return bool(waiting.poll(0))
 
 

@@ -6,7 +6,6 @@ import errno
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import cache
 from typing import TypeVar
 
@@ -17,6 +16,7 @@ from netctl.kernel.links import index_of
 from netctl.kernel.netlink import Message, NetlinkSocket, Refusal, attribute, first_refusal
 from netctl.kernel.refusal import refused
 from netctl.kernel.sockets import Sockets, absent
+from netctl.record import replace
 
 _T = TypeVar("_T")
 _IFADDR = struct.Struct("=BBBBI")

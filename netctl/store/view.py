@@ -25,20 +25,29 @@ class View:
     def __init__(self, state_dir: str, done: Delta) -> None:
         self.state_dir = state_dir
         self.done = done
-        self._shards: dict[str, TinyDB] = {}
+        self._shards: dict[str, Table] = {}
+        self._known: dict[tuple[str, str, str], Any] = {}
+        """What was looked up, None for what is not there."""
+        self._held: dict[str, dict[str, str]] = {}
         self._opened: dict[str, set[str]] = {}
         """Directory to what has been opened in it."""
 
     def get(self, kind: type[D], object_id: str, parent: str = "") -> D | None:
         for place in [parent] if parent else self._parents(kind):
             key = (kind.kind, place, object_id)
-            if key in self.done.documents:
-                row = self.done.documents[key]
-            else:
-                row = self.row(folder(kind.kind, place), object_id)
-            if row is not None:
-                return self._decoded(kind, key, row)
+            if key not in self._known:
+                self._known[key] = self._found(kind, key)
+            known: D | None = self._known[key]
+            if known is not None:
+                return known
         return None
+
+    def _found(self, kind: type[D], key: tuple[str, str, str]) -> D | None:
+        if key in self.done.documents:
+            row = self.done.documents[key]
+        else:
+            row = self._row(folder(key[0], key[1]), key[2])
+        return None if row is None else self._decoded(kind, key, row)
 
     def all(self, kind: type[D], parent: str = "") -> list[D]:
         return self._select(kind, parent, "")
@@ -83,9 +92,10 @@ class View:
     def table(self, path: str) -> Table:
         """Return the rows of a shard, given by its path below the state directory."""
         if path not in self._shards:
-            self._shards[path] = TinyDB(f"{self.state_dir}/{path}", storage=ShardStorage)
+            opened = TinyDB(f"{self.state_dir}/{path}", storage=ShardStorage)
+            self._shards[path] = opened.table("rows")
             self._note(path)
-        return self._shards[path].table("rows")
+        return self._shards[path]
 
     def _note(self, path: str) -> None:
         """Remember an open shard in its directory, and that in the one above."""
@@ -97,15 +107,17 @@ class View:
     def held(self, path: str) -> dict[str, str]:
         """Return the claims of a shard and their holders. They are one row: a query for each of
         them would go through all."""
-        row = self.table(path).get(doc_id=CLAIMS_ROW)
-        return row["claims"] if isinstance(row, Row) else {}
+        if path not in self._held:
+            row = self.table(path).get(doc_id=CLAIMS_ROW)
+            self._held[path] = row["claims"] if isinstance(row, Row) else {}
+        return self._held[path]
 
-    def row(self, directory: str, object_id: str) -> dict[str, Any] | None:
+    def _row(self, directory: str, object_id: str) -> dict[str, Any] | None:
         found = self.table(f"{directory}/{shard_of(object_id)}").get(where("id") == object_id)
         return found if isinstance(found, Row) else None
 
     def dirty(self) -> list[ShardStorage]:
-        storages = (db.storage for db in self._shards.values())
+        storages = (table.storage for table in self._shards.values())
         return [s for s in storages if isinstance(s, ShardStorage) and s.dirty]
 
     def _select(self, kind: type[D], parent: str, prefix: str) -> list[D]:

@@ -31,6 +31,7 @@ class Writer(View):
         self._path = f"{state_dir}/journal"
         self._journal = journal.Journal(self._path)
         self._pending: Intent | None = None
+        self._prepared: tuple[Changes, Delta] | None = None
         self._waiting = 0
         self.batched = False
         """Whether this commit is one of many under one lock, which are acknowledged together."""
@@ -45,18 +46,20 @@ class Writer(View):
 
         ``sync`` is for what outlives a loss of power, which the intent has to outlive then.
         """
-        self.delta(intent.changes)
+        self._prepared = intent.changes, self.delta(intent.changes)
         self._journal.intent(intent, sync=sync)
         self._pending = intent
 
     def commit(self, changes: Changes) -> None:
         """Record durably what was done; ends the intent. Raises ``Conflict``, ``KernelError``."""
-        delta = self.delta(changes)
+        prepared, self._prepared = self._prepared, None
+        delta = prepared[1] if prepared and prepared[0] is changes else self.delta(changes)
         # In a batch the next intent's sync, or the checkpoint at its end, takes it along.
         self._journal.commit(delta, sync=not self.batched)
         # It has happened: nothing may fail any more, or the kernel would be rolled back.
         self._pending = None
         self._apply(delta)
+        self._known.update(((doc.kind, doc.parent, doc.id), doc) for doc in changes.put)
         self._waiting += len(delta.documents)
         if self._waiting >= _CHECKPOINT:
             with suppress(NetctlError):
@@ -65,7 +68,7 @@ class Writer(View):
     def abort(self) -> None:
         """End the intent: nothing was done."""
         self._journal.abort()
-        self._pending = None
+        self._pending = self._prepared = None
 
     def checkpoint(self) -> None:
         """Bring the shards up to date, and begin the journal anew. What cannot be written
@@ -125,6 +128,7 @@ class Writer(View):
     def _apply(self, delta: Delta) -> None:
         for (kind, parent, object_id), row in delta.documents.items():
             _replace(self.table(place(kind, parent, object_id)), object_id, row)
+            self._known.pop((kind, parent, object_id), None)
         shards: dict[str, dict[str, str | None]] = {}
         for claim, holder in delta.claims.items():
             shards.setdefault(claim_shard(claim), {})[claim] = holder
@@ -134,6 +138,7 @@ class Writer(View):
     def _apply_claims(self, path: str, changes: dict[str, str | None]) -> None:
         after = {**self.held(path), **changes}
         kept = {claim: holder for claim, holder in after.items() if holder}
+        self._held[path] = kept
         self.table(path).truncate()
         if kept:
             self.table(path).insert(Row({"claims": kept}, doc_id=CLAIMS_ROW))

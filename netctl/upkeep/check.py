@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netctl import joining, naming, reloading
@@ -11,7 +10,7 @@ from netctl.backends import comparison, firewall, forwarding
 from netctl.kernel.snapshot import Snapshot
 from netctl.models import HostState, Network, SandboxKind
 from netctl.plan import Difference
-from netctl.record import record
+from netctl.record import record, replace
 from netctl.rooms import Room, intruder
 from netctl.steps import Nft, Sysctl
 from netctl.store import Changes, Reader

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import chain
 
 from netctl.models import KINDS, Attachment, Document, Endpoint, EndpointRef, Network, Sandbox
 from netctl.names import short
-from netctl.record import record
+from netctl.record import record, replace
 from netctl.store import Changes, Reader
 
 _SHOWN = 3
