@@ -160,7 +160,9 @@ class Teller:
             if not self.connected or not self._sock:
                 self._sock = _connected(self._run_dir)
             self._sock.sendall(message.encode() + b"\n")
-        except OSError:
+        except OSError as error:
+            if isinstance(error, TimeoutError) and self._sock:
+                _kill(self._sock)  # One that hangs is as good as none; the next is told all.
             self.close()
             return False
         self._awaited = message

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netctl.kernel.interface import Kernel, Link
 from netctl.plan import Difference, Interface, Undo
-from netctl.record import record
+from netctl.record import record, replace
 from netctl.steps.base import Once, Setting, absent, ip, place
 
 if TYPE_CHECKING:

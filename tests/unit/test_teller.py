@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -11,6 +14,7 @@ from threading import Thread
 import pytest
 
 from netctl.errors import KernelError
+from netctl.kernel import resolver
 from netctl.kernel.resolver import Teller, socket_path
 
 REFUSED = '{"error": "no", "errno": 22}'
@@ -52,15 +56,15 @@ def teller(tmp_path: Path) -> Iterator[Teller]:
 
 
 def test_each_is_told_in_order_and_answered_later(tmp_path: Path, teller: Teller) -> None:
-    resolver = Resolver(str(tmp_path), ['{"ok": true}'] * 3)
+    process = Resolver(str(tmp_path), ['{"ok": true}'] * 3)
     assert all(teller.tell(f'{{"n": {number}}}') for number in range(3))
     teller.settle()
-    assert resolver.end() == [0, 1, 2]
+    assert process.end() == [0, 1, 2]
     assert not teller.connected  # It has gone, and no other has come.
 
 
 def test_a_refusal_is_told_at_the_end_and_once(tmp_path: Path, teller: Teller) -> None:
-    resolver = Resolver(str(tmp_path), [REFUSED, '{"ok": true}', REFUSED, '{"ok": true}'])
+    process = Resolver(str(tmp_path), [REFUSED, '{"ok": true}', REFUSED, '{"ok": true}'])
     assert teller.tell(
         '{"n": 0, "do": "all", "of": [{"do": "endpoint", "names": ["web1", "www"]},'
         ' {"do": "sandbox", "netns": "/run/netns/c1"}]}'
@@ -75,16 +79,32 @@ def test_a_refusal_is_told_at_the_end_and_once(tmp_path: Path, teller: Teller) -
     assert teller.tell('{"n": 3}')
     teller.settle()
     teller.settle()
-    assert resolver.end() == [0, 1, 2, 3]
+    assert process.end() == [0, 1, 2, 3]
 
 
 def test_one_that_ends_instead_is_missed_by_the_next(tmp_path: Path, teller: Teller) -> None:
-    resolver = Resolver(str(tmp_path), [""])
+    process = Resolver(str(tmp_path), [""])
     assert teller.tell('{"n": 0}')
     teller.settle()
     assert not teller.connected
-    assert resolver.end() == [0]
+    assert process.end() == [0]
     assert not teller.tell('{"n": 1}')
+
+
+def test_one_that_reads_nothing_is_killed(
+    tmp_path: Path, teller: Teller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolver, "_ANSWER", 0.3)
+    listen = (
+        "import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen();"
+        " print('ready', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", listen, socket_path(str(tmp_path))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as hanging:
+        assert hanging.stdout and hanging.stdout.readline() == b"ready\n"
+        assert not teller.tell('{"n": "%s"}' % ("0" * (1 << 22)))
+        assert not teller.attached
+        assert hanging.wait(5) == -signal.SIGKILL
 
 
 def test_where_none_is_at_work_nothing_is_told(teller: Teller) -> None:
