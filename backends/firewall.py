@@ -44,7 +44,8 @@ add set {TABLE} admitted{v} {{ type ifname . ipv{v}_addr; }}
 # A drop is final in every table, an accept only in its own. Established traffic comes first; a
 # new connection enters a network's bridge only from that bridge, unless its mode says more
 # (`inward`); `uplinks` is filled when netctl had to turn forwarding on, so that the host does not
-# become a router between its own interfaces.
+# become a router between its own interfaces. A bridge among them that a network uses is let out
+# while it does.
 #
 # A host answers on every interface for the addresses of all others. From an internal network only
 # those of its bridge are reached, and a bridge's own (`guarded`) not from outside.
@@ -76,7 +77,7 @@ add rule {TABLE} forward meta nfproto ipv4 oifname vmap @inward4
 add rule {TABLE} forward meta nfproto ipv6 oifname vmap @inward6
 add rule {TABLE} forward oifname @networks drop
 add rule {TABLE} forward jump user-post
-add rule {TABLE} forward iifname @uplinks oifname @uplinks drop
+add rule {TABLE} forward iifname != @networks iifname @uplinks oifname @uplinks drop
 add rule {TABLE} apart ct status dnat accept
 add rule {TABLE} apart drop
 add rule {TABLE} open iifname @internal drop

@@ -14,7 +14,6 @@ from dataclasses import replace
 
 from netctl.backends.driver import Site
 from netctl.errors import KernelError
-from netctl.kernel import Link
 from netctl.models import HostState, Network
 from netctl.names import MARK
 from netctl.plan import Plan
@@ -59,7 +58,7 @@ def _acquire(network: Network, site: Site) -> Forwarding:
     changed = replace(
         site.host,
         forwarding={**site.host.forwarding, **dict.fromkeys(keys, "0")},
-        uplinks=_uplinks(network, site),
+        uplinks=site.host.uplinks or tuple(_foreign(site)),
     )
     return Forwarding(plan=_steps(keys), without=site.host, with_it=changed)
 
@@ -68,7 +67,8 @@ def _release(network: Network, site: Site) -> Forwarding:
     """Keep forwarding while another network needs it, or where interfaces of somebody else have
     come since: their owner may rely on it by now."""
     needed = any(wanted(other) for other in site.others)
-    if not site.host.forwarding or needed or _newcomers(network, site):
+    newcomers = set(_foreign(site)).difference(site.host.uplinks)
+    if not site.host.forwarding or needed or newcomers:
         return Forwarding(without=site.host, with_it=site.host)
     return Forwarding(
         plan=_steps(site.host.forwarding),
@@ -88,21 +88,9 @@ def wanted(network: Network) -> list[str]:
     return [SYSCTLS[version] for version in (4, 6) if network.pool(version)]
 
 
-def _uplinks(network: Network, site: Site) -> tuple[str, ...]:
-    bridges = {item.facts.get("bridge") for item in (network, *site.others)}
-    return site.host.uplinks or tuple(
-        link.name
-        for link in site.kernel.links("")
-        if link.name != "lo" and link.name not in bridges and _foreign(link)
-    )
-
-
-def _newcomers(network: Network, site: Site) -> Iterable[str]:
-    known = {"lo", network.facts.get("bridge"), *site.host.uplinks}
-    links = site.kernel.links("")
-    return [link.name for link in links if link.name not in known and _foreign(link)]
-
-
-def _foreign(link: Link) -> bool:
-    """Whether an interface is somebody else's, with a name that can be written down."""
-    return not link.alias.startswith(MARK) and _PLAIN.fullmatch(link.name) is not None
+def _foreign(site: Site) -> Iterable[str]:
+    """Yield the interfaces of somebody else whose names can be written down; a bridge of theirs
+    stays theirs when a network uses it."""
+    for link in site.kernel.links(""):
+        if link.name != "lo" and not link.alias.startswith(MARK) and _PLAIN.fullmatch(link.name):
+            yield link.name

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from netctl import files, joining, naming
 from netctl.backends import firewall
-from netctl.models import Endpoint, Network, Sandbox
+from netctl.models import Endpoint, HostState, Network, Sandbox
 from netctl.names import MARK, short
 from netctl.plan import Plan, Undo
 from netctl.record import record
@@ -120,7 +120,10 @@ def _emptied(directory: str) -> Undo:
 
 def _table(reader: Reader, controller: Controller) -> Iterator[Leftover]:
     kernel = controller.kernel
-    if any("bridge" in network.facts for network in reader.all(Network)):
+    host = reader.get(HostState, HostState.ID) or HostState()
+    # It also keeps apart what was there when forwarding was turned on, which is on still.
+    kept = host.believed(controller.boot_id()).uplinks
+    if kept or any("bridge" in network.facts for network in reader.all(Network)):
         return
     if not kernel.nft_list(f"list table {firewall.TABLE}"):
         return

@@ -76,10 +76,29 @@ def test_forwarding_stays_for_newcomers_and_keeps_its_drop(host: Host) -> None:
     host.call(act, clear)
     assert host.sh("cat /proc/sys/net/ipv4/ip_forward") == "1\n"
     assert "uplinks" in host.sh("nft list table inet netctl")
+    assert host.netctl("gc", "--yes").stdout == host.netctl("check").stdout == ""
+    assert "uplinks" in host.sh("nft list table inet netctl")
     host.sh("ip link delete docker0")
     host.call(act, web, clear)
     assert host.sh("cat /proc/sys/net/ipv4/ip_forward") == "0\n"
     assert host.sh("nft list ruleset") == ""
+
+
+def test_a_bridge_that_is_used_is_no_newcomer_when_it_is_let_go(host: Host) -> None:
+    """It was there when forwarding was turned on: it is kept apart again, and forwarding goes."""
+    host.sh("ip link add br0 type bridge; ip addr add 10.9.0.1/24 dev br0; ip link set br0 up")
+    host.sh("ip link add vm type veth peer name eth0; ip link set vm master br0 up")
+    host.sh("ip netns add pc; ip link set eth0 netns pc; ip -n pc addr add 10.9.0.2/24 dev eth0")
+    host.sh("ip -n pc link set eth0 up; ip -n pc route add default via 10.9.0.1")
+    host.call(act, web)
+    assert not host.ping("/run/netns/pc", Outside.IPV4, seconds=1)
+    lan = "network create lan -o bridge.name=br0 --subnet 10.9.0.0/24 --gateway 10.9.0.1"
+    assert host.netctl(*lan.split()).returncode == 0
+    assert host.ping("/run/netns/pc", Outside.IPV4)
+    assert host.netctl("network", "rm", "lan").returncode == 0
+    assert not host.ping("/run/netns/pc", Outside.IPV4, seconds=1)
+    host.call(act, clear)
+    assert host.sh("cat /proc/sys/net/ipv4/ip_forward; nft list ruleset") == "0\n"
 
 
 def test_interfaces_with_odd_names_are_no_hindrance(host: Host) -> None:
