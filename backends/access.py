@@ -22,10 +22,8 @@ DEFAULT_BRIDGE = PREFIX + "bridge.default_bridge"
 
 NAT, UNPROTECTED, ROUTED, ISOLATED = MODES = ("nat", "nat-unprotected", "routed", "isolated")
 OPTIONS = {
-    MODE[4]: Option(
-        form="MODE", help=f"Who is reached by IPv4, and how: {', '.join(MODES)}.", default=NAT
-    ),
-    MODE[6]: Option(form="MODE", help="The same by IPv6.", default=NAT),
+    MODE[4]: Option(form="|".join(MODES), help="Who is reached by IPv4, and how.", default=NAT),
+    MODE[6]: Option(form="|".join(MODES), help="The same by IPv6.", default=NAT),
     BINDING: Option(
         form="IP",
         help="The host's address that ports are published on where none is given.",

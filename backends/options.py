@@ -23,6 +23,11 @@ class Option:
     default: str = ""
     """In words, what holds where it is not given; empty for nothing."""
 
+    @property
+    def words(self) -> list[str]:
+        """Return the values that there are, where the form names them all."""
+        return self.form.split("|") if self.form.replace("|", "").replace("-", "").islower() else []
+
 
 def switch(help: str, *, default: bool) -> Option:
     """Return an option that ``boolean`` reads."""

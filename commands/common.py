@@ -181,6 +181,7 @@ def endpoint_options(function: F) -> F:
                 "opts",
                 multiple=True,
                 metavar="K=V[,K=V]",
+                shell_complete=complete.endpoint_options,
                 help="As --ifname and --sysctl: endpoint.ifname=NAME, endpoint.sysctls=K=V[,K=V].",
             ),
             publish,
@@ -268,8 +269,8 @@ def brief_listing(function: F) -> F:
     return function
 
 
-def listing(filters: str) -> Callable[[F], F]:
-    """Return the options of an ``ls``."""
+def listing(filters: str, offered: complete.Completer) -> Callable[[F], F]:
+    """Return the options of an ``ls``, with the names of its filters."""
 
     def add(function: F) -> F:
         option = click.option(
@@ -278,6 +279,7 @@ def listing(filters: str) -> Callable[[F], F]:
             "filters",
             multiple=True,
             metavar="K=V",
+            shell_complete=offered,
             help=f"Only those with: {filters}.",
         )
         return option(brief_listing(function))

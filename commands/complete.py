@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
+    from netctl.filters import Filter
     from netctl.store import Store
 
 STYLES = ("table", "json", "yaml", "name")
@@ -32,13 +33,28 @@ def _store(ctx: click.Context) -> Store:
 
 
 def _completer(values: Callable[[click.Context], Iterable[str]]) -> Completer:
+    return _answered(lambda ctx, incomplete: values(ctx))
+
+
+def _keyed(values: Callable[[click.Context], Mapping[str, Iterable[str]]]) -> Completer:
+    """Return what offers ``KEY=``, and once there is one the values that are known of it."""
+
+    def offered(ctx: click.Context, incomplete: str) -> Iterable[str]:
+        key, equals, _ = incomplete.partition("=")
+        known = values(ctx)
+        return [f"{key}={v}" for v in known.get(key, ())] if equals else [f"{k}=" for k in known]
+
+    return _answered(offered)
+
+
+def _answered(values: Callable[[click.Context, str], Iterable[str]]) -> Completer:
     def complete(
         ctx: click.Context, parameter: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
 
         try:
-            return [CompletionItem(v) for v in values(ctx) if v.startswith(incomplete)]
+            return [CompletionItem(v) for v in values(ctx, incomplete) if v.startswith(incomplete)]
         except Exception:
             # A Tab must not print an error into the line that is being typed.
             return []
@@ -83,12 +99,42 @@ def _drivers(ctx: click.Context) -> Iterable[str]:
     return registry.names()
 
 
-def _driver_options(ctx: click.Context) -> Iterable[str]:
+def _ipam_drivers(ctx: click.Context) -> Iterable[str]:
+    from netctl.backends import ipam
+
+    return sorted(ipam.BUILT_IN)
+
+
+def _driver_options(ctx: click.Context) -> Mapping[str, Iterable[str]]:
     from netctl.backends import registry
     from netctl.backends.options import PREFIX
+    from netctl.definitions.network import OPTIONS
 
-    driver: Any = registry.load(ctx.params.get("driver") or "bridge")
-    return [f"{label.removeprefix(PREFIX)}=" for label in driver.options]
+    driver = registry.load(ctx.params.get("driver") or "bridge")
+    known = {**driver.options, **OPTIONS}
+    return {label.removeprefix(PREFIX): option.words for label, option in known.items()}
+
+
+def _network_filters(ctx: click.Context) -> Mapping[str, Iterable[str]]:
+    from netctl.filters import NETWORK
+
+    return {**_words_of(NETWORK), "name": _networks(ctx), "driver": _drivers(ctx)}
+
+
+def _endpoint_filters(ctx: click.Context) -> Mapping[str, Iterable[str]]:
+    from netctl.filters import ENDPOINT
+
+    return {**_words_of(ENDPOINT), "network": _networks(ctx), "sandbox": _sandboxes(ctx)}
+
+
+def _sandbox_filters(ctx: click.Context) -> Mapping[str, Iterable[str]]:
+    from netctl.filters import SANDBOX
+
+    return {**_words_of(SANDBOX), "name": _sandboxes(ctx)}
+
+
+def _words_of(known: Mapping[str, Filter]) -> dict[str, Iterable[str]]:
+    return {key: each.words for key, each in known.items()}
 
 
 networks = _completer(_networks)
@@ -96,5 +142,10 @@ sandboxes = _completer(_sandboxes)
 endpoints = _completer(_endpoints)
 services = _completer(_services)
 drivers = _completer(_drivers)
-driver_options = _completer(_driver_options)
+ipam_drivers = _completer(_ipam_drivers)
+driver_options = _keyed(_driver_options)
+endpoint_options = _keyed(lambda ctx: {"endpoint.ifname": (), "endpoint.sysctls": ()})
+network_filters = _keyed(_network_filters)
+endpoint_filters = _keyed(_endpoint_filters)
+sandbox_filters = _keyed(_sandbox_filters)
 styles = _completer(lambda ctx: STYLES)

@@ -129,7 +129,7 @@ def rm(state: State, endpoints: tuple[str, ...], force: bool, ignore_missing: bo
     epilog="Examples: netctl endpoint ls; netctl endpoint ls --network web --format json"
 )
 @click.option("--network", shell_complete=complete.networks, help="Only those of this network.")
-@listing("name, id, network, sandbox, label, label!, until")
+@listing("name, id, network, sandbox, label, label!, until", complete.endpoint_filters)
 @pass_state
 def ls(
     state: State,

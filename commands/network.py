@@ -53,7 +53,13 @@ def network() -> None:
     help="Driver options, see below.",
 )
 @label
-@click.option("--ipam-driver", default="default", show_default=True, help="default or null.")
+@click.option(
+    "--ipam-driver",
+    default="default",
+    show_default=True,
+    shell_complete=complete.ipam_drivers,
+    help="default or null.",
+)
 @click.option("--ipam-opt", "ipam_opts", multiple=True, metavar="K=V", help="IPAM driver options.")
 @click.option("--id", "network_id", metavar="ID", help="The id, 64 hexadecimal digits.")
 @common.lease
@@ -99,7 +105,7 @@ def rm(state: State, networks: tuple[str, ...], force: bool, ignore_missing: boo
 
 
 @network.command(epilog="Examples: netctl network ls; netctl network ls -q --filter driver=bridge")
-@listing("name, id, driver, scope, label, label!, until")
+@listing("name, id, driver, scope, label, label!, until", complete.network_filters)
 @pass_state
 def ls(state: State, filters: tuple[str, ...], quiet: bool, no_trunc: bool, style: str) -> None:
     """List networks."""
@@ -161,7 +167,14 @@ def exists(state: State, name: str) -> int:
 
 
 @network.command(epilog="Example: netctl network prune --force --filter until=24h")
-@click.option("--filter", "filters", multiple=True, metavar="K=V", help="Only those with: see ls.")
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="K=V",
+    shell_complete=complete.network_filters,
+    help="Only those with: see ls.",
+)
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
 @dry_run
 @pass_state

@@ -115,7 +115,7 @@ def rm(state: State, sandboxes: tuple[str, ...], force: bool, ignore_missing: bo
 
 
 @sandbox.command(epilog="Examples: netctl sandbox ls; netctl sandbox ls --filter state=gone -q")
-@listing("name, id, type, state, label, label!, until")
+@listing("name, id, type, state, label, label!, until", complete.sandbox_filters)
 @pass_state
 def ls(state: State, filters: tuple[str, ...], quiet: bool, no_trunc: bool, style: str) -> None:
     """List sandboxes."""

@@ -50,6 +50,7 @@ ALIASES = {"remove": "rm", "list": "ls"}
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _COMPLETE = "_NETCTL_COMPLETE"
 """Variable by which the completion scripts ask."""
+_COLORS = ("auto", "always", "never")
 _SIGPIPE = 128 + 13
 """Exit status where the reader of a pipe has gone, as a shell gives it."""
 _UNEXPECTED = "run it again with NETCTL_DEBUG=1 and report what that prints"
@@ -191,7 +192,10 @@ def _say_step(text: str) -> None:
     help="Seconds to wait for another netctl  [NETCTL_LOCK_TIMEOUT; 30]",
 )
 @click.option(
-    "--color", metavar="WHEN", help="auto, always or never  [NETCTL_COLOR, NO_COLOR; auto]"
+    "--color",
+    metavar="WHEN",
+    shell_complete=lambda ctx, option, word: [w for w in _COLORS if w.startswith(word)],
+    help="auto, always or never  [NETCTL_COLOR, NO_COLOR; auto]",
 )
 @click.option("-v", "--verbose", count=True, help="Print each step as it is taken.")
 @click.pass_context
@@ -273,6 +277,9 @@ def _guarded(given: list[str]) -> int:
 
 def _invoked(given: list[str], state: State) -> object:
     if _COMPLETE in os.environ:
+        from netctl.completion import prepare
+
+        prepare()
         cli.main(given, prog_name="netctl", complete_var=_COMPLETE)
     # What is left of click's own main would end with 1 where the reader of a pipe has gone.
     with cli.make_context("netctl", given, obj=state) as context:

@@ -48,14 +48,16 @@ class Filter(NamedTuple):
 
     match: Match
     check: Callable[[str, str], object] = lambda key, value: None
+    words: Sequence[str] = ()
+    """The values, where these are all."""
 
 
-def _words(*words: str) -> Callable[[str, str], None]:
+def _one_of(key: str, words: Sequence[str]) -> Filter:
     def check(key: str, value: str) -> None:
         if value not in words:
             raise _impossible(key, value, f"one of {', '.join(words)}")
 
-    return check
+    return Filter(_equals(key), check, words)
 
 
 def _part_of_name(key: str, value: str) -> None:
@@ -73,7 +75,6 @@ def _impossible(key: str, value: str, hint: str) -> InvalidInput:
 
 
 _OF_NAMES = f"{ascii_letters}{digits}_.-"
-_KINDS = tuple(kind.value for kind in SandboxKind)
 COMMON: dict[str, Filter] = {
     "name": Filter(_contains("name"), _part_of_name),
     "id": Filter(_begins("id"), _id),
@@ -84,7 +85,7 @@ COMMON: dict[str, Filter] = {
 NETWORK = {
     **COMMON,
     "driver": Filter(_equals("driver"), _part_of_name),
-    "scope": Filter(_equals("scope"), _words("local", "global")),
+    "scope": _one_of("scope", ("local", "global")),
 }
 ENDPOINT = {
     **COMMON,
@@ -93,8 +94,8 @@ ENDPOINT = {
 }
 SANDBOX = {
     **COMMON,
-    "type": Filter(_equals("type"), _words(*_KINDS)),
-    "state": Filter(_equals("state"), _words("ready", "gone")),
+    "type": _one_of("type", [kind.value for kind in SandboxKind]),
+    "state": _one_of("state", ("ready", "gone")),
 }
 
 

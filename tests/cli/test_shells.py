@@ -96,6 +96,15 @@ def test_tab_in_a_shell(environ: dict[str, str], name: str) -> None:
         assert all(word in listed for word in ("front", "back", "lone")), listed
         tty.type("\x15netctl sandbox ren\t")
         assert "rename" in tty.shown("rename")
+        # A value is filled in behind its key, whatever the shell takes for a word.
+        for typed, whole in (
+            ("netctl network create -o bridge.enable_icc=f", "bridge.enable_icc=false"),
+            ("netctl network ls --format=js", "--format=json"),
+            ("netctl network ls --filter driver=br", "driver=bridge"),
+            ("netctl --color alw", "always"),
+        ):
+            tty.type(f"\x15{typed}\t")
+            assert whole in tty.shown(whole, seconds=10), whole
 
 
 @pytest.mark.parametrize(
@@ -107,6 +116,17 @@ def test_tab_in_a_shell(environ: dict[str, str], name: str) -> None:
         ("netctl sandbox exec ", {"c1"}),
         ("netctl network create -d ", {"bridge", "host", "null"}),
         ("netctl sandbox ex", {"exec", "exists"}),
+        (
+            "netctl network ls --format=",
+            {f"--format={s}" for s in ("table", "json", "yaml", "name")},
+        ),
+        (
+            "netctl network create -o bridge.enable_icc=",
+            {f"bridge.enable_icc={b}" for b in ("true", "false")},
+        ),
+        ("netctl sandbox ls -f state=r", {"state=ready"}),
+        ("netctl endpoint ls -f network=f", {"network=front"}),
+        ("netctl network create --ipam-driver ", {"default", "null"}),
     ],
 )
 def test_tab_in_fish(environ: dict[str, str], line: str, expected: set[str]) -> None:
