@@ -22,7 +22,16 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from netctl.errors import InvalidInput, KernelError
 from netctl.kernel.conntrack import Flow
 from netctl.kernel.instructions import Rule, Verdict
-from netctl.kernel.interface import Address, Ingress, Link, Message, Route, Shape, Shaper
+from netctl.kernel.interface import (
+    NAMES_TABLE,
+    Address,
+    Ingress,
+    Link,
+    Message,
+    Route,
+    Shape,
+    Shaper,
+)
 from netctl.kernel.lookup import Neighbour, Way
 from netctl.kernel.probing import Journey, Probe
 from netctl.kernel.ruleset import Chain, LegacyChain
@@ -44,6 +53,7 @@ _SETTINGS = {
 _LINK_SETTING = re.compile(r"net/ipv[46]/(?:conf|neigh)/(.+)/[a-z0-9_]+")
 _LINK_DEFAULTS = {"accept_ra": "1"}
 _IPV6_METRIC = 1024
+_LOCALHOST = Address(link="lo", address="::1/128")
 
 
 class Killed(BaseException):
@@ -143,6 +153,8 @@ class FakeKernel:
         self.stacks: dict[int, Stack] = {}
         self.firewall = FakeNft()
         self.names: dict[str, Message] | None = None
+        self.astray: set[str] = set()
+        """Namespaces whose questions for names are not led to the resolver any more."""
         self.lost = False
         self.host = self._new_stack(kept=True)
         self.add_link("uplink", address="192.0.2.1/24", mac="02:00:00:ff:00:01")
@@ -197,6 +209,7 @@ class FakeKernel:
             "symlinks": dict(self.links_to),
             "directories": sorted(self.directories),
             "names": self._known(),
+            "astray": sorted(self.astray),
         }
 
     def add_link(
@@ -353,6 +366,8 @@ class FakeKernel:
         if not up:
             stack.drop_ipv6(name)
             stack.routes = [r for r in stack.routes if r.link != name]
+        elif name == "lo" and _LOCALHOST not in stack.addresses:
+            stack.addresses.append(_LOCALHOST)
 
     @mutating
     def link_change(
@@ -584,8 +599,13 @@ class FakeKernel:
         self._check_alive()
         return self.firewall.find(command)
 
-    def nft_chains(self) -> list[Chain]:
-        return list(self.foreign)
+    def nft_chains(self, netns: str = "") -> list[Chain]:
+        if not netns:
+            return list(self.foreign)
+        family, table = NAMES_TABLE
+        served = {each["netns"] for each in (self.names or {}).values() if "netns" in each}
+        chain = Chain(family=family, table=table, name="output")
+        return [chain] if netns in served - self.astray else []
 
     def nft_rules(self, chain: Chain) -> list[Rule]:
         return self.foreign[chain]
@@ -699,6 +719,7 @@ class FakeKernel:
         if self.names is None:
             return False
         for item in json.loads(message)["of"]:
+            self.astray.discard(str(item.get("netns")))
             kind, _, gone = item["do"].partition("-")
             before = self.names.pop(f"{kind} {item['id']}", None)
             if gone:

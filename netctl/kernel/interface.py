@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Message = Mapping[str, Any]
 """What the resolver is told: see ``netctl.backends.dns.model``."""
+NAMES_TABLE = ("inet", "netctl-dns")
+"""Family and name of the table that leads the questions of a sandbox to the resolver."""
 
 
 @record
@@ -294,7 +296,7 @@ class Kernel(Protocol):
         namespace."""
         ...
 
-    def nft_chains(self) -> list[Chain]:
+    def nft_chains(self, netns: str = "") -> list[Chain]:
         """Return the chains of all tables, also those that libnftables cannot print."""
         ...
 

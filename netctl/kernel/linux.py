@@ -282,8 +282,18 @@ class LinuxKernel:
     def directory_list(self, path: str) -> list[str]:
         return files.directory_list(path)
 
-    def nft_chains(self) -> list[Chain]:
-        return self._ruleset.chains()
+    def nft_chains(self, netns: str = "") -> list[Chain]:
+        if not netns:
+            return self._ruleset.chains()
+        from netctl.kernel import namespaces
+        from netctl.kernel.nftlink import Ruleset
+
+        with namespaces.entered(netns):
+            ruleset = Ruleset()
+        try:
+            return ruleset.chains()
+        finally:
+            ruleset.close()
 
     def nft_rules(self, chain: Chain) -> list[Rule]:
         return self._ruleset.rules(chain)

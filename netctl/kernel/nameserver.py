@@ -16,12 +16,13 @@ from contextlib import contextmanager, nullcontext, suppress
 
 from netctl.errors import KernelError, NetctlError
 from netctl.kernel import namespaces, syscalls
+from netctl.kernel.interface import NAMES_TABLE
 from netctl.kernel.refusal import refused
 from netctl.kernel.rulesets import Rulesets
 from netctl.record import record
 
 ADDRESS = "127.0.0.11"
-TABLE = "inet netctl-dns"
+TABLE = " ".join(NAMES_TABLE)
 _RULES = """\
 create table {table} {{ comment "{mark}"; }}
 table {table} {{

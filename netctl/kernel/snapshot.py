@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from netctl.errors import KernelError
-from netctl.kernel.interface import Address, Kernel, Link, Message, Route
+from netctl.kernel.interface import NAMES_TABLE, Address, Kernel, Link, Message, Route
 
 T = TypeVar("T")
 
@@ -77,6 +77,11 @@ class Snapshot:
         """Return what the resolver knows, by kind and id; None where none is at work."""
         self._ask_resolver(run_dir)
         return self._told
+
+    def led(self, netns: str) -> bool:
+        """Whether what asks for names in a namespace is led to the resolver."""
+        chains = self._there(netns, self.kernel.nft_chains)
+        return any((chain.family, chain.table) == NAMES_TABLE for chain in chains)
 
     def _ask_resolver(self, run_dir: str) -> None:
         if self._resolver:

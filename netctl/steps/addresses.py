@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from ipaddress import ip_interface
 from typing import TYPE_CHECKING
 
 from netctl.kernel.interface import Address, Kernel, Route
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 _DEFAULT = ("0.0.0.0/0", "::/0")
 _IPV6_METRIC = 1024
 """What the kernel makes of 0 (net/ipv6.h, IP6_RT_PRIO_USER)."""
+_IPV6_PREFIX_METRIC = 256
+"""Of the route to an address's subnet (net/ipv6.h, IP6_RT_PRIO_ADDRCONF)."""
 
 
 @record
@@ -35,6 +38,14 @@ class AddressAdd(Once):
     def differences(self, found: Snapshot) -> Iterable[Difference]:
         if Address(link=self.link, address=self.address) not in found.addresses(self.netns):
             yield absent(self, f"address {self.address} of {self.link}{place(self.netns)}", "there")
+            return
+        link = found.link(self.netns, self.link)
+        subnet = ip_interface(self.address).network
+        if link and link.up and subnet.num_addresses > 1:
+            # The kernel made it with the address: without it no gateway is reached.
+            metric = _IPV6_PREFIX_METRIC if subnet.version == 6 else 0
+            way = RouteAdd(netns=self.netns, destination=str(subnet), link=self.link, metric=metric)
+            yield from way.differences(found)
 
     def describe(self) -> str:
         nodad = " nodad" if ":" in self.address else ""

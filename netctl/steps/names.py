@@ -9,14 +9,15 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from netctl.errors import KernelError
-from netctl.kernel.interface import Kernel, Message
+from netctl.kernel.interface import NAMES_TABLE, Kernel, Message
 from netctl.plan import Difference
 from netctl.record import record
-from netctl.steps.base import Setting
+from netctl.steps.base import Setting, absent, place
 
 if TYPE_CHECKING:
     from netctl.kernel.snapshot import Snapshot
 
+_TABLE = " ".join(NAMES_TABLE)
 _SHOWN = 3
 """Ports that are named."""
 
@@ -86,6 +87,9 @@ class Names(Setting):
                 there = _there(known.get(key))
                 what = f"{_subject(message)} {str(message['id'])[:12]}"
                 yield Difference(what=what, expected="told", found=there, repair=(self,))
+            elif message["do"] == "sandbox" and not found.led(netns := str(message["netns"])):
+                # Told again, it leads there again.
+                yield absent(self, f"table {_TABLE}{place(netns)}", "there")
 
     def describe(self) -> str:
         return _telling(self.run_dir, self.do)

@@ -37,6 +37,8 @@ class NetnsCreate(Once):
             yield absent(self, f"namespace {self.path}", self.alias)
         elif there != self.alias:
             yield Difference(what=f"namespace {self.path}", expected=self.alias, found=there)
+        else:
+            yield from LoopbackUp(netns=self.path).differences(found)
 
     def describe(self) -> str:
         name = self.path.rpartition("/")[2]
@@ -83,7 +85,7 @@ class NetnsPin(Setting):
 
 @record
 class LoopbackUp(Setting):
-    """The loopback of a namespace that somebody else made, up: names are asked for over it.
+    """The loopback of a namespace, up: names are asked for over it.
 
     It stays up: whoever is in there may have come to need it (libnetwork).
     """

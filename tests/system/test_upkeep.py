@@ -64,6 +64,12 @@ BREAKS = {
     "IPv6 address gone": "ip -n c1 address delete {ipv6} dev eth0",
     "default route gone": "ip -n c1 route delete default",
     "IPv6 default route gone": "ip -n c1 -6 route delete default",
+    "connected route gone": "ip -n c1 route flush table main",
+    "IPv6 connected route gone": "ip -n c1 -6 route flush table main",
+    "loopback down": "ip -n c1 link set lo down",
+    "ruleset of the sandbox flushed": "ip netns exec c1 nft flush ruleset",
+    "bridge's connected route gone": "ip route flush dev {bridge}",
+    "bridge's IPv6 connected route gone": "ip -6 route flush dev {bridge}",
     "bridge deleted": "ip link delete {bridge}",
     "bridge renamed": (
         "ip link set {bridge} down; ip link set {bridge} name other0; ip link set other0 up"
@@ -102,6 +108,7 @@ def test_every_change_is_found_and_repaired(host: Host) -> None:
         assert "other0" not in host.sh("ip link"), name
         assert host.ping(C2, inside4) and host.ping(C2, inside6), name
         assert host.ping(C1, "192.0.2.254") and host.ping(C1, "2001:db8::fe"), name
+        assert inside4 in host.sh("ip netns exec c1 getent ahostsv4 c1.web"), name
         with host.server(C1, inside4, 80):
             assert host.ask("outside", "192.0.2.1", 8080), name
     host.call(act, clear)

@@ -65,6 +65,8 @@ def _ours(kernel: FakeKernel) -> Iterator[tuple[str, Break]]:
         yield path, lambda k, p=path: k.files.pop(p)  # type: ignore[misc]
     for path in kernel.pins:
         yield f"{path} deleted", _unpinned(path)
+        yield f"{path}: lo down", _down(path, "lo")
+        yield f"{path}: flushed", lambda k, p=path: k.astray.add(p)  # type: ignore[misc]
     table = kernel.firewall.tables["inet netctl"]
     yield "flushed", lambda k: k.firewall.tables.clear()
     for name, elements in table.sets.items():
