@@ -465,6 +465,8 @@ class FakeKernel:
         stack = self._stack(netns)
         routes = [*stack.connected(), *stack.routes]
         fitting = [r for r in routes if address in ipaddress.ip_network(r.destination)]
+        if any(item.address.partition("/")[0] == destination for item in stack.addresses):
+            return Way(kind="local")
         best = max(fitting, key=lambda r: int(r.destination.split("/")[1]), default=None)
         if best is None:
             return Way(kind="none")

@@ -83,6 +83,8 @@ def _destination(text: str, part: str) -> IPv4Network | IPv6Network:
         ) from None
     if "/" in part and ip_interface(part).ip != found.network_address:
         raise _wrong(text, f"{part[:60]} has host bits set", f"use {found}")
+    if found.is_loopback:
+        raise _wrong(text, f"{part[:60]} is the loopback", "it never leads to an interface")
     if found.prefixlen == 0:
         raise _wrong(
             text,

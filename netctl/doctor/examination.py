@@ -50,6 +50,7 @@ CHECKS: dict[str, Check] = {
     "neighbours": host.neighbours,
     "other managers": host.managers,
     "listening processes": host.listeners,
+    "addresses of published ports": host.lost_addresses,
     "name servers": host.name_servers,
     "the comparison with the store": state.differences,
 }

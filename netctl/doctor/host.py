@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
+from netctl.backends.access import ALL
 from netctl.doctor.finding import Finding, note, problem, warning
 from netctl.doctor.machine import Machine, Published
+from netctl.ports import inside, outside
 
 _LIBRARY = (1, 0, 2)
 """The oldest libnftables that is known to work (Ubuntu 22.04)."""
@@ -177,6 +179,20 @@ def listeners(machine: Machine) -> Iterator[Finding]:
         for number in item.port.host_ports[:1]:
             if holder := machine.vitals.listener(item.port.protocol, number):
                 yield _hidden(item, number, holder)
+
+
+def lost_addresses(machine: Machine) -> Iterator[Finding]:
+    """Ports that are published on an address that the host had, and has no more."""
+    for item in machine.published:
+        address = item.port.host_ip
+        if address not in ("", *ALL.values()) and machine.way(address).kind != "local":
+            yield warning(
+                "published-address-gone",
+                f"port {outside(item.port)}/{item.port.protocol} of {item.name} is published on"
+                f" {address}, which is no address of this host any more: nobody reaches it",
+                f"ip route get {address}: {machine.way(address).kind}",
+                f"netctl endpoint unpublish {item.name} {inside(item.port)}/{item.port.protocol}",
+            )
 
 
 def _hidden(item: Published, number: int, holder: str) -> Finding:

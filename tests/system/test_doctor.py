@@ -316,6 +316,17 @@ def test_addresses_and_pools(patient: Patient) -> None:
     assert done.returncode == 0
 
 
+def test_an_address_that_ports_are_published_on_goes(patient: Patient) -> None:
+    patient.sh("ip address add 192.0.2.77/24 dev uplink noprefixroute")
+    patient.sh("netctl endpoint publish c1 192.0.2.77:9000:90 127.0.0.9:9001:90")
+    assert patient.findings() == []
+    patient.sh("ip address del 192.0.2.77/24 dev uplink")
+    found = patient.named("published-address-gone", "ip route get 192.0.2.77: unicast")
+    assert "9000/tcp of web/c1" in found.what
+    patient.sh("netctl endpoint unpublish c1 9000:90 9001:90")
+    assert patient.findings() == []
+
+
 def test_processes_of_the_host(patient: Patient) -> None:
     sleep = shutil.which("sleep")
     started = []

@@ -57,6 +57,7 @@ def test_forms_of_a_route(text: str, expected: tuple[str, str, int, str]) -> Non
             "10.9.0.0/16,10.0.0.1/24",
             "fe80::%eth0/64",
         ),
+        *("127.0.0.0/8", "127.1.0.0/16,blackhole", "::1"),
     ],
 )
 def test_what_is_wrong_with_a_route_is_named(text: str) -> None:
