@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from netctl import naming, references
 from netctl.backends import ipam, registry
 from netctl.backends.driver import NetworkPlan, Site
+from netctl.definitions.defaults import told
 from netctl.definitions.lease import asked
 from netctl.definitions.network import NetworkDefinition
 from netctl.errors import Conflict
@@ -77,10 +78,9 @@ class Networks:
         Raises ``InvalidInput``, ``Conflict``, ``Exhausted`` or ``KernelError``, and leaves nothing.
         """
         config = self._controller.config
-        chosen = config.default_driver if driver is None else driver
-        definition = NetworkDefinition(
+        wanted = NetworkDefinition(
             name=name,
-            driver=chosen,
+            driver=config.default_driver if driver is None else driver,
             subnets=tuple(subnets),
             ip_ranges=tuple(ip_ranges),
             gateways=tuple(gateways),
@@ -93,10 +93,12 @@ class Networks:
             ipam_driver=ipam_driver,
             ipam_options=dict(ipam_options or {}),
             id=id or "",
-        ).checked(config.driver_options.get(chosen, {}))
-        lease = asked(self._controller.kernel, ttl, owner_pid)
-        with self._controller.operation(f"network create {name}") as op:
-            return self._handle(self._create(op, definition, if_not_exists, lease))
+        )
+        with told(config, wanted.driver, wanted.options):
+            definition = wanted.checked(config.driver_options.get(wanted.driver, {}))
+            lease = asked(self._controller.kernel, ttl, owner_pid)
+            with self._controller.operation(f"network create {name}") as op:
+                return self._handle(self._create(op, definition, if_not_exists, lease))
 
     def get(self, reference: str) -> NetworkHandle:
         """Return the network of that name, id or unique id prefix; raise ``NotFound``."""
@@ -141,8 +143,9 @@ class Networks:
         if network is not None or reference != config.default_network:
             return self._revived(op, references.found("network", reference, network))
         definition = NetworkDefinition(name=reference, driver=config.default_driver)
-        wanted = definition.checked(config.driver_options.get(config.default_driver, {}))
-        return self._controller.reclaiming(op, lambda: self._designed(op, wanted))
+        with told(config, config.default_driver, {}):
+            wanted = definition.checked(config.driver_options.get(config.default_driver, {}))
+            return self._controller.reclaiming(op, lambda: self._designed(op, wanted))
 
     def making(self, op: Operation, network: Network) -> Making:
         """Return how a network comes into being; nothing for one that is there."""

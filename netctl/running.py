@@ -61,6 +61,8 @@ def run(
     """
     command = checked_command(argv)
     chosen = list(networks) or [controller.config.default_network]
+    if twice := [name for name in chosen if chosen.count(name) > 1]:
+        raise InvalidInput(f"--network {twice[0][:60]} is given twice", hint="give it once")
     sandbox_id = new_id()
     sandbox_name = name or f"run-{short(sandbox_id)}"
     with _owned(controller, sandbox_id):

@@ -6,7 +6,7 @@ does not look for them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from netctl.backends import registry
@@ -25,6 +25,21 @@ def check(config: Config) -> None:
         for driver, options in config.driver_options.items():
             own = {key: value for key, value in options.items() if full_label(key) not in OPTIONS}
             normalise(driver, own, registry.load(driver).options)
+
+
+@contextmanager
+def told(config: Config, driver: str, given: Mapping[str, str]) -> Iterator[None]:
+    """Say where an option's value comes from that a driver refuses, where it was not ``given`` but
+    configured: its value is looked at only when a network is made with it."""
+    try:
+        yield
+    except InvalidInput as error:
+        own = {full_label(key) for key in given}
+        for key in config.driver_options.get(driver, {}):
+            if (label := full_label(key)) in error.message and label not in own:
+                place = f"{config.sources['driver_options']}: driver_options"
+                raise BadConfig(f"{place}: {error.message}", hint=error.hint) from error
+        raise
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ import netctl.backends.ipam as ipam
 from netctl.backends.options import PREFIX, boolean, full_labels, switch
 from netctl.definitions.checks import check_alike, check_texts
 from netctl.machine import machine_id
-from netctl.models import Network
+from netctl.models import Network, Pool
 from netctl.names import check_id, check_name
 from netctl.record import field_names, record, replace
 
@@ -109,7 +109,7 @@ class NetworkDefinition:
     def check_same(self, existing: Network) -> None:
         """Raise ``Conflict`` where ``existing`` was defined in another way.
 
-        A subnet that was not asked for may be any.
+        A subnet that was not asked for may be any, and ``auto/N`` any of that size.
         """
         wanted = self.network(existing.id, existing.created, existing.scope)
         same = replace(existing, pools=(), facts={}, boot_id="", lease=None)
@@ -117,7 +117,7 @@ class NetworkDefinition:
             name for name in field_names(Network) if getattr(wanted, name) != getattr(same, name)
         ]
         pools = existing.pools
-        differing += _missing("subnet", self.subnets, {pool.subnet for pool in pools})
+        differing += _missing("subnet", self.subnets, set(_answered_by(pools)))
         differing += _missing("ip_range", self.ip_ranges, {pool.ip_range for pool in pools})
         differing += _missing("gateway", self.gateways, {pool.gateway for pool in pools})
         aux = {name: address for pool in pools for name, address in pool.aux.items()}
@@ -127,8 +127,16 @@ class NetworkDefinition:
 
 
 def _missing(what: str, wanted: tuple[str, ...], existing: set[str] | set[str | None]) -> list[str]:
-    fixed = (item for item in wanted if item.partition("/")[0] not in ipam.AUTO)
-    return [what for item in fixed if _shortest(item) not in existing]
+    return [what for item in wanted if _shortest(item) not in existing]
+
+
+def _answered_by(pools: Iterable[Pool]) -> Iterator[str]:
+    """Yield what asks for a subnet that these pools have."""
+    for pool in pools:
+        yield pool.subnet
+        for word, version in ipam.AUTO.items():
+            if version in (None, pool.version):
+                yield f"{word}/{pool.prefix_length}"
 
 
 def _shortest(text: str) -> str:

@@ -173,6 +173,7 @@ def test_if_not_exists(netctl: Netctl) -> None:
     assert netctl("network", "create", "web").status == 4
     six = ("network", "create", "six", "--ipv6", "--subnet", "fd00:0::/64", "--subnet", "auto/26")
     assert netctl(*six).out == netctl(*six, "--if-not-exists").out
+    assert netctl(*six[:-1], "auto/27", "--if-not-exists").status == 4
     netctl("sandbox", "create", "c1", "--hostname", "h")
     assert netctl("sandbox", "create", "c1", "--hostname", "h", "--if-not-exists").status == 0
     assert netctl("sandbox", "create", "c1", "--if-not-exists").status == 4
@@ -405,6 +406,7 @@ def test_info_and_version(netctl: Netctl, tmp_path: Path) -> None:
             "--priority 4000000000 is",
             ["network", "connect", "web", "c2", "--priority", "4" + "0" * 9],
         ),
+        (2, "--network web is given twice", ["run", "--network", "web", "--network", "web", "x"]),
         (2, "beside 10.1.1.1 (gateway)", ["network", "create", "x", "--subnet", "10.1.1.1/32"]),
         (2, "missing argument", ["network", "create"]),
         (2, "no such option", ["network", "ls", "--nope"]),

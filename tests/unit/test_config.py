@@ -11,7 +11,7 @@ import pytest
 from netctl.config import AddressPool, Config, load
 from netctl.config_keys import KEYS
 from netctl.controller import Controller
-from netctl.errors import BadConfig
+from netctl.errors import BadConfig, InvalidInput
 from tests.fake_kernel import FakeKernel
 
 
@@ -176,6 +176,28 @@ def test_drivers_and_their_options_are_checked_with_the_line(
         Controller(config, kernel=FakeKernel()).check_config()
     assert caught.value.message.startswith(f"{file}:2: ")
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("driver.mtu", "1"), ("bridge.enable_icc", "maybe"), ("enable_ipv6", "x")]
+)
+def test_a_configured_value_that_a_driver_refuses_is_named_with_its_place(
+    file: Path, tmp_path: Path, option: str, value: str
+) -> None:
+    places = {"NETCTL_STATE_DIR": f"{tmp_path}/state", "NETCTL_RUN_DIR": f"{tmp_path}/run"}
+    file.write_text(f"\ndriver_options: {{bridge: {{{option}: {value}}}}}\n")
+    file.chmod(0o600)
+    with Controller(load(str(file), {}, places), kernel=FakeKernel()) as controller:
+        for make in (
+            lambda: controller.networks.create("web"),
+            lambda: controller.endpoints.create("bridge", "e"),
+        ):
+            with pytest.raises(BadConfig, match=f"{file}:2: driver_options: option .*{option}"):
+                make()
+        with pytest.raises(InvalidInput) as caught:
+            controller.networks.create("web", options={option: f"{value}!"})
+        assert not isinstance(caught.value, BadConfig)
+        controller.networks.create("web", options={option: "1400" if value == "1" else "true"})
 
 
 def test_drivers_that_are_known_with_options_of_every_driver(file: Path) -> None:
