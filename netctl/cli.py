@@ -170,9 +170,12 @@ class State:
 
 
 def _shown(step: Step, show: Callable[[str], object]) -> None:
-    """Show a step as a command; one that does nothing in this direction, ``: why``, is none."""
-    if not (text := step.describe()).startswith(": "):
-        show(printable(text))
+    """Show a step as commands; one that does nothing in this direction, ``: why``, is none."""
+    from netctl.plan import Assembly
+
+    for each in step.steps if isinstance(step, Assembly) else (step,):
+        if not (text := each.describe()).startswith(": "):
+            show(printable(text))
 
 
 def _say_step(text: str) -> None:
