@@ -137,6 +137,38 @@ def _words_of(known: Mapping[str, Filter]) -> dict[str, Iterable[str]]:
     return {key: each.words for key, each in known.items()}
 
 
+def _path(kind: str) -> Completer:
+    """Return what leaves it to the shell to offer paths of a kind, ``file`` or ``dir``."""
+
+    def complete(
+        ctx: click.Context, parameter: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type=kind)]
+
+    return complete
+
+
+def programs(
+    ctx: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer programs for the first word of a command, files for the others."""
+    import os
+    from contextlib import suppress
+
+    found: set[str] = set()
+    first = ctx.params.get("command") in (None, (), ("--",))
+    if first and incomplete and "/" not in incomplete:
+        for directory in os.get_exec_path():
+            with suppress(OSError):
+                found.update(os.listdir(directory))
+    return _completer(lambda ctx: sorted(found))(ctx, parameter, incomplete) or file(
+        ctx, parameter, incomplete
+    )
+
+
+file = _path("file")
 networks = _completer(_networks)
 sandboxes = _completer(_sandboxes)
 endpoints = _completer(_endpoints)

@@ -30,7 +30,9 @@ from netctl.commands.sandbox import definition, sandbox_options
 @common.limits
 @sandbox_options
 @dry_run
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument(
+    "command", nargs=-1, required=True, type=click.UNPROCESSED, shell_complete=complete.programs
+)
 @pass_state
 def run(
     state: State,

@@ -39,13 +39,33 @@ def sandbox_options(function: F) -> F:
                 metavar="NAME:IP",
                 help="Line for hosts; of IPv6 while the sandbox has IPv6.",
             ),
-            click.option("--hosts-path", metavar="FILE", default="", help="Write hosts there."),
             click.option(
-                "--resolv-conf-path", metavar="FILE", default="", help="Write resolv.conf there."
+                "--hosts-path",
+                metavar="FILE",
+                default="",
+                shell_complete=complete.file,
+                help="Write hosts there.",
             ),
-            click.option("--origin-hosts-path", metavar="FILE", default="", help="Copy hosts."),
             click.option(
-                "--origin-resolv-conf-path", metavar="FILE", default="", help="Copy resolv.conf."
+                "--resolv-conf-path",
+                metavar="FILE",
+                default="",
+                shell_complete=complete.file,
+                help="Write resolv.conf there.",
+            ),
+            click.option(
+                "--origin-hosts-path",
+                metavar="FILE",
+                default="",
+                shell_complete=complete.file,
+                help="Copy hosts.",
+            ),
+            click.option(
+                "--origin-resolv-conf-path",
+                metavar="FILE",
+                default="",
+                shell_complete=complete.file,
+                help="Copy resolv.conf.",
             ),
             label,
         )
@@ -74,7 +94,12 @@ def definition(given: dict[str, Any]) -> dict[str, Any]:
 @sandbox.command(epilog="Examples: netctl sandbox create c1; netctl sandbox create vm --pid 4711")
 @click.argument("name")
 @sandbox_options
-@click.option("--netns", metavar="PATH", help="Use this namespace; it is never deleted.")
+@click.option(
+    "--netns",
+    metavar="PATH",
+    shell_complete=complete.file,
+    help="Use this namespace; it is never deleted.",
+)
 @click.option("--pid", type=int, metavar="PID", help="Use the namespace of this process.")
 @click.option("--host", is_flag=True, help="Use the host's own stack.")
 @common.lease
@@ -168,7 +193,9 @@ def exists(state: State, name: str) -> int:
     epilog="Example: netctl sandbox exec c1 -- ping -c1 192.0.2.1",
 )
 @click.argument("name", metavar="SANDBOX", shell_complete=complete.sandboxes)
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument(
+    "command", nargs=-1, required=True, type=click.UNPROCESSED, shell_complete=complete.programs
+)
 @pass_state
 def exec_(state: State, name: str, command: tuple[str, ...]) -> None:
     """Become a command in a sandbox, with its files over /etc; the exit status is the command's."""
@@ -177,7 +204,7 @@ def exec_(state: State, name: str, command: tuple[str, ...]) -> None:
 
 @sandbox.command(name="set-key", epilog="Example: netctl sandbox set-key c1 /proc/4711/ns/net")
 @click.argument("name", metavar="SANDBOX", shell_complete=complete.sandboxes)
-@click.argument("path")
+@click.argument("path", shell_complete=complete.file)
 @dry_run
 @pass_state
 def set_key(state: State, name: str, path: str) -> None:

@@ -20,6 +20,8 @@ from netctl.errors import InvalidInput, KernelError, NetctlError
 from netctl.streams import Output, printable, say
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from netctl.controller import Controller
     from netctl.plan import Step
 
@@ -182,13 +184,35 @@ def _say_step(text: str) -> None:
     say(f"+ {text}")
 
 
+def _offered(ctx: click.Context, option: click.Parameter, word: str) -> list[CompletionItem]:
+    """Complete a global option's value; paths are the shell's to offer."""
+    from click.shell_completion import CompletionItem
+
+    if option.name == "color":
+        return [CompletionItem(when) for when in _COLORS if when.startswith(word)]
+    return [CompletionItem(word, type="file" if option.name == "config" else "dir")]
+
+
 @click.group(cls=LazyGroup, context_settings=SETTINGS)
 @click.version_option(__version__, message="netctl %(version)s")
 @click.option(
-    "--config", metavar="FILE", help="Configuration  [NETCTL_CONFIG; /etc/netctl/netctl.yaml]"
+    "--config",
+    metavar="FILE",
+    shell_complete=_offered,
+    help="Configuration  [NETCTL_CONFIG; /etc/netctl/netctl.yaml]",
 )
-@click.option("--state-dir", metavar="DIR", help="The store  [NETCTL_STATE_DIR; /var/lib/netctl]")
-@click.option("--run-dir", metavar="DIR", help="The lock  [NETCTL_RUN_DIR; /run/netctl]")
+@click.option(
+    "--state-dir",
+    metavar="DIR",
+    shell_complete=_offered,
+    help="The store  [NETCTL_STATE_DIR; /var/lib/netctl]",
+)
+@click.option(
+    "--run-dir",
+    metavar="DIR",
+    shell_complete=_offered,
+    help="The lock  [NETCTL_RUN_DIR; /run/netctl]",
+)
 @click.option(
     "--lock-timeout",
     metavar="S",
@@ -197,7 +221,7 @@ def _say_step(text: str) -> None:
 @click.option(
     "--color",
     metavar="WHEN",
-    shell_complete=lambda ctx, option, word: [w for w in _COLORS if w.startswith(word)],
+    shell_complete=_offered,
     help="auto, always or never  [NETCTL_COLOR, NO_COLOR; auto]",
 )
 @click.option("-v", "--verbose", count=True, help="Print each step as it is taken.")

@@ -49,7 +49,8 @@ class _Whole(ShellComplete):
         found = super().get_completions(args, incomplete)
         option, equals, _ = incomplete.partition("=")
         for item in found if equals and option.startswith("--") else ():
-            item.value = f"{option}={item.value}"
+            if item.type == "plain":
+                item.value = f"{option}={item.value}"
         return found
 
 

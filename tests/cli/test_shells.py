@@ -42,7 +42,7 @@ class Shell:
         seen, end = "", time.monotonic() + seconds
         while not all(word in seen for word in words) and time.monotonic() < end:
             if select.select([self._terminal], [], [], 0.2)[0]:
-                seen += os.read(self._terminal, 4096).decode(errors="replace")
+                seen += os.read(self._terminal, 4096).decode(errors="replace").replace("\a", "")
         return seen
 
 
@@ -102,6 +102,10 @@ def test_tab_in_a_shell(environ: dict[str, str], name: str) -> None:
             ("netctl network ls --format=js", "--format=json"),
             ("netctl network ls --filter driver=br", "driver=bridge"),
             ("netctl --color alw", "always"),
+            ("netctl --config /etc/passw", "/etc/passwd"),
+            ("netctl sandbox create x --hosts-path /etc/passw", "/etc/passwd"),
+            ("netctl sandbox exec c1 -- setpri", "setpriv"),
+            ("netctl run -- cat /etc/passw", "/etc/passwd"),
         ):
             tty.type(f"\x15{typed}\t")
             assert whole in tty.shown(whole, seconds=10), whole
