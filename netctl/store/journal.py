@@ -69,7 +69,7 @@ class Reading:
     def __enter__(self) -> Self:
         try:
             self._file = open(self._path, "rb", buffering=0, opener=open_regular)
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             self._file = None
         except OSError as error:
             raise unreadable(self._path, error) from error

@@ -170,7 +170,7 @@ def read_bytes(path: str) -> bytes | None:
     try:
         with open(path, "rb", buffering=0, opener=open_regular) as file:
             return file.readall()
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return None
     except OSError as error:
         raise unreadable(path, error) from error

@@ -155,7 +155,7 @@ class View:
         opened = self._opened.get(directory, set())
         try:
             return sorted({*os.listdir(f"{self.state_dir}/{directory}"), *opened})
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return sorted(opened)
         except OSError as error:
             raise unreadable(f"{self.state_dir}/{directory}", error) from error
