@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import compileall
 import statistics
-import sys
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from bench import section
+from bench.installed import install
+from tests.kernel.host import Host
 
 _COUNTS = (10, 100, 1000)
 _EACH = r"link show\naddress show\nroute show\n"
@@ -25,29 +29,38 @@ _WORDS = (
 
 
 def main(arguments: Sequence[str]) -> int:
-    from tests.kernel.host import Host
-
     given = section.options("check", arguments)
+    with tempfile.TemporaryDirectory(prefix="netctl-bench-") as scratch:
+        netctl = install(Path(scratch)).netctl
+        compileall.compile_dir(scratch, quiet=1)
+        rows = _rows(netctl, given.rounds)
+    section.show("check", rows, _WORDS, given)
+    return 0
+
+
+def _rows(netctl: str, rounds: int) -> section.Rows:
     rows = [["endpoints", "netctl check, ms", "ip and nft list the same, ms", "check / list"]]
     for count in _COUNTS:
         section.tell(f"{count} endpoints")
         host = Host()
         try:
             host.call(_fill, count, timeout=300)
-            mine, theirs = [], []
-            for _ in range(given.rounds):
-                begin = time.perf_counter()
-                assert host.run(sys.executable, "-m", "netctl", "check").returncode == 0
-                middle = time.perf_counter()
-                host.sh(_DUMPS)
-                mine.append((middle - begin) * 1000)
-                theirs.append((time.perf_counter() - middle) * 1000)
+            times = [
+                (_timed(host, netctl, "check"), _timed(host, "sh", "-c", _DUMPS))
+                for _ in range(rounds)
+            ]
         finally:
             host.close()
-        one, other = statistics.median(mine), statistics.median(theirs)
-        rows.append([str(count), f"{one:.0f}", f"{other:.0f}", f"{one / other:.2f}"])
-    section.show("check", rows, _WORDS, given)
-    return 0
+        mine, theirs = (statistics.median(column) for column in zip(*times, strict=True))
+        rows.append([str(count), f"{mine:.0f}", f"{theirs:.0f}", f"{mine / theirs:.2f}"])
+    return rows
+
+
+def _timed(host: Host, *command: str) -> float:
+    """Run a command that has to succeed; return its milliseconds."""
+    begin = time.perf_counter()
+    host.run(*command, timeout=60).check_returncode()
+    return (time.perf_counter() - begin) * 1000
 
 
 def _fill(count: int) -> None:
