@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from tinydb import where
 from tinydb.table import Document as Row
 from tinydb.table import Table
 
@@ -17,7 +16,7 @@ from netctl.models import Document
 from netctl.store import journal
 from netctl.store.documents import KIND_OF, Changes, Delta, Intent, claim_shard
 from netctl.store.storage import sync_directory
-from netctl.store.view import CLAIMS_ROW, View, place
+from netctl.store.view import CLAIMS_ROW, View, of, place
 
 _CHECKPOINT = 2000
 """Documents after which a long batch writes its shards."""
@@ -161,6 +160,6 @@ def _touched(delta: Delta) -> Iterator[str]:
 
 def _replace(table: Table, object_id: str, row: dict[str, Any] | None) -> None:
     # Not upsert: that would keep the keys that the new row no longer has.
-    table.remove(where("id") == object_id)
+    table.remove(of(object_id))
     if row is not None:
         table.insert(row)
