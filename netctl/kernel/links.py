@@ -11,6 +11,8 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from netctl.errors import KernelError, NetctlError
 from netctl.kernel import namespaces, netlink
@@ -25,6 +27,9 @@ from netctl.kernel.netlink import (
 )
 from netctl.kernel.refusal import ABSENT, refused
 from netctl.kernel.sockets import Sockets, absent
+
+if TYPE_CHECKING:
+    from netctl.kernel.departing import Departures
 
 _CREATE = netlink.NLM_F_CREATE | netlink.NLM_F_EXCL
 _FIRST_INDEX = 1 << 24
@@ -47,6 +52,12 @@ class Links:
 
     def __init__(self, sockets: Sockets) -> None:
         self._sockets = sockets
+
+    @cached_property
+    def _departures(self) -> Departures:
+        from netctl.kernel.departing import Departures
+
+        return Departures()
 
     def bridge_add(self, name: str, *, alias: str, mac: str, mtu: int) -> None:
         """``ip link add NAME address MAC mtu MTU type bridge``; an empty MAC is the kernel's."""
@@ -133,7 +144,8 @@ class Links:
                 found = sock.get(netlink.link_query(name=name))
                 if isinstance(found, Refusal):
                     raise _error(what, found)
-                _raise(what, _remove(sock, index_if_ours(found, what, alias)))
+                index = index_if_ours(found, what, alias)
+                _raise(what, _remove(sock, index) if netns else self._departures.begin(sock, index))
                 return True
         except KernelError as error:
             if not absent(error):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import threading
 
 import pytest
 
+from netctl.kernel import departing
 from netctl.kernel.interface import Address, Route
 from netctl.kernel.linux import LinuxKernel
+from netctl.kernel.netlink import NetlinkSocket
 from tests.kernel.host import Host
 from tests.kernel.with_kernel import refused, with_kernel
 
@@ -247,3 +250,30 @@ def test_one_link_is_found_by_its_name(host: Host) -> None:
     found = with_kernel(host, lambda k: [k.link("", name) for name in ("uplink", "none", "lo")])
     assert [link and link.name for link in found] == ["uplink", None, "lo"]
     assert found[0] and (found[0].type, found[0].up, found[0].mtu) == ("veth", True, 1500)
+
+
+def test_a_link_is_gone_before_the_kernel_is_done_with_it(host: Host) -> None:
+    """More are deleted than answers are waited for; what comes after one finds it gone."""
+
+    def work(kernel: LinuxKernel) -> tuple[list[str], int]:
+        names = [f"gone{number}" for number in range(departing._MOST + 6)]
+        for name in names:
+            kernel.bridge_add(name, alias="mine", mac="", mtu=1400)
+        left = []
+        for name in names:
+            assert kernel.link_delete("", name, alias="mine")
+            left += [name] if kernel.link("", name) else []
+            assert not kernel.link_delete("", name, alias="mine")
+        return left, threading.active_count() - 1
+
+    left, waiting = with_kernel(host, work)
+    assert left == [] and waiting <= departing._MOST
+
+
+def test_a_link_that_the_kernel_keeps_is_refused(host: Host) -> None:
+    def work() -> int:
+        with NetlinkSocket() as sock:
+            refusal = departing.Departures().begin(sock, 1)
+        return refusal.errno if refusal else 0
+
+    assert host.call(work) == errno.EOPNOTSUPP

@@ -1,0 +1,62 @@
+"""Deleting links without waiting for what the kernel does once they are gone.
+
+The answer to RTM_DELLINK comes 15 to 30 ms after the link has left every table: the kernel waits
+for RCU first (net/core/dev.c, netdev_run_todo), and many can share such a wait. So a thread takes
+the answer, and whoever deletes waits until the link is not there: from then on the kernel goes
+through with it, whatever becomes of this process.
+"""
+
+from __future__ import annotations
+
+from threading import Thread
+
+from netctl.errors import NetctlError
+from netctl.kernel import netlink
+from netctl.kernel.netlink import Message, NetlinkSocket, Refusal, first_refusal
+
+_MOST = 64
+"""Answers waited for at a time."""
+_LOOK_EVERY = 0.0005
+
+
+class Departures:
+    """The links of the host that are being deleted."""
+
+    def __init__(self) -> None:
+        self._leaving: list[_Departure] = []
+
+    def begin(self, sock: NetlinkSocket, index: int) -> Refusal | None:
+        """Delete a link of the host, whose socket ``sock`` is; return the kernel's no, or None as
+        soon as the link is gone. Raises ``KernelError`` where it says neither."""
+        self._leaving = [departure for departure in self._leaving if departure.is_alive()]
+        if len(self._leaving) >= _MOST:
+            self._leaving.pop(0).join()
+        departure = _Departure(index)
+        self._leaving.append(departure)
+        while departure.is_alive() and sock.name_of(index):
+            departure.join(_LOOK_EVERY)
+        return departure.refusal()
+
+
+class _Departure(Thread):
+    def __init__(self, index: int) -> None:
+        super().__init__(name=f"delete link {index}")
+        self._index = index
+        self._sock = NetlinkSocket()  # It belongs to the namespace of the thread that makes it.
+        self._refusal: Refusal | None = None
+        self._failure: NetctlError | None = None
+        self.start()
+
+    def run(self) -> None:
+        message = Message(netlink.RTM_DELLINK, netlink.link_header(index=self._index))
+        with self._sock as sock:
+            try:
+                self._refusal = first_refusal(sock.ask([message]))
+            except NetctlError as error:
+                self._failure = error
+
+    def refusal(self) -> Refusal | None:
+        """Return what the kernel said so far."""
+        if self._failure:
+            raise self._failure
+        return self._refusal
