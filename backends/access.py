@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
 
-from netctl.backends.options import PREFIX, Option, boolean, switch
+from netctl.backends.options import PREFIX, Option, boolean, is_nobodys, switch
 from netctl.errors import InvalidInput
 from netctl.models import LOOPBACK6, Endpoint, Network, Port
 from netctl.names import check_ifname
@@ -41,14 +41,14 @@ ALL = {4: "0.0.0.0", 6: "::"}
 """The host's addresses of a family, as one."""
 
 
-def facts(network: Network, options: Mapping[str, str]) -> dict[str, str]:
-    """Return what the options come to. Raises ``InvalidInput``."""
+def facts(network: Network, options: Mapping[str, str], bridge: str) -> dict[str, str]:
+    """Return what the options come to, on a bridge of that name. Raises ``InvalidInput``."""
     if boolean(options, DEFAULT_BRIDGE, default=False):
         raise InvalidInput(
             f"option {DEFAULT_BRIDGE}: a network is the default one by its name",
             hint="leave the option out; the configuration key default_network holds the name",
         )
-    found = {"binding": _binding(options), "trusted": " ".join(_trusted(options))}
+    found = {"binding": _binding(options), "trusted": " ".join(_trusted(options, bridge))}
     if boolean(options, DIRECT, default=False):
         found["direct"] = "true"
     for version in (4, 6):
@@ -69,10 +69,16 @@ def _mode(network: Network, options: Mapping[str, str], version: int) -> str:
     return mode
 
 
-def _trusted(options: Mapping[str, str]) -> Iterable[str]:
-    if text := options.get(TRUSTED):
-        return sorted({check_ifname(f"option {TRUSTED}:", name) for name in text.split(":")})
-    return ()
+def _trusted(options: Mapping[str, str], bridge: str) -> Iterable[str]:
+    if not (text := options.get(TRUSTED)):
+        return ()
+    names = {check_ifname(f"option {TRUSTED}:", name) for name in text.split(":")}
+    if bridge in names:
+        raise InvalidInput(
+            f"option {TRUSTED}: {bridge} is the network's own bridge",
+            hint="leave it out: what is on it reaches the endpoints anyway",
+        )
+    return sorted(names)
 
 
 def _binding(options: Mapping[str, str]) -> str:
@@ -84,7 +90,7 @@ def _binding(options: Mapping[str, str]) -> str:
         value = ip_address(text)
     except ValueError:
         value = None
-    if value is None or value.is_multicast or "%" in text:
+    if value is None or is_nobodys(value) or "%" in text:
         raise InvalidInput(
             f"option {BINDING}: {text[:60]!r} is not an address of a host",
             hint="'ip address' lists those of this host; 0.0.0.0 is all of them",

@@ -95,7 +95,7 @@ class BridgeDriver:
             "made": _flag(not _adopted(bridge, kernel)),
             "ipv6_stack": _flag(ipv6),
             **wire.facts(options),
-            **access.facts(network, options),
+            **access.facts(network, options, bridge),
         }
         facts |= _source_nat(network, options, facts)
         return replace(network, options=options, facts=facts)

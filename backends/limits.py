@@ -25,6 +25,8 @@ machine had no time to send: with 10 ms, a fifth of a rate was lost where four p
 processors. What is handed over at once and is larger than a burst the kernel cuts into frames."""
 _BURST_FRAMES, _QUEUE_FRAMES = 4, 12
 """At least: the queue takes what TCP begins with, 10 (RFC 6928)."""
+_LARGEST = 1 << 30
+"""Of a burst and of a queue, bytes: together they have to fit into 32 bits (linux/pkt_sched.h)."""
 _POLICED, _POLICED_BURST = 5, 128 * 1024
 """What is only dropped is not cut, and a sender of TCP that loses some of all it hands over pauses:
 200 ms, and not less than two of what is handed over at once, bring it to 90 % of the rate."""
@@ -116,6 +118,6 @@ def _from(endpoint: Endpoint, place: Attachment) -> Iterable[Step]:
 
 def _shape(rate: int, limits: Limits, place: Attachment) -> Shape:
     frame, second = place.mtu + _HEADER, rate // 8
-    burst = limits.burst or max(second // _BURST, _BURST_FRAMES * frame)
-    queue = max(second // _QUEUE, _QUEUE_FRAMES * frame)
+    burst = limits.burst or min(max(second // _BURST, _BURST_FRAMES * frame), _LARGEST)
+    queue = min(max(second // _QUEUE, _QUEUE_FRAMES * frame), _LARGEST)
     return Shape(rate=rate, burst=burst, limit=burst + queue)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from netctl.errors import InvalidInput
 from netctl.record import record
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
 
 PREFIX = "com.docker.network."
 _TRUE = frozenset({"1", "t", "true", "yes", "on"})
@@ -109,10 +113,17 @@ def address(options: Mapping[str, str], label: str, version: int) -> str:
             f"option {label}: {text[:60]!r} is not an IP address",
             hint="for instance " + ("192.0.2.7" if version == 4 else "2001:db8::7"),
         ) from None
-    nobodys = value.is_unspecified or value.is_multicast or value.is_loopback
+    nobodys = value.is_unspecified or value.is_loopback or is_nobodys(value)
     if value.version != version or nobodys or "%" in text:
         raise InvalidInput(
             f"option {label}: {text!r} is not an IPv{version} address of a host",
             hint="one of that family, without a zone, and not of the loopback",
         )
     return str(value)
+
+
+def is_nobodys(address: IPv4Address | IPv6Address) -> bool:
+    """Whether no host has the address, or none without a zone."""
+    if address.version == 4:
+        return address.is_multicast or str(address) == "255.255.255.255"
+    return address.is_multicast or address.is_link_local or address.ipv4_mapped is not None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 
+from netctl.backends.options import is_nobodys
 from netctl.errors import InvalidInput, Unsupported
 from netctl.models import LOOPBACK6, RELAYED, Port
 
@@ -134,7 +135,7 @@ def _address(text: str, host: str) -> str:
         if "%" in host:
             raise ValueError
         found = ip_address(host.removeprefix("[").removesuffix("]"))
-        if _is_nobodys(found):
+        if is_nobodys(found):
             raise ValueError
     except ValueError:
         raise InvalidInput(
@@ -142,10 +143,3 @@ def _address(text: str, host: str) -> str:
             hint="an IPv4 address, or an IPv6 address in brackets: [fd00::1]:8080:80",
         ) from None
     return str(found)
-
-
-def _is_nobodys(address: IPv4Address | IPv6Address) -> bool:
-    """Whether no host has the address, or none without a zone."""
-    if address.version == 4:
-        return address.is_multicast or str(address) == "255.255.255.255"
-    return address.is_multicast or address.is_link_local or address.ipv4_mapped is not None

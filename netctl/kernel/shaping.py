@@ -12,7 +12,7 @@ import socket
 import struct
 from collections.abc import Sequence
 
-from netctl.errors import NetctlError, Unsupported
+from netctl.errors import KernelError, NetctlError, Unsupported
 from netctl.kernel import netlink
 from netctl.kernel.interface import Ingress, Shape, Shaper
 from netctl.kernel.links import index_if_ours, index_of
@@ -85,7 +85,7 @@ class Shaping:
             before = _root(sock, index)
             handle = number(before[8:12])
             if handle and not _shaper(before):
-                raise refused(what, errno.EEXIST)
+                raise _occupied(what, link)
             body = header(index, second if handle == first else first, ROOT)
             body += kind_of("tbf") + attribute(_OPTIONS | NLA_F_NESTED, _tbf(shape))
             _raise(what, sock.ask([Message(NEWQDISC, body, flags)]), ("tbf",))
@@ -164,7 +164,10 @@ class Shaping:
         rule = header(index, 0, _INGRESS_HANDLE, _FILTER) + kind_of("u32")
         rule += attribute(_OPTIONS | NLA_F_NESTED, wanted)
         # One after the other: the kernel would put the filter into somebody else's discipline.
-        _raise(what, sock.ask([Message(NEWQDISC, queue, flags)]), ("ingress",))
+        made = sock.ask([Message(NEWQDISC, queue, flags)])
+        if made[0] and made[0].errno == errno.EEXIST:
+            raise _occupied(what, link)
+        _raise(what, made, ("ingress",))
         answers = sock.ask([Message(_NEWTFILTER, rule, flags)])
         if any(answers):
             sock.ask([Message(_DELQDISC, header(index, _INGRESS_HANDLE, _INGRESS))])
@@ -291,6 +294,14 @@ def _raise(what: str, answers: list[Refusal | None], features: tuple[str, ...]) 
     for answer, feature in zip(answers, features, strict=True):
         if answer:
             raise _error(what, answer, feature)
+
+
+def _occupied(what: str, link: str) -> KernelError:
+    return KernelError(
+        f"{what}: a queueing discipline of somebody else's is there",
+        hint=f"tc qdisc show dev {link} shows it: remove it, or leave out the limit",
+        errno=errno.EEXIST,
+    )
 
 
 def _error(what: str, refusal: Refusal, feature: str) -> NetctlError:

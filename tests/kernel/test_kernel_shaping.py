@@ -13,6 +13,8 @@ from tests.kernel.with_kernel import refused, with_kernel
 MARK = "netctl:endpoint:" + "b" * 64
 SLOW = Shape(rate=1_000_000, burst=3028, limit=20_000)
 FAST = Shape(rate=40_000_000_000, burst=5_000_000, limit=9_000_000)
+FASTEST = Shape(rate=10**12, burst=1 << 30, limit=2 << 30)
+"""The highest rate that may be given, and what limits.py makes of it at most."""
 
 
 def two(kernel: LinuxKernel) -> None:
@@ -38,7 +40,7 @@ def test_a_bucket_is_set_changed_and_taken_away(host: Host) -> None:
     with_kernel(host, two)
     [link] = host.json("ip -d -j link show ni1")
     assert (link["ifalias"], link["mtu"], "UP" in link["flags"]) == (MARK, 1400, False)
-    for shape in (SLOW, FAST, FAST, SLOW):
+    for shape in (SLOW, FAST, FAST, FASTEST, FAST, SLOW):
         with_kernel(host, lambda k, s=shape: k.shaper_set("ni1", alias=MARK, shape=s))  # type: ignore[misc]
         found = with_kernel(host, lambda k: k.shaper("ni1"))
         assert found and (found.shape.rate, found.shape.limit) == (shape.rate, shape.limit)
@@ -114,7 +116,7 @@ def test_a_discipline_of_somebody_elses_is_left_as_it_is(host: Host) -> None:
     for kind in ("ingress", "clsact"):
         host.sh(f"tc qdisc add dev ni1 {kind}")
         error = refused(host, lambda k: k.divert_add("ni1", alias=MARK, to="ni2"))
-        assert "File exists" in error.message
+        assert "of somebody else's is there" in error.message
         assert host.sh("tc filter show dev ni1 ingress") == ""
         match = "u32 match ip protocol 1 0xff action mirred egress mirror dev ni2"
         host.sh(f"tc filter add dev ni1 ingress protocol ip prio 7 {match}")
@@ -129,7 +131,7 @@ def test_a_discipline_of_somebody_elses_is_left_as_it_is(host: Host) -> None:
     host.sh("tc qdisc add dev ni1 root handle 7: tbf rate 1mbit burst 2000 limit 9000")
     before = host.snapshot()
     error = refused(host, lambda k: k.shaper_set("ni1", alias=MARK, shape=SLOW))
-    assert "File exists" in error.message and error.hint
+    assert "of somebody else's is there" in error.message and error.hint
     host.assert_unchanged(before)
     with_kernel(host, no_more)
 

@@ -22,7 +22,7 @@ def network(*, internal: bool = False, options: Mapping[str, str] | None = None)
     given = {PREFIX + "bridge." + key: value for key, value in (options or {}).items()}
     facts = {"bridge": "br0", "icc": "true", "addresses": "10.0.0.1/24 fd00::1/64"}
     pools = (Pool(subnet="10.0.0.0/24"), Pool(subnet="fd00::/64"))
-    return replace(plain, pools=pools, facts=facts | access.facts(plain, given))
+    return replace(plain, pools=pools, facts=facts | access.facts(plain, given, "br0"))
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,10 @@ def network(*, internal: bool = False, options: Mapping[str, str] | None = None)
         ("host_binding_ipv4", "localhost", "not an address"),
         ("host_binding_ipv4", "ff02::1", "not an address"),
         ("host_binding_ipv4", "fe80::1%eth0", "not an address"),
+        ("host_binding_ipv4", "fe80::1", "not an address"),
+        ("host_binding_ipv4", "::ffff:192.0.2.1", "not an address"),
+        ("host_binding_ipv4", "255.255.255.255", "not an address"),
+        ("trusted_host_interfaces", "eth1:br0", "the network's own bridge"),
         ("default_bridge", "true", "default one by its name"),
         ("default_bridge", "perhaps", "not a boolean"),
     ],

@@ -162,6 +162,13 @@ def test_what_a_kernel_has_is_used(tmp_path: Path) -> None:
     assert place.steps == []
 
 
+def test_the_highest_rate_fits_into_what_the_kernel_is_told(tmp_path: Path) -> None:
+    place = Place(tmp_path, Scenario("ifb", with_ifb, lambda c: None))
+    place.controller.endpoints.limit("c1", rate_in="1tbit", rate_out="1tbit")
+    for shape in place.kernel.host.shapers.values():
+        assert shape == Shape(rate=10**12, burst=1 << 30, limit=2 << 30)
+
+
 def with_ifb(c: Controller) -> None:
     c.networks.create("web")
     c.sandboxes.create("c1")
