@@ -291,7 +291,7 @@ class Controller:
             op.commit(plan, forward=True)
 
     def close(self) -> None:
-        """Close the sockets to the kernel."""
+        """Close the sockets to the kernel; they open again where the controller is used further."""
         self.kernel.close()
 
     def __enter__(self) -> Self:

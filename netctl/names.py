@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 
 from netctl.errors import InvalidInput
 
@@ -47,6 +48,15 @@ def check_name(what: str, name: str) -> str:
             hint=f"use at most {NAME_LIMIT} characters",
         )
     return name
+
+
+def several(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return texts as a tuple; one alone, which would be taken for its letters, is refused."""
+    if isinstance(texts, str):
+        raise InvalidInput(
+            f"{texts[:60]!r} is one text, where several are expected", hint=f"give [{texts[:60]!r}]"
+        )
+    return tuple(texts)
 
 
 def check_id(what: str, object_id: str) -> str:

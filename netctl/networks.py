@@ -16,7 +16,7 @@ from netctl.errors import Conflict
 from netctl.handles import NetworkHandle
 from netctl.kernel import Kernel
 from netctl.models import PORTS_CURSOR, Cursor, Document, Endpoint, HostState, Lease, Network
-from netctl.names import new_id
+from netctl.names import new_id, several
 from netctl.operation import Operation
 from netctl.plan import Plan, inverse
 from netctl.record import record, replace
@@ -81,9 +81,9 @@ class Networks:
         wanted = NetworkDefinition(
             name=name,
             driver=config.default_driver if driver is None else driver,
-            subnets=tuple(subnets),
-            ip_ranges=tuple(ip_ranges),
-            gateways=tuple(gateways),
+            subnets=several(subnets),
+            ip_ranges=several(ip_ranges),
+            gateways=several(gateways),
             aux=dict(aux_addresses or {}),
             ipv4=ipv4,
             ipv6=ipv6,

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from netctl.backends.options import is_nobodys
 from netctl.errors import InvalidInput, Unsupported
 from netctl.models import LOOPBACK6, RELAYED, Port
+from netctl.names import several
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 _SPEC = re.compile(
@@ -60,7 +61,7 @@ def parse(text: str) -> Port:
 
 def parse_all(texts: Iterable[str]) -> tuple[Port, ...]:
     """Return the ports that several texts say, each once."""
-    return tuple(dict.fromkeys(parse(text) for text in texts))
+    return tuple(dict.fromkeys(parse(text) for text in several(texts)))
 
 
 def check_relayed(text: str, protocol: str, host_ip: str) -> None:

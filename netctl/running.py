@@ -20,7 +20,7 @@ from netctl.kernel import process
 from netctl.kernel.files import directory_list
 from netctl.kernel.refusal import file_refused
 from netctl.models import Sandbox
-from netctl.names import is_id, new_id, short
+from netctl.names import is_id, new_id, several, short
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
@@ -39,7 +39,8 @@ def become(sandbox: Sandbox, state_dir: str, argv: Sequence[str]) -> NoReturn:
 
 def checked_command(argv: Sequence[str]) -> Sequence[str]:
     """Return the command without a leading ``--``; raise ``InvalidInput`` where there is none."""
-    command = argv[1:] if argv and argv[0] == "--" else argv
+    given = several(argv)
+    command = given[1:] if given[:1] == ("--",) else given
     if not command or not command[0]:
         raise InvalidInput("no command is given", hint="name it last: -- ping -c1 HOST")
     return command

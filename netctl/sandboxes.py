@@ -15,7 +15,7 @@ from netctl.gateway import ways_out
 from netctl.handles import SandboxHandle
 from netctl.kernel import Link
 from netctl.models import Document, Endpoint, Sandbox, SandboxKind
-from netctl.names import alias_of, check_id, check_name, new_id, short
+from netctl.names import alias_of, check_id, check_name, new_id, several, short
 from netctl.networks import now
 from netctl.operation import Operation
 from netctl.plan import Plan, inverse
@@ -75,9 +75,9 @@ class Sandboxes:
             type=SandboxKind.HOST if host else _kind(source),
             hostname=hostname,
             domainname=domainname,
-            dns=tuple(dns),
-            dns_search=tuple(dns_search),
-            dns_options=tuple(dns_options),
+            dns=several(dns),
+            dns_search=several(dns_search),
+            dns_options=several(dns_options),
             extra_hosts=tuple(extra_hosts),
             hosts_path=hosts_path,
             resolv_conf_path=resolv_conf_path,

@@ -57,6 +57,11 @@ def check_address(what: str, text: str, version: int | None = None) -> str:
 def check_texts(*mappings: Mapping[str, str]) -> None:
     for mapping in mappings:
         for key, value in mapping.items():
+            if not (isinstance(key, str) and isinstance(value, str)):
+                raise InvalidInput(
+                    f"{key!r:.40}={value!r:.40} is not of texts",
+                    hint="in Python, write 1400 as '1400'",
+                )
             if not key or not (key + value).isprintable() or len(key + value) > TEXT_LIMIT:
                 raise InvalidInput(
                     f"{key[:40]!r}={value[:40]!r} is not allowed",

@@ -10,7 +10,7 @@ from netctl.definitions import labels, rates, routes, sysctls
 from netctl.definitions.checks import check_address, check_alike, check_mac, check_texts
 from netctl.errors import InvalidInput
 from netctl.models import Endpoint, Limits, Network, Port, StaticRoute
-from netctl.names import check_hostname, check_ifname, check_name, is_hostname
+from netctl.names import check_hostname, check_ifname, check_name, is_hostname, several
 from netctl.ports import exposed, means, parse_all
 from netctl.record import record, replace
 
@@ -161,10 +161,10 @@ def asked(name: str, given: EndpointOptions) -> EndpointDefinition:
         ifname=labels.ifname(given.get("ifname") or "", labelled),
         labels=dict(given.get("labels") or {}),
         ports=parse_all(given.get("ports") or ()),
-        aliases=tuple(given.get("aliases") or ()),
+        aliases=several(given.get("aliases") or ()),
         anonymous=given.get("anonymous", False),
         no_dns=given.get("no_dns", False),
-        exposed=tuple(given.get("exposed") or ()),
+        exposed=several(given.get("exposed") or ()),
         sysctls=labels.settings(given.get("sysctls") or {}, labelled),
         routes=routes.parse_all(given.get("routes") or ()),
         no_default_route=given.get("no_default_route", False),

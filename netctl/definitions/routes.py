@@ -7,6 +7,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface, ip_net
 
 from netctl.errors import InvalidInput
 from netctl.models import Network, StaticRoute
+from netctl.names import several
 
 KINDS = ("blackhole", "unreachable", "prohibit")
 """Routes that lead nowhere: silently, or with an ICMP error."""
@@ -30,7 +31,7 @@ def parse(text: str) -> StaticRoute:
 
 def parse_all(texts: Iterable[str]) -> tuple[StaticRoute, ...]:
     """Return the routes that several texts say; one destination with one metric is one route."""
-    found = tuple(dict.fromkeys(map(parse, texts)))
+    found = tuple(dict.fromkeys(map(parse, several(texts))))
     keys = [(route.destination, route.metric) for route in found]
     for key in keys:
         if keys.count(key) > 1:

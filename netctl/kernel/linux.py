@@ -430,7 +430,8 @@ class LinuxKernel:
         self._tellers.clear()
         if "_sockets" in vars(self):
             self._sockets.close()
-        if "_ruleset" in vars(self):
-            self._ruleset.close()
         if "_nftables" in vars(self):
             self._nftables.close()
+        # Unlike the others it does not open again by itself.
+        if ruleset := vars(self).pop("_ruleset", None):
+            ruleset.close()

@@ -143,6 +143,19 @@ def test_legacy_iptables_is_read_where_it_is_in_use(host: Host) -> None:
     assert with_kernel(host, read) == ["drop False", "accept True"]
 
 
+def test_a_kernel_that_was_closed_opens_again(host: Host) -> None:
+    def twice(kernel: LinuxKernel) -> list[object]:
+        kernel.nft("add table inet other")
+        looks: list[object] = []
+        for _ in range(2):
+            looks += [kernel.links("")[0].name, kernel.nft_chains(), kernel.nft_list("list tables")]
+            kernel.close()
+        return looks
+
+    looks = with_kernel(host, twice)
+    assert looks[:3] == looks[3:]
+
+
 @given(st.binary(max_size=60), st.sampled_from(sorted(decoding.READERS)))
 def test_no_rule_is_too_strange_to_be_read(data: bytes, name: str) -> None:
     expression = attribute(1, name.encode() + b"\0") + attribute(2, data)
