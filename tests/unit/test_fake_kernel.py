@@ -7,7 +7,8 @@ import pytest
 from netctl.errors import KernelError
 from netctl.kernel import Kernel
 from netctl.kernel.interface import Route
-from tests.fake_kernel import FakeKernel, Killed
+from tests.fake.base import Killed
+from tests.fake_kernel import FakeKernel
 
 C1 = "/run/netns/c1"
 MARK = "netctl:sandbox:" + "5" * 64

@@ -10,7 +10,8 @@ import pytest
 
 from netctl.controller import Controller
 from netctl.models import Network, Sandbox
-from tests.fake_kernel import FakeKernel, Stack, _setting_of
+from tests.fake.stack import Stack, setting_of
+from tests.fake_kernel import FakeKernel
 from tests.unit.scenarios import Scenario
 from tests.unit.test_every_step import Place, config
 
@@ -57,7 +58,7 @@ def _ours(kernel: FakeKernel) -> Iterator[tuple[str, Break]]:
         for route in stack.routes if where != "host" else ():
             yield f"{where}: route {route.destination}", _without_route(where, route.destination)
         for key in stack.settings:
-            if _setting_of(key) in stack.links:
+            if setting_of(key) in stack.links:
                 yield f"{where}: {key}", _setting(where, key)
     for path in kernel.links_to:
         yield path, lambda k, p=path: k.links_to.pop(p)  # type: ignore[misc]

@@ -1,0 +1,1 @@
+"""Parts of the kernel in memory: see ``tests.fake_kernel``."""

@@ -1,0 +1,98 @@
+"""Settings and firewalls in memory."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from typing import Any
+
+from netctl.kernel.instructions import Rule, Verdict
+from netctl.kernel.interface import NAMES_TABLE
+from netctl.kernel.ruleset import Chain, LegacyChain
+from tests.fake.base import mutating
+from tests.fake.resolver import FakeResolver
+from tests.fake.stack import refused, setting_of
+from tests.fake_nft import FakeNft
+
+_LINK_DEFAULTS = {"accept_ra": "1"}
+
+
+class FakeFirewall(FakeResolver):
+    """Sysctls, nftables and conntrack; in the namespaces that the resolver serves there is its
+    table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bound: dict[tuple[str, int], str] = {}
+        self.foreign: dict[Chain, list[Rule]] = {}
+        """Somebody else's chains of nftables."""
+        self.elements: dict[tuple[str, str], dict[bytes, Verdict | bytes | None]] = {}
+        """Of foreign sets and maps, by table and name."""
+        self.legacy: dict[tuple[int, str], LegacyChain] = {}
+
+    def start(self) -> None:
+        super().start()
+        self.firewall = FakeNft()
+
+    def sysctl_get(self, netns: str, key: str) -> str | None:
+        stack = self._stack(netns)
+        link = setting_of(key)
+        if (link and link not in stack.links) or key.endswith("/nothing"):
+            return None
+        default = _LINK_DEFAULTS.get(key.rpartition("/")[2], "0") if link else None
+        return stack.settings.get(key, default)
+
+    @mutating
+    def sysctl_set(self, netns: str, key: str, value: str) -> None:
+        before = self.sysctl_get(netns, key)
+        if before is None:
+            raise refused(errno.ENOENT, f"set sysctl {key}")
+        if before == value:
+            return
+        stack = self._stack(netns)
+        stack.settings[key] = value
+        if key.endswith("/disable_ipv6") and value == "1" and (link := setting_of(key)):
+            stack.drop_ipv6(link)
+
+    @mutating
+    def conntrack_forget(self, addresses: Sequence[str], ports: Sequence[tuple[str, int]]) -> None:
+        pass
+
+    def port_holder(self, protocol: str, address: str, port: int) -> str | None:
+        return self.bound.get((protocol, port))
+
+    @mutating
+    def nft(self, commands: str) -> None:
+        self.firewall.run(commands)
+
+    def nft_list(self, command: str) -> list[dict[str, Any]]:
+        self._check_alive()
+        return self.firewall.find(command)
+
+    def nft_chains(self, netns: str = "") -> list[Chain]:
+        if not netns:
+            return list(self.foreign)
+        family, table = NAMES_TABLE
+        served = {each["netns"] for each in (self.names or {}).values() if "netns" in each}
+        chain = Chain(family=family, table=table, name="output")
+        return [chain] if netns in served - self.astray else []
+
+    def nft_rules(self, chain: Chain) -> list[Rule]:
+        return self.foreign[chain]
+
+    def nft_key_size(self, chain: Chain, name: str) -> int:
+        return len(next(iter(self.elements.get((chain.table, name), {b"": None}))))
+
+    def nft_element(self, chain: Chain, name: str, key: bytes) -> Verdict | bytes | None:
+        return self.elements[chain.table, name].get(key)
+
+    def nft_text(self, chain: Chain) -> dict[int, str]:
+        return {rule.handle: "the rule's text" for rule in self.foreign[chain]}
+
+    def legacy_chain(self, version: int, hook: str) -> LegacyChain | None:
+        return self.legacy.get((version, hook))
+
+    def nft_preview(self, commands: str, command: str) -> list[dict[str, Any]]:
+        preview = FakeNft()
+        preview.run(commands)
+        return preview.find(command)
