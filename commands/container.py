@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from netctl.cli import AliasGroup, State
+from netctl.cli import State
 from netctl.commands import common, complete
 from netctl.commands.common import dry_run, pass_state
+from netctl.groups import AliasGroup
 
 
 @click.group(cls=AliasGroup)

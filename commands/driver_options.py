@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netctl.cli import Command
+from netctl.groups import Command
 
 if TYPE_CHECKING:
     from netctl.backends.options import Option

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
-from netctl.cli import AliasGroup, State
+from netctl.cli import State
 from netctl.commands import common, complete
 from netctl.commands.common import dry_run, format_option, if_not_exists, label, listing, pass_state
 from netctl.commands.driver_options import WithDriverOptions
 from netctl.errors import InvalidInput
+from netctl.groups import AliasGroup
 
 
 @click.group(cls=AliasGroup)

@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
-from netctl.cli import Command, State
+from netctl.cli import State
 from netctl.commands import common, complete
 from netctl.commands.common import dry_run, pass_state
 from netctl.commands.sandbox import definition, sandbox_options
+from netctl.groups import Command
 
 
 @click.command(

@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 import click
 
-from netctl.cli import AliasGroup, State
+from netctl.cli import State
 from netctl.commands import common, complete
 from netctl.commands.common import dry_run, format_option, if_not_exists, label, listing, pass_state
+from netctl.groups import AliasGroup
 
 F = TypeVar("F", bound=Callable[..., Any])
 

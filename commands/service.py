@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netctl.cli import AliasGroup, State
+from netctl.cli import State
 from netctl.commands import common, complete
 from netctl.commands.common import dry_run, format_option, pass_state
+from netctl.groups import AliasGroup
 
 if TYPE_CHECKING:
     from netctl.models import Endpoint

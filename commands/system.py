@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from netctl.cli import AliasGroup, State
+from netctl.cli import State
 from netctl.commands.common import pass_state
+from netctl.groups import AliasGroup
 
 
 @click.group(cls=AliasGroup)

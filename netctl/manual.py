@@ -13,11 +13,12 @@ from pathlib import Path
 import click
 
 from netctl import __version__
-from netctl.cli import COMMANDS, cli
+from netctl.cli import cli
 from netctl.commands.driver_options import WithDriverOptions
 from netctl.completion import script
 from netctl.config import Config
 from netctl.config_keys import KEYS
+from netctl.groups import COMMANDS
 
 SHELLS = {"bash": "netctl.bash", "zsh": "_netctl", "fish": "netctl.fish"}
 

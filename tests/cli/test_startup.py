@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from netctl import manual
-from netctl.cli import COMMANDS, cli
+from netctl.cli import cli
+from netctl.groups import COMMANDS
 from tests.cli.conftest import Netctl
 
 ROOT = Path(__file__).resolve().parents[2]

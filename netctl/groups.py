@@ -1,0 +1,111 @@
+"""The kinds of commands and groups, and where each command is: loaded when it is used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from netctl.errors import InvalidInput
+
+COMMANDS = {
+    "check": ("netctl.commands.check:check", "Compare the kernel with the store."),
+    "completion": (
+        "netctl.commands.completion:completion",
+        "Print the completion script of a shell.",
+    ),
+    "container": ("netctl.commands.container:container", "Containers: dnet's word for sandboxes."),
+    "doctor": ("netctl.commands.doctor:doctor", "Explain why traffic would fail."),
+    "endpoint": ("netctl.commands.endpoint:endpoint", "Endpoints: a network's attachment points."),
+    "gc": ("netctl.commands.repair:gc", "Remove what bears netctl's mark and nothing needs."),
+    "info": ("netctl.commands.info:info", "Show the configuration, the kernel and the versions."),
+    "network": ("netctl.commands.network:network", "Networks: groups of endpoints that can talk."),
+    "reload": ("netctl.commands.reload:reload", "Put the firewall's rules back in order."),
+    "repair": ("netctl.commands.repair:repair", "Bring the kernel back to the store."),
+    "restore": ("netctl.commands.repair:restore", "Make everything anew after a reboot."),
+    "run": ("netctl.commands.run:run", "Run one command in a sandbox of its own."),
+    "sandbox": ("netctl.commands.sandbox:sandbox", "Sandboxes: network stacks, with their files."),
+    "service": ("netctl.commands.service:service", "Services: dnet's word for endpoints."),
+    "system": ("netctl.commands.system:system", "Units of systemd, for boot and for timers."),
+    "version": ("netctl.commands.info:version", "Show the version."),
+}
+"""Name to where the command is, and its line in the help: nothing is imported to print that."""
+
+ALIASES = {"remove": "rm", "list": "ls"}
+
+
+class NoCommand(click.UsageError):
+    """A group without a command: what there is, is the answer."""
+
+
+class Command(click.Command):
+    """A command that takes no empty text for an option, as of a script's unset variable."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        _check_filled(self, ctx)
+        return rest
+
+
+class _Group(click.Group):
+    """A group that shows its help, as an error, where no command is given."""
+
+    command_class = Command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            raise NoCommand(ctx.get_help(), ctx)
+        rest = super().parse_args(ctx, args)
+        _check_filled(self, ctx)
+        return rest
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        word = args[0]
+        if self.get_command(ctx, word) is None and not ctx.resilient_parsing and word[:1] != "-":
+            from difflib import get_close_matches
+
+            near = get_close_matches(word, self.list_commands(ctx), n=1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"No such command {word!r}.{meant}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _check_filled(command: click.Command, ctx: click.Context) -> None:
+    for option in command.params:
+        value = ctx.params.get(option.name or "")
+        empty = value == "" or (isinstance(value, tuple) and "" in value)
+        if empty and isinstance(option, click.Option) and _given(option, ctx):
+            name = option.opts[-1]
+            raise InvalidInput(f"{name} is empty", hint="leave it out, or give a value")
+
+
+def _given(option: click.Option, ctx: click.Context) -> bool:
+    source = ctx.get_parameter_source(option.name or "")
+    return source is click.core.ParameterSource.COMMANDLINE and not ctx.resilient_parsing
+
+
+class AliasGroup(_Group):
+    """A group that also takes ``remove`` and ``list``, as docker does."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, ALIASES.get(cmd_name, cmd_name))
+
+
+class LazyGroup(_Group):
+    """The root: a command's module is imported when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
