@@ -6,12 +6,11 @@ ctypes nor netlink. One object serves one host's namespace; ``close`` gives ever
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from netctl.errors import KernelError
 from netctl.kernel import files
 from netctl.kernel.interface import Address, Ingress, Link, Message, Route, Shape, Shaper
 
@@ -23,11 +22,11 @@ if TYPE_CHECKING:
     from netctl.kernel.nftables import Nftables
     from netctl.kernel.nftlink import Ruleset
     from netctl.kernel.probing import Journey, Probe
-    from netctl.kernel.resolver import Teller
     from netctl.kernel.routes import Routes
     from netctl.kernel.ruleset import Chain, LegacyChain
     from netctl.kernel.shaping import Shaping
     from netctl.kernel.sockets import Sockets
+    from netctl.kernel.telling import Telling
 
 _STARTTIME = 19
 """Its place after the name (proc(5), /proc/pid/stat)."""
@@ -44,8 +43,6 @@ class LinuxKernel:
     def __init__(self, *, boot_id: str | None = None) -> None:
         """``boot_id`` takes the place of the kernel's own: so a reboot can be played."""
         self._boot_id = boot_id
-        self._tellers: dict[str, Teller] = {}
-        self._in_batch = False
 
     @cached_property
     def _sockets(self) -> Sockets:
@@ -70,6 +67,12 @@ class LinuxKernel:
         from netctl.kernel.shaping import Shaping
 
         return Shaping(self._sockets)
+
+    @cached_property
+    def _telling(self) -> Telling:
+        from netctl.kernel.telling import Telling
+
+        return Telling()
 
     @cached_property
     def _nftables(self) -> Nftables:
@@ -341,83 +344,26 @@ class LinuxKernel:
         return int(fields[_STARTTIME]) if fields and fields[0] not in "ZX" else None
 
     def resolver_start(self, run_dir: str, state_dir: str, *, anew: bool) -> bool:
-        from netctl.kernel import resolver
-
-        if anew:
-            self._teller(run_dir).close()
-            resolver.stop(run_dir, impatient=True)
-        elif self._teller(run_dir).connected:
-            return False
-        return resolver.start(run_dir, state_dir)
+        return self._telling.start(run_dir, state_dir, anew=anew)
 
     def resolver_stop(self, run_dir: str) -> bool:
-        from netctl.kernel import resolver
-
-        self._hear()
-        ended = resolver.stop(run_dir, unused=True)
-        if ended:
-            self._teller(run_dir).close()
-        return ended
+        return self._telling.stop(run_dir)
 
     def resolver_tell(self, run_dir: str, message: str) -> bool:
-        there = self._teller(run_dir).tell(message)
-        if not self._in_batch:
-            self._settle()
-        return there
-
-    def _teller(self, run_dir: str) -> Teller:
-        if run_dir not in self._tellers:
-            from netctl.kernel.resolver import Teller
-
-            self._tellers[run_dir] = Teller(run_dir)
-        return self._tellers[run_dir]
-
-    @contextmanager
-    def batch(self) -> Iterator[None]:
-        self._in_batch = True
-        try:
-            yield
-        except BaseException as error:
-            try:
-                self._settle()
-            except KernelError as refusal:  # What went wrong first is what is told.
-                error.add_note(refusal.message)
-            raise
-        else:
-            self._settle_batch()
-        finally:
-            self._in_batch = False
-
-    def _settle_batch(self) -> None:
-        try:
-            self._settle()
-        except KernelError as error:
-            error.add_note(
-                "everything in the batch is done but for that: netctl repair tries again"
-            )
-            raise
-
-    def _settle(self) -> None:
-        for teller in self._tellers.values():
-            teller.settle()
-
-    def _hear(self) -> None:
-        for teller in self._tellers.values():
-            teller.hear()
+        return self._telling.tell(run_dir, message)
 
     def resolver_model(self, run_dir: str) -> list[Message] | None:
-        from netctl.kernel import resolver
-
-        self._hear()
-        return resolver.model(run_dir)
+        return self._telling.model(run_dir)
 
     def resolver_lost(self, run_dir: str) -> bool:
-        teller = self._tellers.get(run_dir)
-        if teller and teller.attached:
-            return False
+        if "_telling" in vars(self):
+            return self._telling.lost(run_dir)
         from netctl.kernel import resolver
 
         return resolver.lost(run_dir)
+
+    def batch(self) -> AbstractContextManager[None]:
+        return self._telling.batch()
 
     def boot_id(self) -> str:
         if self._boot_id is None:
@@ -425,9 +371,8 @@ class LinuxKernel:
         return self._boot_id
 
     def close(self) -> None:
-        for teller in self._tellers.values():
-            teller.close()
-        self._tellers.clear()
+        if "_telling" in vars(self):
+            self._telling.close()
         if "_sockets" in vars(self):
             self._sockets.close()
         if "_nftables" in vars(self):

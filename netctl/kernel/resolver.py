@@ -47,7 +47,7 @@ def pid_path(run_dir: str) -> str:
 def running(run_dir: str) -> bool:
     """Whether a resolver is at work."""
     try:
-        _connected(run_dir).close()
+        connected_to(run_dir).close()
     except OSError:
         return False
     return True
@@ -126,91 +126,6 @@ def tell(run_dir: str, changes: Sequence[Message]) -> None:
         _ask(run_dir, {"do": "all", "of": list(changes)})
 
 
-class Teller:
-    """A connection to the resolver of a run directory, over which it is told what changes.
-
-    One that gives no answer is ended, so that it does not do later what is believed not to have
-    happened: ``KernelError``, its errno ETIMEDOUT.
-    """
-
-    def __init__(self, run_dir: str) -> None:
-        self._run_dir = run_dir
-        self._sock: socket.socket | None = None
-        self._awaited = ""
-        """What was told last, until there is an answer."""
-        self._refused: list[KernelError] = []
-
-    @property
-    def connected(self) -> bool:
-        """Whether the resolver that was told something is at work still."""
-        if self._sock and _polled(self._sock, select.POLLIN):
-            self._heard()
-        return self._sock is not None
-
-    @property
-    def attached(self) -> bool:
-        """Whether the resolver at the other end of a connection is alive."""
-        return self._sock is not None and not _polled(self._sock, 0)
-
-    def tell(self, message: str) -> bool:
-        """Tell something, as JSON; return whether a resolver is at work. ``settle`` says whether it
-        has happened: whoever tells more before that has nothing to do with a refusal."""
-        self.hear()  # If it has ended: the next begins with what the store says by now.
-        try:
-            if not self.connected or not self._sock:
-                self._sock = _connected(self._run_dir)
-            self._sock.sendall(message.encode() + b"\n")
-        except OSError as error:
-            if isinstance(error, TimeoutError) and self._sock:
-                _kill(self._sock)  # One that hangs is as good as none; the next is told all.
-            self.close()
-            return False
-        self._awaited = message
-        return True
-
-    def hear(self) -> None:
-        """Wait for the answer that is outstanding."""
-        if self._awaited:
-            self._heard()
-
-    def settle(self) -> None:
-        """Wait for the answer that is outstanding: all of each change has happened then, or nothing
-        of it and ``KernelError`` is raised, which names it, with a note for each further one. A
-        resolver that has ended meanwhile is no error: the next begins with what the store says."""
-        self.hear()
-        refused, self._refused = self._refused, []
-        for other in refused[1:]:
-            refused[0].add_note(other.message)
-        if refused:
-            raise refused[0]
-
-    def _heard(self) -> None:
-        """Read an answer, or the end."""
-        told, self._awaited = self._awaited, ""
-        try:
-            if self._sock:
-                _checked(_read_answer(self._sock, impatient=True))
-        except KernelError as error:
-            error.message = f"{_subject(told)}: {error.message}" if told else error.message
-            self._refused.append(error)
-        except (OSError, ValueError):
-            self.close()
-
-    def close(self) -> None:
-        self._awaited = ""
-        if self._sock:
-            self._sock.close()
-            self._sock = None
-
-
-def _subject(message: str) -> str:
-    """Return what a message tells of: the endpoints and the namespaces."""
-    of = json.loads(message).get("of", ())
-    names = [name for each in of if each["do"] == "endpoint" for name in each["names"][:1]]
-    places = [each["netns"] for each in of if each["do"] == "sandbox"]
-    return f"the names of {', '.join((*names, *places)) or 'what has gone'}"
-
-
 def state(run_dir: str) -> dict[str, Any]:
     """Return the resolver's pid, version, counts and, as ``model``, the messages that tell all
     that it knows. Raises ``KernelError`` as ``tell`` does."""
@@ -247,9 +162,9 @@ def stop(run_dir: str, *, unused: bool = False, impatient: bool = False) -> bool
 def _ask(run_dir: str, message: Message, *, impatient: bool = False) -> dict[str, Any]:
     line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
     try:
-        with _connected(run_dir) as sock:
+        with connected_to(run_dir) as sock:
             sock.sendall(line)
-            return _checked(_read_answer(sock, impatient=impatient))
+            return checked(read_answer(sock, impatient=impatient))
     except OSError as error:
         raise KernelError(
             f"{_WHAT} is not at work ({error.strerror})", hint=_HINT, errno=errno.ECONNREFUSED
@@ -260,7 +175,7 @@ def _ask(run_dir: str, message: Message, *, impatient: bool = False) -> dict[str
         ) from error
 
 
-def _checked(answer: bytes) -> dict[str, Any]:
+def checked(answer: bytes) -> dict[str, Any]:
     """Return what an answer says; ``ValueError`` for none, ``KernelError`` for a refusal."""
     said: dict[str, Any] = json.loads(answer)
     if "error" in said:
@@ -270,19 +185,19 @@ def _checked(answer: bytes) -> dict[str, Any]:
     return said
 
 
-def _read_answer(sock: socket.socket, *, impatient: bool) -> bytes:
+def read_answer(sock: socket.socket, *, impatient: bool) -> bytes:
     try:
         return _read_line(sock)
     except TimeoutError as error:
         if impatient:
-            _kill(sock)
+            kill(sock)
         done = " and was killed: the next command starts it anew" if impatient else ""
         raise KernelError(
             f"{_WHAT} gives no answer in {_ANSWER:g} s{done}", hint=_HINT, errno=errno.ETIMEDOUT
         ) from error
 
 
-def _kill(sock: socket.socket) -> None:
+def kill(sock: socket.socket) -> None:
     """Kill who listens at the other end of a connection, and wait until it has gone."""
     credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     pid, _, _ = struct.unpack("3i", credentials)
@@ -295,14 +210,7 @@ def _kill(sock: socket.socket) -> None:
             os.close(process)
 
 
-def _polled(sock: socket.socket, events: int) -> bool:
-    """Whether one of the events is there, or the other side has gone."""
-    waiting = select.poll()  # select(2) knows no descriptor from 1024 on.
-    waiting.register(sock, events)
-    return bool(waiting.poll(0))
-
-
-def _connected(run_dir: str) -> socket.socket:
+def connected_to(run_dir: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.settimeout(_ANSWER)

@@ -15,7 +15,8 @@ import pytest
 
 from netctl.errors import KernelError
 from netctl.kernel import resolver
-from netctl.kernel.resolver import Teller, socket_path
+from netctl.kernel.resolver import socket_path
+from netctl.kernel.telling import Teller
 
 REFUSED = '{"error": "no", "errno": 22}'
 
