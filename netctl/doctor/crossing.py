@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from netctl.backends.firewall import TABLE
+from netctl.backends.firewall import TABLE, USER_CHAINS
 from netctl.backends.forwarding import SYSCTLS
 from netctl.doctor.destination import Destination
 from netctl.doctor.machine import Machine
@@ -12,6 +13,8 @@ from netctl.doctor.station import SILENT, Station, ends, passes
 from netctl.kernel.conntrack import Flow
 from netctl.kernel.lookup import Way
 from netctl.kernel.probing import Event, Journey
+from netctl.kernel.ruleset import Chain
+from netctl.models import Network
 
 Passage = Sequence[Event]
 """What one chain with a hook, and those that it leads to, did with a packet."""
@@ -63,10 +66,23 @@ class Crossing:
         if lost.kind != "policy":
             rule = self._kernel.nft_text(lost.chain).get(lost.handle, "a rule")
             text = f"{rule} # handle {lost.handle}"
-        ours = f"{lost.chain.family} {lost.chain.table}" == TABLE
-        whose = "by netctl's own rules" if ours else "by another firewall"
-        remedy = () if ours else ("netctl doctor  # names the lines that let it through",)
+        whose, *remedy = self._whose(lost.chain)
         yield ends(f"chain {lost.chain.place}", f"{what} {whose}", text, *remedy)
+
+    def _whose(self, chain: Chain) -> Iterator[str]:
+        """Yield whose rules dropped it and, where there is one, what to do."""
+        goal = ip_address(self._goal)
+        if f"{chain.family} {chain.table}" != TABLE:
+            yield "by another firewall"
+            yield "netctl doctor  # names the lines that let it through"
+        elif chain.place in USER_CHAINS:
+            yield "by a rule of yours"
+            yield f"nft -a list chain {chain.place}"
+        elif other := next((n for n in self._machine.networks if _within(n, goal)), None):
+            yield f"by netctl's own rules, which keep network {other.name} apart from others"
+            yield f"netctl network connect {other.name} SANDBOX  # or publish a port of it"
+        else:
+            yield "by netctl's own rules"
 
     def _legacy(self) -> Iterator[Station]:
         """Legacy iptables, which cannot be watched: an answer shows that it lets packets pass."""
@@ -113,6 +129,10 @@ class Crossing:
             yield ends(way.link, "has no carrier", f"ip link show {way.link}: no carrier")
         elif state in SILENT:
             yield ends(way.link, f"nobody answers for {hop}", f"ip neighbour show {hop}: {state}")
+
+
+def _within(network: Network, address: IPv4Address | IPv6Address) -> bool:
+    return any(address in ip_network(pool.subnet) for pool in network.pools)
 
 
 def _passages(journey: Journey) -> tuple[list[Passage], list[Passage]]:

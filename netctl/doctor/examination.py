@@ -7,9 +7,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from netctl.doctor import addressing, bridges, firewalls, host, routing, state
-from netctl.doctor.finding import Finding, Severity, note
+from netctl.doctor.finding import Finding, Severity, note, problem
 from netctl.doctor.machine import Machine
-from netctl.errors import NetctlError
+from netctl.errors import NetctlError, StoreDamaged
 from netctl.kernel.vitals import Vitals
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ CHECKS: dict[str, Check] = {
     "the journal": state.unsettled,
     "boots": state.another_boot,
     "namespaces": state.sandboxes,
+    "names in sandboxes": state.names,
     "the kernel's features": host.features,
     "libnftables": host.library,
     "our firewall rules": firewalls.our_table,
@@ -77,14 +78,19 @@ def examine(
 def _examined(machine: Machine) -> list[Finding]:
     """Carry out the checks; one that is not possible stops no other."""
     found: list[Finding] = []
-    impossible: dict[str, list[str]] = {}
+    impossible: dict[str, tuple[NetctlError, list[str]]] = {}
     for name, check in CHECKS.items():
         try:
             found.extend(check(machine))
         except NetctlError as error:
-            impossible.setdefault(error.message, []).append(name)
-    found += [
-        note("not-looked-at", f"could not look at {', '.join(names)}", reason)
-        for reason, names in impossible.items()
-    ]
+            impossible.setdefault(error.message, (error, []))[1].append(name)
+    found += [_impossible(error, names) for error, names in impossible.values()]
     return sorted(found, key=lambda finding: _ORDER.index(finding.severity))
+
+
+def _impossible(error: NetctlError, names: list[str]) -> Finding:
+    remedy = (error.hint,) if error.hint else ()
+    if isinstance(error, StoreDamaged):
+        what = "netctl's documents cannot be read: no command that needs them works"
+        return problem("store-damaged", what, error.message, *remedy)
+    return note("not-looked-at", f"could not look at {', '.join(names)}", error.message, *remedy)

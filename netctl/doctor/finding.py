@@ -31,6 +31,11 @@ class Finding:
     """The commands that mend it."""
 
 
+def count(number: int, noun: str) -> str:
+    """Return so many of a thing, in words."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def problem(code: str, what: str, evidence: str, *remedy: str) -> Finding:
     return _finding(Severity.PROBLEM, code, what, evidence, remedy)
 

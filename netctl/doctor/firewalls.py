@@ -8,7 +8,7 @@ from netctl.backends import firewall, obstacles, registry
 from netctl.backends.evaluation import Evaluation, Packet, TooMany
 from netctl.backends.foreign import FAMILIES
 from netctl.backends.obstacles import BRIDGED, MANY, Obstacle
-from netctl.doctor.finding import Finding, note, problem, warning
+from netctl.doctor.finding import Finding, count, note, problem, warning
 from netctl.doctor.machine import Machine, Published
 from netctl.kernel.ruleset import Chain
 
@@ -111,7 +111,7 @@ def our_table(machine: Machine) -> Iterator[Finding]:
         first = found[0].difference
         yield problem(
             "table-changed",
-            f"netctl's firewall rules are not as it made them ({len(found)} differences)",
+            f"netctl's firewall rules are not as it made them ({count(len(found), 'difference')})",
             f"{first.what}: expected {first.expected}, found {first.found}",
             "netctl reload",
         )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _SECONDS = 3.0
 """That an answer is awaited: a neighbour is asked for three times, a second apart."""
+_WHOLE = "netctl doctor  # whether the host is in its way"
 _ASKED = {"icmp": "ping", "tcp": "connect", "udp": "one datagram"}
 
 
@@ -111,7 +112,7 @@ class _Path:
             what = f"none of its networks ({inner}) leads outside by IPv{version}"
         else:
             what = f"has no route there ({self._way.kind})"
-            remedy = f"netctl sandbox refresh {self._name}"
+            remedy = "netctl repair"
         return ends(title, what, f"{asked}: {self._way.kind}", remedy)
 
     def _unknown(self) -> Iterable[Station]:
@@ -123,7 +124,7 @@ class _Path:
         inner = self._machine.found.link(self._netns, self._way.link)
         if inner and not inner.up:
             text = f"ip -n {self._name} link show {inner.name}: state DOWN"
-            yield ends(inner.name, "is down", text, f"netctl sandbox refresh {self._name}")
+            yield ends(inner.name, "is down", text, "netctl repair")
         place, bridge = member.attachment, member.network.facts["bridge"]
         for check in (bridges.bridges, bridges.ports):
             for found in check(self._machine):
@@ -144,20 +145,23 @@ class _Path:
         hop = self._way.gateway or self._to.address
         entries = self._kernel.neighbours(self._netns)
         state, mac = next(((n.state, n.mac) for n in entries if n.address == hop), ("", ""))
-        text = f"ip -n {self._name} neighbour show {hop}: {mac or 'no address'} {state}"
+        text = f"ip -n {self._name} neighbour show {hop}: {' '.join(filter(None, (mac, state)))}"
         if state in SILENT and member:
             yield self._nobody(member.network, hop, text)
         elif state in SILENT:
             yield ends(self._way.link, f"nobody answers for {hop}", text)
         elif member and not self._way.gateway:
-            what = f"reaches {self._holder(member.network, hop)}, on the same bridge"
+            holder = self._holder(member.network, hop) or "the host"
+            what = f"reaches {holder}, on the same bridge"
             yield passes(f"network {member.network.name}", what, text)
 
     def _nobody(self, network: Network, hop: str, text: str) -> Station:
         title, holder = f"network {network.name}", self._holder(network, hop)
         if self._way.gateway:
             what = f"the gateway {hop} does not answer on the bridge"
-            return ends(title, what, text, "netctl repair")
+            known = hop in {pool.gateway for pool in network.pools}
+            remedy = "netctl repair" if known else f"ip -n {self._name} route  # who set it?"
+            return ends(title, what, text, remedy)
         if not holder:
             remedy = f"netctl endpoint ls --network {network.name}"
             return ends(title, f"nobody has the address {hop}", text, remedy)
@@ -188,7 +192,8 @@ class _Path:
         if answer != "silent":
             return ends(to.text, f"is not reached ({answer})", text)
         if flow and flow.answered:
-            return ends(to.text, "its answer comes to the host, and is lost there", text)
+            what = "its answer comes to the host, and is lost there"
+            return ends(to.text, what, text, _WHOLE)
         if to.protocol == "udp":
             return passes(to.text, "is sent it, and does not answer, which UDP need not", text)
-        return ends(to.text, "does not answer", text)
+        return ends(to.text, "does not answer", text, _WHOLE)

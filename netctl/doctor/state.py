@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from netctl.doctor.finding import Finding, problem, warning
+from netctl.doctor.finding import Finding, count, problem, warning
 from netctl.doctor.machine import Machine
+from netctl.kernel import NAMES_TABLE
 from netctl.models import SandboxKind
 
 _SPACE, _FILES = 16 << 20, 64
@@ -95,8 +96,8 @@ def sandboxes(machine: Machine) -> Iterator[Finding]:
         earlier = " since the last boot" if sandbox.boot_id != machine.boot_id else ""
         yield problem(
             "sandbox-gone",
-            f"the namespace of sandbox {sandbox.name} is gone{earlier}, with the"
-            f" {len(room.members)} endpoints in it",
+            f"the namespace of sandbox {sandbox.name} is gone{earlier}, with"
+            f" {count(len(room.members), 'endpoint')} in it",
             f"{sandbox.netns}: no namespace",
             f"netctl sandbox refresh {sandbox.name}"
             if own
@@ -104,11 +105,35 @@ def sandboxes(machine: Machine) -> Iterator[Finding]:
         )
 
 
+def names(machine: Machine) -> Iterator[Finding]:
+    """The resolver, and in each sandbox the way to it."""
+    served = [room.sandbox for room in machine.rooms if room.alive and room.sandbox.served]
+    run_dir = machine.config.run_dir
+    if served and (found := machine.found.resolver(run_dir)) != "at work":
+        yield problem(
+            "resolver-gone",
+            "the resolver is not at work: no sandbox resolves names",
+            f"{run_dir}/resolver.sock: {found}",
+            "netctl repair",
+        )
+        return
+    for sandbox in served:
+        loopback = machine.found.link(sandbox.netns, "lo")
+        if loopback and not loopback.up:
+            found = f"lo in {sandbox.netns}: state DOWN"
+        elif not machine.found.led(sandbox.netns):
+            found = f"{sandbox.netns}: no table {' '.join(NAMES_TABLE)}"
+        else:
+            continue
+        what = f"sandbox {sandbox.name} resolves no names: what it asks does not reach the resolver"
+        yield problem("names-cut-off", what, found, "netctl repair")
+
+
 def differences(machine: Machine) -> Iterator[Finding]:
     """Whatever else is not as the documents say."""
     from netctl.upkeep.check import findings
 
-    found = findings(machine.reader, machine.controller)
+    found = [each for each in findings(machine.reader, machine.controller) if not each.because]
     if found:
         shown = "; ".join(
             f"{item.title}: {item.difference.what} is {item.difference.found}" for item in found[:3]
@@ -116,7 +141,7 @@ def differences(machine: Machine) -> Iterator[Finding]:
         more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
         yield warning(
             "differs",
-            f"the kernel is not as netctl left it in {len(found)} points",
+            f"the kernel is not as netctl left it in {count(len(found), 'point')}",
             shown + more,
             "netctl check  # lists them",
             "netctl repair",

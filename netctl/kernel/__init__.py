@@ -1,8 +1,9 @@
 """The only door to the kernel. Nothing else imports pyroute2, ctypes or subprocess."""
 
-from netctl.kernel.interface import Address, Kernel, Link, Message, Route
+from netctl.kernel.interface import NAMES_TABLE, Address, Kernel, Link, Message, Route
 
 __all__ = [
+    "NAMES_TABLE",
     "Address",
     "Kernel",
     "Link",

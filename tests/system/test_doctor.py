@@ -154,6 +154,19 @@ LINKS: list[Case] = [
         "{db1_port}: isolated off",
         "",
     ),
+    ("ip -n c1 link set lo down", "names-cut-off", "lo in /run/netns/c1: state DOWN", ""),
+    (
+        "ip netns exec c1 nft flush ruleset",
+        "names-cut-off",
+        "/run/netns/c1: no table inet netctl-dns",
+        "",
+    ),
+    (
+        "p=$(cat /run/netctl/resolver.pid); kill -9 $p; while test -e /proc/$p/exe; do sleep 0.05; done",
+        "resolver-gone",
+        "resolver.sock: nothing",
+        "",
+    ),
     ("ip link set {web} mtu 1300", "mtu-mismatch", "mtu 1300 of {web}, network 1500", ""),
     ("ip link set {c1_port} mtu 1300", "mtu-mismatch", "mtu 1300 of {c1_port}", ""),
     ("ip -n c1 link set eth0 mtu 1300", "mtu-mismatch", "of eth0 in /run/netns/c1", ""),
@@ -386,6 +399,13 @@ def test_the_store(patient: Patient) -> None:
     host.call(_killed)
     finding = patient.named("unsettled", "'network create half', left by process ")
     patient.sh("\n".join(finding.remedy))
+    assert patient.findings() == []
+    patient.sh(
+        "f=$(ls /var/lib/netctl/networks/*.json | head -1); cp $f /run/copy; truncate -s 100 $f"
+    )
+    finding = patient.named("store-damaged", " is damaged (")
+    assert str(finding.severity) == "problem" and finding.remedy
+    patient.sh("cp /run/copy $(ls /var/lib/netctl/networks/*.json | head -1)")
     assert patient.findings() == []
     patient.sh("chmod 755 /var/lib/netctl")
     finding = patient.named("state-permissions", "/var/lib/netctl: mode 0755, owner 0")

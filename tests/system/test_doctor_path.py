@@ -95,6 +95,7 @@ def test_packets_that_arrive(way: Way) -> None:
     way.arrives("c1", "[2001:db8::fe]:80", "is reached")
     way.arrives("c1", "c2", "network web: reaches web/c2, on the same bridge", "answers")
     way.arrives("c1", "web/c1", "it is for the sandbox itself")
+    way.arrives("c1", "172.17.0.1", "network web: reaches the host, on the same bridge", "answers")
     way.arrives("d1", "192.0.2.1", "host: it is for the host itself", "answers")
     with way.host.server("/run/netns/c2", "0.0.0.0", 80):
         way.arrives("c1", "web/c2:80", "172.17.0.3:80/tcp: answers")
@@ -117,7 +118,11 @@ def test_where_packets_end(way: Way) -> None:
     )
     way.ends("c1", "web/idle", "web/idle, which has 172.17.0.4, does not answer", seconds=3.2)
     way.ends("d1", "db/d2", "forbids its endpoints to reach each other", "enable_icc is false")
-    way.ends("c1", "db/d1", "chain inet netctl forward: dropped by netctl's own rules", "@networks")
+    apart = "chain inet netctl forward: dropped by netctl's own rules, which keep network db apart"
+    way.ends("c1", "db/d1", apart, "@networks")
+    sh("nft add rule inet netctl user-pre tcp dport 443 reject")
+    way.ends("c1", f"{GATEWAY}:443", "user-pre: dropped by a rule of yours", "tcp dport 443 reject")
+    sh("nft flush chain inet netctl user-pre")
     way.ends("c1", "192.0.2.77", "uplink: nobody answers for 192.0.2.77", "incomplete")
     sh("ip route add blackhole 198.51.100.0/24; ip route add prohibit 203.0.113.0/24")
     way.ends("c1", "198.51.100.1", "host: has a route that refuses it (blackhole)")
