@@ -157,7 +157,10 @@ class Endpoints:
         with self._controller.operation(f"endpoint publish {reference}") as op:
             endpoint = references.endpoint(op.reader, reference)
             network = self._controller.networks.need(op, endpoint.network_id)
-            chosen = ports_for(op.reader, network, endpoint, wanted, self._controller)
+            place = endpoint.attachment
+            choose = partial(ports_for, op.reader, network, endpoint, wanted, self._controller)
+            kept = (network.id, place.sandbox_id if place else "")
+            chosen = self._controller.reclaiming(op, choose, *kept)
             after = replace(endpoint, ports=(*endpoint.ports, *chosen.ports))
             plan = self._published(op, network, endpoint, chosen.ports, endpoint.ports)
             op.commit(plan, put=(after, *chosen.cursor))

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from netctl.codec import CodecError, decode_plan, encode_plan
-from netctl.errors import NetctlError, NotPermitted, StoreDamaged
+from netctl.errors import KernelError, NetctlError, NotPermitted, StoreDamaged
 from netctl.models import Document
 from netctl.plan import Observer, Plan, execute, settle, settlement
-from netctl.store import Changes, Intent, Reader, Store, Writer
+from netctl.store import NO_ROOM, Changes, Intent, Reader, Store, Writer
 
 if TYPE_CHECKING:
     from netctl.kernel import Kernel
@@ -75,12 +75,27 @@ class LockedOperation:
         forward: bool = False,
     ) -> None:
         changes = Changes(put=put, delete=delete, claims=dict(claims or {}))
-        if plan:
-            self._begin(self._writer, plan, changes, forward)
+        if not plan:
+            self._finish(self._writer, plan, changes)
+            return
+        try:
+            self._intend(plan, changes, forward)
+        except KernelError as error:
+            # What brings the kernel to the documents, which stay as they are, is found again where
+            # it was not finished: a full disk is no reason to leave a host without its rules.
+            if not forward or changes != Changes() or error.errno not in NO_ROOM:
+                raise
+            execute(plan, self._kernel, self._observe)
+            return
+        try:
+            execute(plan, self._kernel, self._observe)
+        except BaseException as error:
+            _abort(self._writer, error)
+            raise
         self._finish(self._writer, plan, changes)
 
-    def _begin(self, writer: Writer, plan: Plan, changes: Changes, forward: bool) -> None:
-        writer.begin(
+    def _intend(self, plan: Plan, changes: Changes, forward: bool) -> None:
+        self._writer.begin(
             Intent(
                 operation=self._name,
                 pid=os.getpid(),
@@ -92,11 +107,6 @@ class LockedOperation:
             # What the kernel forgets with its power needs no intent that does not.
             sync=any(step.durable for step in plan),
         )
-        try:
-            execute(plan, self._kernel, self._observe)
-        except BaseException as error:
-            _abort(writer, error)
-            raise
 
     def _finish(self, writer: Writer, plan: Plan, changes: Changes) -> None:
         try:

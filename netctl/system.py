@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 
 from netctl.errors import NotFound
 from netctl.kernel import files
@@ -61,7 +62,12 @@ def plan(root: str) -> Iterator[Installed]:
 
 
 def install(root: str = "") -> list[str]:
-    """Write the files; return their paths. What is there of an older netctl is replaced."""
+    """Write the files; return their paths. What is there of an older netctl is replaced.
+
+    Raises ``NotFound`` where ``root`` is no directory, ``KernelError``.
+    """
+    if root and not os.path.isdir(root):
+        raise NotFound(f"there is no directory {root}", hint=f"mkdir -p {quote(root)}")
     done = []
     for item in plan(root):
         files.directory_create(os.path.dirname(item.path))

@@ -50,7 +50,8 @@ def _detached(options: Mapping[str, str]) -> int:
         serve(options["run-dir"], lambda: _loaded(options), log, starter.ready)
     except BaseException as error:
         # Before it was ready the starter waits for this; afterwards there is only the log.
-        starter.failed(error.message if isinstance(error, NetctlError) else repr(error))
+        said = error.message if isinstance(error, NetctlError) else getattr(error, "strerror", None)
+        starter.failed(said or repr(error))
         log.report()
         os._exit(1)
     return 0

@@ -63,8 +63,9 @@ def check_texts(*mappings: Mapping[str, str]) -> None:
                     hint="in Python, write 1400 as '1400'",
                 )
             if not key or not (key + value).isprintable() or len(key + value) > TEXT_LIMIT:
+                shown = "".join(c if c.isprintable() else "?" for c in f"{key[:40]}={value[:40]}")
                 raise InvalidInput(
-                    f"{key[:40]!r}={value[:40]!r} is not allowed",
+                    f"'{shown}' is not allowed",
                     hint=f"a key, and printable text of at most {TEXT_LIMIT} characters",
                 )
 

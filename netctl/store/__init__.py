@@ -4,7 +4,8 @@
 """
 
 from netctl.store.documents import Changes, Intent, Reader
+from netctl.store.storage import NO_ROOM
 from netctl.store.store import Store
 from netctl.store.writer import Writer
 
-__all__ = ["Changes", "Intent", "Reader", "Store", "Writer"]
+__all__ = ["NO_ROOM", "Changes", "Intent", "Reader", "Store", "Writer"]

@@ -35,11 +35,14 @@ _UNREADABLE = {
     errno.ELOOP: "a symbolic link is not followed there: move it out of the way",
     errno.EISDIR: "a directory is in the place of a file: move it out of the way",
 }
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""The disk takes nothing, whoever asks."""
+_MAKE_ROOM = "nothing was changed; make room there (df -h and df -i show how much), and try again"
 _UNWRITABLE = {
     errno.EEXIST: _NO_DIRECTORY,
     errno.ENOTDIR: _NO_DIRECTORY,
-    errno.ENOSPC: "nothing was changed; make room, and try again",
-    errno.EDQUOT: "nothing was changed; make room, and try again",
+    errno.ENOSPC: _MAKE_ROOM,
+    errno.EDQUOT: _MAKE_ROOM,
     errno.EROFS: "nothing was changed; the file system is mounted read-only: remount it writable",
 }
 

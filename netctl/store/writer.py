@@ -11,11 +11,11 @@ from tinydb.table import Document as Row
 from tinydb.table import Table
 
 from netctl.codec import encode
-from netctl.errors import Conflict, NetctlError
+from netctl.errors import Conflict, KernelError, NetctlError
 from netctl.models import Document
 from netctl.store import journal
 from netctl.store.documents import KIND_OF, Changes, Delta, Intent, claim_shard
-from netctl.store.storage import sync_directory
+from netctl.store.storage import NO_ROOM, sync_directory
 from netctl.store.view import CLAIMS_ROW, View, of, place
 
 _CHECKPOINT = 2000
@@ -150,7 +150,12 @@ class Writer(View):
             self._journal.cut(recorded.length)
         self._pending = recorded.pending
         self._apply(recorded.done)
-        self.checkpoint()
+        try:
+            self.checkpoint()
+        except KernelError as error:
+            # A full disk stops nobody who only looks: the journal stays as long as it is.
+            if error.errno not in NO_ROOM:
+                raise
 
 
 def _touched(delta: Delta) -> Iterator[str]:

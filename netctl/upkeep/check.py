@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from netctl import joining, naming, reloading
 from netctl.backends import comparison, firewall, forwarding
+from netctl.errors import KernelError
 from netctl.kernel.snapshot import Snapshot
 from netctl.models import HostState, Network, SandboxKind
 from netctl.plan import Difference
 from netctl.record import record, replace
 from netctl.rooms import Room, intruder
 from netctl.steps import Nft, Sysctl
-from netctl.store import Changes, Reader
+from netctl.store import NO_ROOM, Changes, Reader, Store, Writer
 from netctl.store.memory import Memory
 from netctl.upkeep import desired, documents
 from netctl.upkeep.desired import Part
@@ -52,17 +53,28 @@ def check(controller: Controller) -> list[Finding]:
     """Return every difference between store and kernel.
 
     Without a lock first: another netctl at work looks like a difference, so that one is believed
-    only with the lock held.
+    only with the lock held; where nothing can be written nobody else is at work either.
     """
-    if not findings(controller.store, controller) and controller.store.pending() is None:
+    store = controller.store
+    if not findings(store, controller) and store.pending() is None:
         return []
-    with controller.store.locked("check") as writer:
-        pending = writer.pending()
-        if pending is not None:
-            left = f"left by process {pending.pid}"
-            unsettled = Difference(what=pending.operation, expected="finished", found=left)
-            return [Finding(title="operation", difference=unsettled)]
-        return findings(writer, controller)
+    try:
+        with store.locked("check") as writer:
+            return _settled_findings(writer, controller)
+    except KernelError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        return _settled_findings(store, controller)
+
+
+def _settled_findings(reader: Store | Writer, controller: Controller) -> list[Finding]:
+    """Return the differences, or that an operation is unfinished, which explains them all."""
+    pending = reader.pending()
+    if pending is not None:
+        left = f"left by process {pending.pid}"
+        unsettled = Difference(what=pending.operation, expected="finished", found=left)
+        return [Finding(title="operation", difference=unsettled)]
+    return findings(reader, controller)
 
 
 def findings(reader: Reader, controller: Controller) -> list[Finding]:

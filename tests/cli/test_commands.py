@@ -307,6 +307,7 @@ def test_info_and_version(netctl: Netctl, tmp_path: Path) -> None:
         (2, "is not allowed", ["network", "create", "a/b"]),
         (2, "is not allowed", ["network", "create", ""]),
         (2, "is not allowed", ["sandbox", "create", "x\x1b[31m"]),
+        (2, "'?[31m=?' is not allowed", ["network", "create", "x", "--label", "\x1b[31m=\t"]),
         (2, "300 characters", ["sandbox", "create", "x" * 300]),
         (2, "300 characters", ["endpoint", "create", "web", "x" * 300]),
         (2, "is not an id", ["network", "create", "x", "--id", "12"]),

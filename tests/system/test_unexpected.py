@@ -141,6 +141,41 @@ def test_what_is_read_only_is_named(host: Host) -> None:
         host.sh(f"umount {place}")
 
 
+def test_a_full_and_a_read_only_disk(host: Host) -> None:
+    host.sh("mkdir /var/lib/netctl; mount -t tmpfs -o size=300k,mode=700 small /var/lib/netctl")
+    for words in ("sandbox create c1", "network create web", "network connect web c1 -p 8080:80"):
+        host.netctl(*words.split(), check=True)
+    full = "dd if=/dev/zero of=/var/lib/netctl/fill bs=1k 2>/dev/null || true"
+    writable = "mount -o remount,rw small /var/lib/netctl; rm -f /var/lib/netctl/fill"
+    for script, reason in (
+        (full, "No space left on device"),
+        ("mount -o remount,ro small /var/lib/netctl", "Read-only file system"),
+    ):
+        host.sh(script)
+        for words in ("check", "doctor c1", "gc", "gc --yes", "sandbox ls", "repair", "restore"):
+            done = host.netctl(*words.split())
+            assert (done.returncode, done.stderr) == (0, ""), (words, done.stderr)
+        refused(host.netctl("sandbox", "rm", "c1", "--force"), 7, reason)
+        # What is in the kernel alone comes back all the same.
+        host.sh("nft flush ruleset")
+        assert host.netctl("check").returncode == 9
+        assert host.netctl("reload").returncode == 0
+        assert host.netctl("check").returncode == 0
+        host.sh(
+            f"ip link delete {host.netctl('network', 'inspect', 'web', '--format', '{bridge}').stdout}"
+        )
+        assert host.netctl("repair").returncode == 0
+        assert host.netctl("check").returncode == 0
+        host.sh(writable)
+    host.sh("mount --bind /run/netctl /run/netctl; mount -o remount,ro,bind /run/netctl")
+    assert host.netctl("check").returncode == 0
+    host.sh("nft flush ruleset")
+    assert host.netctl("check").returncode == 9
+    host.sh("umount /run/netctl")
+    assert host.netctl("sandbox", "rm", "c1", "--force").returncode == 0
+    assert host.netctl("network", "rm", "web").returncode == 0
+
+
 def test_an_mtu_too_small_for_ipv6_works_without_it(host: Host) -> None:
     before = host.snapshot()
     host.netctl("sandbox", "create", "c1")

@@ -57,6 +57,17 @@ def test_units_are_installed_enabled_and_removed(tmp_path: Path) -> None:
     assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == []
 
 
+def test_a_root_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    from netctl import system
+    from netctl.errors import NotFound
+
+    (tmp_path / "file").touch()
+    for name in ("none", "file"):
+        with pytest.raises(NotFound, match=f"there is no directory .*{name}"):
+            system.install(str(tmp_path / name))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_file_of_somebody_else_is_not_replaced_by_a_link(tmp_path: Path) -> None:
     from netctl.errors import KernelError
 

@@ -130,6 +130,22 @@ def test_a_lack_of_addresses_reclaims_what_has_expired(c: Controller) -> None:
     assert c.check() == []
 
 
+def test_a_port_that_is_held_by_what_has_expired_is_reclaimed(c: Controller) -> None:
+    c.networks.create("web")
+    for name in ("old", "new"):
+        c.sandboxes.create(name, ttl="1h")
+    c.endpoints.connect("web", "old", ports=["8080:80"])
+    c.endpoints.connect("web", "new")
+    with pytest.raises(Exhausted, match="held by endpoint web/old"):
+        c.endpoints.publish("web/new", ["8080:80"])
+    for name in ("old", "new"):
+        _expire(c, name)
+    c.endpoints.publish("web/new", ["8080:80"])
+    assert [s.name for s in c.sandboxes.list()] == ["new"]
+    assert any("removed sandbox old: expired" in notice for notice in c.notices)
+    assert c.check() == []
+
+
 def test_a_lack_of_subnets_reclaims_networks(kernel: FakeKernel, tmp_path: Path) -> None:
     pools = (AddressPool(base="10.9.0.0/23", size=24),)
     c = Controller(replace(config(tmp_path), address_pools=pools), kernel=kernel)

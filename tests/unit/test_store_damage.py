@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -212,11 +213,14 @@ def test_what_cannot_go_into_the_shards_stays_in_the_journal(
     many = [network(f"n{number}") for number in range(2100)]
 
     def full(path: str, tables: object) -> None:
-        raise KernelError(f"{path} cannot be written (No space left on device)")
+        raise KernelError(f"{path} cannot be written", errno=errno.ENOSPC)
 
     with monkeypatch.context() as patch:
         patch.setattr(storage, "save", full)
         put(store, *many)
+        # Whoever comes next and only looks is not stopped by it.
+        with again(tmp_path).locked("check") as writer:
+            assert len(writer.all(Network)) == 2100
     assert len(again(tmp_path).all(Network)) == 2100
     put(store, network("last"))
     assert len(again(tmp_path).all(Network)) == 2101
