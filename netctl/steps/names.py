@@ -115,7 +115,8 @@ def _there(message: Message | None) -> str:
 
 def _telling(run_dir: str, message: str) -> str:
     # Where none is at work there is nobody to tell.
-    return f"socat - UNIX-CONNECT:{quote(run_dir)}/resolver.sock <<'EOF' || :\n{message}\nEOF"
+    # -t: it waits for the answer, half a second if not told.
+    return f"socat -t20 - UNIX-CONNECT:{quote(run_dir)}/resolver.sock <<'EOF' || :\n{message}\nEOF"
 
 
 def _each(text: str) -> Iterable[Message]:
