@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Message = Mapping[str, Any]
 """What the resolver is told: see ``netctl.backends.dns.model``."""
+TICK_NANOSECONDS = 64
+"""In which the kernel tells of a time that is a number of bytes (net/pkt_sched.h)."""
 NAMES_TABLE = ("inet", "netctl-dns")
 """Family and name of the table that leads the questions of a sandbox to the resolver."""
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from netctl.errors import KernelError, NetctlError, Unsupported
 from netctl.kernel import netlink
-from netctl.kernel.interface import Ingress, Shape, Shaper
+from netctl.kernel.interface import TICK_NANOSECONDS, Ingress, Shape, Shaper
 from netctl.kernel.links import index_if_ours, index_of
 from netctl.kernel.netlink import (
     NLA_F_NESTED,
@@ -57,7 +57,6 @@ _MIRRED_PARMS, _STOLEN, _REDIRECT = 2, 4, 1
 _MIRRED = struct.Struct("=IIiiiiI")
 _POLICE_PARMS, _POLICE_RATE, _POLICE_RATE64 = 1, 2, 8
 _DROP, _RATE_TABLE, _ANY_SIZE = 2, bytes(1024), 1 << 30
-_TICK_NANOSECONDS = 64
 _U32_MAX = 0xFFFFFFFF
 _FEATURES = {
     "tbf": "the queueing discipline tbf (CONFIG_NET_SCH_TBF)",
@@ -239,7 +238,7 @@ def _police(shape: Shape) -> bytes:
 
 def _ticks(size: int, rate: int) -> int:
     """Return how long ``size`` bytes take, in the kernel's units."""
-    return min(size * 1_000_000_000 // rate // _TICK_NANOSECONDS, _U32_MAX)
+    return min(size * 1_000_000_000 // rate // TICK_NANOSECONDS, _U32_MAX)
 
 
 def _shaper(body: bytes) -> Shaper | None:
@@ -258,7 +257,7 @@ def _shaper(body: bytes) -> Shaper | None:
 
 def _size(ticks: int, rate: int) -> int:
     """Return how many bytes a time is worth, rounded to what was asked for: a tick loses some."""
-    return -(-ticks * _TICK_NANOSECONDS * rate // 1_000_000_000)
+    return -(-ticks * TICK_NANOSECONDS * rate // 1_000_000_000)
 
 
 def _ingress(body: bytes, sock: NetlinkSocket) -> Ingress | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from netctl.kernel.interface import Ingress, Kernel, Shape
+from netctl.kernel.interface import TICK_NANOSECONDS, Ingress, Kernel, Shape
 from netctl.plan import Difference, Undo
 from netctl.record import record, replace
 from netctl.steps.base import Once, Setting, absent
@@ -144,8 +144,9 @@ def _comes_in(
 
 
 def _alike(wanted: Shape, found: Shape) -> bool:
-    # The kernel keeps a burst as a time, and loses some of it.
-    close = abs(wanted.burst - found.burst) <= wanted.burst // 100 + 1
+    # The kernel tells of a burst as a time, in whole ticks.
+    tick = wanted.rate * TICK_NANOSECONDS // 8_000_000_000
+    close = abs(wanted.burst - found.burst) <= wanted.burst // 100 + tick + 1
     return (wanted.rate, wanted.limit) == (found.rate, found.limit) and close
 
 

@@ -7,6 +7,8 @@ import pytest
 from netctl.errors import KernelError, Unsupported
 from netctl.kernel.interface import Shape
 from netctl.kernel.linux import LinuxKernel
+from netctl.kernel.snapshot import Snapshot
+from netctl.steps import Shaped
 from tests.kernel.host import Host
 from tests.kernel.with_kernel import refused, with_kernel
 
@@ -15,6 +17,8 @@ SLOW = Shape(rate=1_000_000, burst=3028, limit=20_000)
 FAST = Shape(rate=40_000_000_000, burst=5_000_000, limit=9_000_000)
 FASTEST = Shape(rate=10**12, burst=1 << 30, limit=2 << 30)
 """The highest rate that may be given, and what limits.py makes of it at most."""
+SHORTEST = Shape(rate=10**12, burst=1514, limit=20_000)
+"""Twelve nanoseconds."""
 
 
 def two(kernel: LinuxKernel) -> None:
@@ -40,11 +44,13 @@ def test_a_bucket_is_set_changed_and_taken_away(host: Host) -> None:
     with_kernel(host, two)
     [link] = host.json("ip -d -j link show ni1")
     assert (link["ifalias"], link["mtu"], "UP" in link["flags"]) == (MARK, 1400, False)
-    for shape in (SLOW, FAST, FAST, FASTEST, FAST, SLOW):
+    for shape in (SLOW, FAST, FAST, FASTEST, SHORTEST, SLOW):
         with_kernel(host, lambda k, s=shape: k.shaper_set("ni1", alias=MARK, shape=s))  # type: ignore[misc]
         found = with_kernel(host, lambda k: k.shaper("ni1"))
         assert found and (found.shape.rate, found.shape.limit) == (shape.rate, shape.limit)
-        assert found.shape.burst == pytest.approx(shape.burst, rel=0.001)
+        assert found.shape.burst == pytest.approx(shape.burst, rel=0.001, abs=8000)
+        step = Shaped(link="ni1", alias=MARK, shape=shape)
+        assert with_kernel(host, lambda k, s=step: list(s.differences(Snapshot(k)))) == []  # type: ignore[misc]
         assert (found.sent_bytes, found.dropped) == (0, 0)
     [shown] = host.json("tc -j qdisc show dev ni1 root")
     assert (shown["kind"], shown["handle"]) == ("tbf", "2:")
