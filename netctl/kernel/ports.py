@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterable, Iterator
+import struct
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 
 from netctl.errors import Conflict
 from netctl.kernel.refusal import refused
@@ -19,7 +21,8 @@ _KINDS = {
 _ALL = {4: "0.0.0.0", 6: "::"}
 _LISTEN = "0A"
 _LOOPBACK6 = f"{0:024X}{socket.htonl(1):08X}"
-"""::1 there, four words in the byte order of the machine (net/ipv6/tcp_ipv6.c)."""
+_MAPPED = f"{0:016X}{socket.htonl(0xFFFF):08X}"
+"""::1 there, and how ::ffff:0:0/96 begins."""
 
 
 def holder(protocol: str, address: str, port: int) -> str | None:
@@ -32,7 +35,8 @@ def holder(protocol: str, address: str, port: int) -> str | None:
         if address and (":" in address) != (version == 6):
             continue
         if _busy(protocol, version, address or _ALL[version], port, everywhere=not address):
-            return _process(_inodes(protocol, port)) or "another process"
+            there = partial(_in_the_way, version, address or _ALL[version])
+            return _process(_inodes(protocol, port, there)) or "another process"
     return None
 
 
@@ -86,7 +90,7 @@ def listener(protocol: str, port: int) -> str | None:
     Nothing is bound to find out; of processes whose files cannot be read there is only that they
     are. Who listens on ::1 alone is none of them: what is sent there nobody translates.
     """
-    inodes = set(_inodes(protocol, port, _LOOPBACK6))
+    inodes = set(_inodes(protocol, port, lambda address: address != _LOOPBACK6))
     return (_process(inodes) or "a process") if inodes else None
 
 
@@ -106,9 +110,27 @@ def _command(pid: str) -> str:
         return file.read().strip()
 
 
-def _inodes(protocol: str, port: int, but: str = "") -> Iterator[str]:
-    """Yield the inodes of the sockets at a port, ``but`` for those of an address, from proc(5)'s
-    tables (net/ipv4/tcp_ipv4.c)."""
+def _in_the_way(version: int, wanted: str, there: str) -> bool:
+    """Whether a socket of the address ``there``, as proc(5) writes it, keeps ``wanted``."""
+    there = there.removeprefix(_MAPPED)
+    if not there.strip("0"):
+        return version == 4 or len(there) == len(_LOOPBACK6)
+    return there == _written(wanted) or (
+        wanted == _ALL[version] and len(there) == len(_written(wanted))
+    )
+
+
+def _written(address: str) -> str:
+    """Return an address as proc(5) writes it: words in the byte order of the machine (net/ipv6/
+    tcp_ipv6.c)."""
+    packed = socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+    words = struct.unpack(f"={len(packed) // 4}I", packed)
+    return "".join(f"{word:08X}" for word in words)
+
+
+def _inodes(protocol: str, port: int, asked: Callable[[str], bool]) -> Iterator[str]:
+    """Yield the inodes of the sockets at a port, of the addresses that are ``asked`` for, from
+    proc(5)'s tables (net/ipv4/tcp_ipv4.c)."""
     wanted = f"{port:04X}"
     for table in (protocol, f"{protocol}6"):
         with suppress(OSError), open(f"/proc/thread-self/net/{table}", encoding="ascii") as file:
@@ -116,5 +138,5 @@ def _inodes(protocol: str, port: int, but: str = "") -> Iterator[str]:
                 words = line.split()
                 address, _, number = words[1].rpartition(":")
                 listens = protocol != "tcp" or words[3] == _LISTEN
-                if number == wanted and listens and address != but:
+                if number == wanted and listens and asked(address):
                     yield words[9]

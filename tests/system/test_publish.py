@@ -120,6 +120,19 @@ def test_a_port_is_given_once_and_its_holder_named(host: Host) -> None:
             host.call(act, lambda c: c.endpoints.publish("web/c2", ["6000:80"]))
         with pytest.raises(Exhausted, match="6000 is held"):
             host.call(act, lambda c: c.endpoints.publish("web/c2", ["127.0.0.1:6000:80"]))
+    # The holder is the one that is in the way, and not another at that port.
+    host.call(act, lambda c: c.endpoints.publish("web/c2", ["[::1]:6001:80"]))
+    for address, spec in (
+        ("127.0.0.1", "127.0.0.1:6001:80"),
+        ("127.0.0.1", "0.0.0.0:6001:80"),
+        (HOST4, f"{HOST4}:6001:80"),
+        (HOST6, f"[{HOST6}]:6001:80"),
+        ("0.0.0.0", f"{HOST4}:6001:80"),
+    ):
+        with host.server("", address, 6001):
+            with pytest.raises(Exhausted, match=r"6001 is held by process \d+ \(") as caught:
+                host.call(act, partial(lambda s, c: c.endpoints.publish("web/c2", [s]), spec))
+            assert "netctl-dns" not in caught.value.message
 
 
 def test_ephemeral_ports_are_the_kernels_and_not_given_again_at_once(host: Host) -> None:

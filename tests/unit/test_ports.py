@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netctl.errors import InvalidInput, Unsupported
+from netctl.kernel import ports as kernel_ports
 from netctl.models import Port
 from netctl.ports import parse, shown
 
@@ -71,3 +72,26 @@ def test_a_port_is_shown_as_docker_does() -> None:
 def test_port_0_of_the_host_is_any_free_one() -> None:
     assert parse("0:80") == parse("80")
     assert parse("127.0.0.1:0:80/udp") == parse("127.0.0.1::80/udp")
+
+
+@pytest.mark.parametrize(
+    ("version", "wanted", "there", "kept"),
+    [
+        (4, "192.0.2.1", "192.0.2.1", True),
+        (4, "192.0.2.1", "192.0.2.2", False),
+        (4, "192.0.2.1", "0.0.0.0", True),
+        (4, "192.0.2.1", "::", True),
+        (4, "192.0.2.1", "::1", False),
+        (4, "192.0.2.1", "::ffff:192.0.2.1", True),
+        (4, "192.0.2.1", "::ffff:192.0.2.2", False),
+        (4, "0.0.0.0", "127.0.0.1", True),
+        (4, "0.0.0.0", "fd00::1", False),
+        (6, "::", "fd00::1", True),
+        (6, "::", "127.0.0.1", False),
+        (6, "::", "0.0.0.0", False),
+        (6, "fd00::1", "::", True),
+        (6, "fd00::1", "fd00::2", False),
+    ],
+)
+def test_which_sockets_keep_a_port(version: int, wanted: str, there: str, kept: bool) -> None:
+    assert kernel_ports._in_the_way(version, wanted, kernel_ports._written(there)) is kept
