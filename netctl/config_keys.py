@@ -210,8 +210,9 @@ KEYS: dict[str, Key] = {
     "lock_timeout": Key(help="seconds to wait for another netctl", example="30", check=_seconds),
     "ip_forward": Key(
         example="auto",
-        help="whether forwarding is turned on where it is off: auto does, and drops between the"
-        " interfaces that were there as before; no-drop does not drop; off never turns it on",
+        help="whether forwarding is turned on where it is off: auto does, until the last network"
+        " goes, and drops between the interfaces that were there as before; no-drop does for good,"
+        " and does not drop; off never turns it on",
         check=_one_of("auto", "no-drop", "off"),
     ),
     "state_dir": Key(help="directory of the store", example="/var/lib/netctl", check=_directory),
