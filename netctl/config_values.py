@@ -75,9 +75,11 @@ def _read(path: str, required: bool) -> str | None:
     except FileNotFoundError:
         if not required:
             return None
-        raise BadConfig(f"{path}: no such file", hint="check --config") from None
+        raise BadConfig(f"{path}: no such file", hint="check --config, or NETCTL_CONFIG") from None
     except OSError as error:
-        raise BadConfig(f"{path}: {error.strerror}", hint="check --config") from error
+        raise BadConfig(
+            f"{path}: {error.strerror}", hint="check --config, or NETCTL_CONFIG"
+        ) from error
     except UnicodeDecodeError:
         raise BadConfig(f"{path}: not UTF-8 text", hint="KEY: VALUE lines are expected") from None
 
