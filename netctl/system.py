@@ -48,6 +48,7 @@ def plan(root: str) -> Iterator[Installed]:
         "@netctl@": command(),
         "@bridges@": "br-" + "?" * SHORT_ID_DIGITS,
         "@endpoints@": "nc" + "?" * (IFNAME_LIMIT - len("nc")),
+        "@limits@": "ni" + "?" * (IFNAME_LIMIT - len("ni")),
     }
     for source in sorted(_HERE.iterdir()):
         text = source.read_text(encoding="utf-8")

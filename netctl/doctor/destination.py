@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from ipaddress import ip_address
 
 from netctl import references
@@ -32,8 +33,9 @@ class Destination:
         return f"{address}:{self.port}/{self.protocol}"
 
 
-def parse(text: str, reader: Reader) -> Destination:
-    """Read ``ADDRESS[:PORT[/tcp|udp]]``, where the address may be an endpoint or a sandbox.
+def parse(text: str, reader: Reader, near: Collection[str] = ()) -> Destination:
+    """Read ``ADDRESS[:PORT[/tcp|udp]]``, where the address may be an endpoint or a sandbox: of that
+    the endpoint counts that is in one of the networks ``near``, by id, if there is one.
 
     IPv6 with a port is in brackets. Raises ``InvalidInput`` or ``NotFound``.
     """
@@ -46,7 +48,7 @@ def parse(text: str, reader: Reader) -> Destination:
             f"port {port} is not from 1 to {_HIGHEST}", hint="for instance 443, or 53/udp"
         )
     return Destination(
-        address=_address(host) or _address_of(host, reader),
+        address=_address(host) or _address_of(host, reader, near),
         protocol=(protocol or "tcp") if match else "icmp",
         port=int(port),
     )
@@ -60,16 +62,21 @@ def _address(text: str) -> str:
         return ""
 
 
-def _address_of(name: str, reader: Reader) -> str:
-    """Return the address of an endpoint, or of a sandbox's first one."""
+def _address_of(name: str, reader: Reader, near: Collection[str]) -> str:
+    """Return the address of a sandbox, or of an endpoint."""
     sandbox = references.find_sandbox(reader, name)
-    refs = sandbox.endpoints if sandbox else ()
-    found = [reader.get(Endpoint, ref.endpoint_id, ref.network_id) for ref in refs]
-    endpoint = references.find_endpoint(reader, name)
-    for item in (*found, endpoint):
-        if item and item.addresses:
-            return item.addresses[0].partition("/")[0]
+    refs = sorted(sandbox.endpoints, key=lambda r: r.network_id not in near) if sandbox else ()
+    for ref in refs:
+        if address := _first(reader.get(Endpoint, ref.endpoint_id, ref.network_id)):
+            return address
+    # Not before: a sandbox in several networks often has an endpoint of its name in each.
+    if address := _first(references.find_endpoint(reader, name)):
+        return address
     raise NotFound(
         f"{name[:60]!r} is neither an address, nor an endpoint or a sandbox that has one",
         hint="for instance 192.0.2.1, [2001:db8::1]:443, web1:80 or c2:53/udp",
     )
+
+
+def _first(endpoint: Endpoint | None) -> str:
+    return endpoint.addresses[0].partition("/")[0] if endpoint and endpoint.addresses else ""

@@ -36,7 +36,8 @@ def of(controller: Controller, sandbox: str, destination: str | None) -> list[St
     found = references.sandbox(machine.reader, sandbox)
     room = rooms.enter(machine.reader, found, machine.kernel, machine.config)
     if destination is not None:
-        return list(follow(machine, room, parse(destination, machine.reader)))
+        near = {item.network.id for item in room.members}
+        return list(follow(machine, room, parse(destination, machine.reader, near)))
     gateway = machine.uplink(4).gateway or machine.uplink(6).gateway
     if not gateway:
         raise NotFound(

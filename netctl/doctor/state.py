@@ -133,7 +133,8 @@ def differences(machine: Machine) -> Iterator[Finding]:
     """Whatever else is not as the documents say."""
     from netctl.upkeep.check import findings
 
-    found = [each for each in findings(machine.reader, machine.controller) if not each.because]
+    everything = findings(machine.reader, machine.controller, machine.found)
+    found = [each for each in everything if not each.because]
     if found:
         shown = "; ".join(
             f"{item.title}: {item.difference.what} is {item.difference.found}" for item in found[:3]

@@ -77,13 +77,15 @@ def _settled_findings(reader: Store | Writer, controller: Controller) -> list[Fi
     return findings(reader, controller)
 
 
-def findings(reader: Reader, controller: Controller) -> list[Finding]:
-    """Return the differences as they are now. Documents that contradict each other come alone: what
-    they would lead to is not to be believed."""
+def findings(
+    reader: Reader, controller: Controller, found: Snapshot | None = None
+) -> list[Finding]:
+    """Return the differences as they are now, or as they were in ``found``. Documents that
+    contradict each other come alone: what they would lead to is not to be believed."""
     memory = Memory(reader)
     if contradictions := list(contradicting(memory)):
         return contradictions
-    found = Snapshot(controller.kernel)
+    found = found or Snapshot(controller.kernel)
     rooms = list(desired.rooms(memory, controller))
     return _explained(
         [

@@ -45,7 +45,8 @@ def test_units_are_installed_enabled_and_removed(tmp_path: Path) -> None:
     restore = _unit((units / "netctl-restore.service").read_text())
     assert restore["Service"]["ExecStart"] == f"{NETCTL} restore"
     network = (tmp_path / "etc/systemd/network/netctl.network").read_text()
-    assert "Unmanaged=yes" in network and "nc?????????????" in network
+    assert "Unmanaged=yes" in network
+    assert "Name=br-???????????? nc????????????? ni?????????????\n" in network
     manager = (tmp_path / "etc/NetworkManager/conf.d/netctl.conf").read_text()
     assert "interface-name:br-????????????" in manager
     assert not any("@" in line for text in (network, manager) for line in text.splitlines())

@@ -49,6 +49,22 @@ def test_what_is_a_destination(
     assert parse(found.text, c.store) == found
 
 
+def test_a_sandbox_in_several_networks(c: Controller) -> None:
+    """Its endpoints often have its own name; the one counts that is in a network of the sender."""
+    c.sandboxes.create("c2")
+    web, db = (c.networks.create(name).id for name in ("front", "back"))
+    for name in ("front", "back"):
+        c.endpoints.connect(name, "c2")
+    first, second = (
+        c.endpoints.get(f"{name}/c2").doc.ipv4.partition("/")[0] for name in ("front", "back")
+    )
+    assert parse("c2", c.store).address == first
+    assert parse("c2:80", c.store, {db}).address == second
+    assert parse("c2", c.store, {web, db}).address == first
+    with pytest.raises(NetctlError, match="ambiguous"):
+        c.endpoints.get("c2")
+
+
 def test_an_endpoint_without_ipv4(c: Controller) -> None:
     assert ":" in parse("six/only6:1", c.store).address
 
