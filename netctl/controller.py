@@ -196,7 +196,7 @@ class Controller:
     @contextmanager
     def batch(self, name: str = "batch") -> Iterator[None]:
         """Hold the lock over many operations. Each is still done or not done on its own; names can
-        be resolved at the end at the latest."""
+        be resolved at the end at the latest, and ``KernelError`` says then which were refused."""
         if self.dry_run or self._in_batch:
             yield
             return

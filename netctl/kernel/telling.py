@@ -62,7 +62,7 @@ class Telling:
                 error.add_note(refusal.message)
             raise
         else:
-            self._settle_batch()
+            self._settle()
         finally:
             self._in_batch = False
 
@@ -75,15 +75,6 @@ class Telling:
         if run_dir not in self._tellers:
             self._tellers[run_dir] = Teller(run_dir)
         return self._tellers[run_dir]
-
-    def _settle_batch(self) -> None:
-        try:
-            self._settle()
-        except KernelError as error:
-            error.add_note(
-                "everything in the batch is done but for that: netctl repair tries again"
-            )
-            raise
 
     def _settle(self) -> None:
         for teller in self._tellers.values():
