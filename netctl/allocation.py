@@ -31,6 +31,7 @@ def allocate(
     Raises ``InvalidInput`` for a preferred address outside the subnets, ``Conflict`` for one that
     is taken, ``Exhausted``.
     """
+    _check_families(network, preferred)
     allocator = ipam.load(network.ipam_driver)
     cursor = reader.get(Cursor, network.id) or Cursor(id=network.id)
     last = dict(cursor.last)
@@ -38,7 +39,6 @@ def allocate(
     for version, wanted in preferred.items():
         pool = network.pool(version)
         if pool is None:
-            _refuse_address(network, version, wanted)
             continue
         taken = _taken(reader, network, wanted)
         address = allocator.address(network, pool, last.get(pool.subnet, ""), taken, wanted or None)
@@ -48,12 +48,14 @@ def allocate(
     return addresses, (replace(cursor, last=last),) if last != cursor.last else ()
 
 
-def _refuse_address(network: Network, version: int, wanted: str) -> None:
-    if wanted:
-        raise InvalidInput(
-            f"address {wanted}: network {network.name} has no IPv{version} subnet",
-            hint="make the network with --ipv6" if version == 6 else "leave out --ip",
-        )
+def _check_families(network: Network, preferred: Mapping[int, str]) -> None:
+    """What cannot be is said before anything is looked for, and removed to make room."""
+    for version, wanted in preferred.items():
+        if wanted and network.pool(version) is None:
+            raise InvalidInput(
+                f"address {wanted}: network {network.name} has no IPv{version} subnet",
+                hint="make the network with --ipv6" if version == 6 else "leave out --ip",
+            )
 
 
 def _taken(reader: Reader, network: Network, wanted: str) -> Callable[[str], str | None]:

@@ -72,6 +72,18 @@ def test_a_dry_run_of_gc_removes_nothing_twice(
     assert gone and len(gone) == len(set(gone)), gone
 
 
+def test_nothing_is_removed_for_what_cannot_be(c: Controller) -> None:
+    c.networks.create("web", subnets=["10.0.0.0/30"])
+    c.sandboxes.create("c1", ttl="1h")
+    c.endpoints.connect("web", "c1")
+    _expire(c, "c1")
+    with pytest.raises(InvalidInput, match="no IPv6 subnet"):
+        c.endpoints.create("web", "e", ip6="fd00::1")
+    assert [each.name for each in c.sandboxes.list()] == ["c1"]
+    c.endpoints.create("web", "e")
+    assert c.sandboxes.list() == []
+
+
 @pytest.mark.parametrize("pid", [0, -1, 99999])
 def test_an_owner_that_is_not_there_is_refused(c: Controller, pid: int) -> None:
     with pytest.raises(NotFound, match="no such process"):
