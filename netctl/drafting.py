@@ -49,12 +49,12 @@ def draft(
     if not driver.has_pools:
         wanted.check_bare(network)
     check_known(wanted.sysctls, controller.kernel)
+    rates.check_on(network, wanted.limits)
     mac = wanted.mac or (mac_of(endpoint_id) if driver.has_pools else "")
     check_mac_free(reader, network, mac)
     families = {4: wanted.ip} if wanted.without_ipv6 else {4: wanted.ip, 6: wanted.ip6}
     addresses, cursor = allocate(reader, network, families)
     check_on(network, wanted.routes, addresses)
-    rates.check_on(network, wanted.limits)
     endpoint = Endpoint(
         id=endpoint_id,
         name=wanted.name,
