@@ -67,9 +67,10 @@ def join(state: State, name: str, sandbox: str, priority: int, aliases: tuple[st
 def publish(state: State, name: str, ports: tuple[str, ...]) -> None:
     """Publish ports of an endpoint on the host.
 
-    SPEC is [HOSTIP:][HOSTPORT[-END]:]PORT[-END][/tcp|udp|sctp]. Without a HOSTPORT, or with 0, any
-    ephemeral one that is free is taken, and of a range for a single PORT, 8080-8090:80, the first
-    that is free. They are reachable while the endpoint is the way out of its sandbox.
+    SPEC is [HOSTIP:][HOSTPORT[-END]:]PORT[-END][/tcp|udp|sctp], with an IPv6 HOSTIP in brackets.
+    Without a HOSTPORT, or with 0, any ephemeral one that is free is taken, and of a range for a
+    single PORT, 8080-8090:80, the first that is free. They are reachable while the
+    endpoint is the way out of its sandbox.
     """
     state.controller.endpoints.publish(name, ports)
 
@@ -80,7 +81,10 @@ def publish(state: State, name: str, ports: tuple[str, ...]) -> None:
 @dry_run
 @pass_state
 def unpublish(state: State, name: str, ports: tuple[str, ...]) -> None:
-    """Publish ports no more; SPEC may say less than it did: 80 is every publication of port 80."""
+    """Publish ports no more; SPEC may say less than it did: 80 is every publication of port 80.
+
+    A range ends as it was published, as a whole.
+    """
     state.controller.endpoints.unpublish(name, ports)
 
 
