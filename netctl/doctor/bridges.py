@@ -26,6 +26,7 @@ def bridges(machine: Machine) -> Iterator[Finding]:
                 "bridge-missing",
                 f"the bridge of network {network.name} is gone: its endpoints reach nothing",
                 f"ip link show {name}: no such interface",
+                *(() if network.facts["made"] == "true" else (_made_again(name),)),
                 "netctl repair",
             )
         elif _foreign(network, link):
@@ -38,6 +39,10 @@ def bridges(machine: Machine) -> Iterator[Finding]:
             )
         else:
             yield from _state(network, link, machine)
+
+
+def _made_again(bridge: str) -> str:
+    return f"ip link add {bridge} type bridge && ip link set {bridge} up  # and its addresses"
 
 
 def _foreign(network: Network, link: Link) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from ipaddress import ip_interface
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,8 @@ class AddressAdd(Once):
 
     def differences(self, found: Snapshot) -> Iterable[Difference]:
         if Address(link=self.link, address=self.address) not in found.addresses(self.netns):
-            yield absent(self, f"address {self.address} of {self.link}{place(self.netns)}", "there")
+            what = f"address {self.address} of {self.link}{place(self.netns)}"
+            yield replace(absent(self, what, "there"), on=((self.netns, self.link),))
             return
         link = found.link(self.netns, self.link)
         subnet = ip_interface(self.address).network

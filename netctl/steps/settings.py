@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netctl.kernel.interface import Kernel
@@ -37,7 +38,13 @@ class Sysctl(Setting):
         there = found.sysctl(self.netns, self.key)
         if there != self.value:
             what = f"sysctl {self.key}{place(self.netns)}"
-            yield absent(self, what, self.value, "nothing" if there is None else there)
+            difference = absent(self, what, self.value, "nothing" if there is None else there)
+            yield replace(difference, on=((self.netns, self._link()),))
+
+    def _link(self) -> str:
+        """Return the interface whose setting it is, as in net/ipv4/conf/eth0/forwarding."""
+        _, _, kind, *rest = self.key.split("/")
+        return rest[0] if kind in ("conf", "neigh") else ""
 
     def describe(self) -> str:
         return f"{self._prefix()}sysctl -w {self.key}={self.value}"

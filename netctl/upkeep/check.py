@@ -121,8 +121,20 @@ def _of_networks(reader: Reader, controller: Controller, found: Snapshot) -> Ite
             difference = _of_another_boot("network")
             yield Finding(title=part.title, difference=difference, lost=True)
         else:
+            yield from _lent(network, part, found)
             yield from differing(part, found)
             yield from _forwarding(network, part, found, reader)
+
+
+def _lent(network: Network, part: Part, found: Snapshot) -> Iterator[Finding]:
+    """Yield that the bridge of the operator's own is gone, which only he can make again."""
+    name = network.facts.get("bridge", "")
+    if network.facts.get("made") == "false" and not found.link("", name):
+        missing = Difference(
+            what=f"bridge {name}", expected="there", found="nothing", gone=(("", name),)
+        )
+        remedy = f"make {name} again, with its addresses: it was not netctl's; then: netctl repair"
+        yield Finding(title=part.title, difference=missing, remedy=remedy)
 
 
 def _forwarding(network: Network, part: Part, found: Snapshot, reader: Reader) -> Iterator[Finding]:

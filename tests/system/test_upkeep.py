@@ -178,6 +178,25 @@ def test_what_netctl_did_not_make_is_reported_and_left(host: Host) -> None:
     assert check(host) == []
 
 
+def test_a_bridge_of_the_operators_that_is_gone_is_named(host: Host) -> None:
+    host.sh("ip link add br0 type bridge; ip link set br0 up; ip address add 10.9.0.1/24 dev br0")
+    create = "network create lan -o bridge.name=br0 --subnet 10.9.0.0/24 --gateway 10.9.0.1 --ipv6"
+    for words in (create, "sandbox create c1", "network connect lan c1 -p 8080:80"):
+        host.netctl(*words.split(), check=True)
+    host.sh("ip link delete br0")
+    own = [row for row in check(host) if row["because"] is None]
+    assert [(row["what"], row["repairable"]) for row in own] == [("bridge br0", False)]
+    repaired = host.netctl("repair")
+    assert (repaired.returncode, repaired.stdout) == (10, "")
+    assert "bridge br0: expected there" in repaired.stderr
+    assert "hint: make br0 again, with its addresses" in repaired.stderr
+    assert "mend:  ip link add br0 type bridge" in host.netctl("doctor").stdout
+    host.sh("ip link add br0 type bridge; ip link set br0 up; ip address add 10.9.0.1/24 dev br0")
+    assert host.netctl("repair").returncode == 0
+    assert check(host) == []
+    assert host.ping(C1, "192.0.2.254")
+
+
 def test_what_follows_from_a_missing_interface_is_told_apart(host: Host) -> None:
     host.call(act, furnish)
     names = host.call(facts, "c1")
