@@ -24,7 +24,7 @@ from netctl.backends.settings import ipv6_switch
 from netctl.errors import Conflict, InvalidInput
 from netctl.kernel import Kernel
 from netctl.models import Attachment, Endpoint, Network, Pool
-from netctl.names import alias_of, bridge_ifname, check_ifname, mac_of
+from netctl.names import MARK, alias_of, bridge_ifname, check_ifname, mac_of
 from netctl.plan import Assembly, Plan, Step
 from netctl.steps import (
     AddressAdd,
@@ -92,7 +92,7 @@ class BridgeDriver:
             "prefix": _prefix(options),
             "icc": _flag(boolean(options, ICC, default=True)),
             "mtu": str(mtu),
-            "made": _flag(not _adopted(bridge, kernel)),
+            "made": _flag(not _adopted(bridge, kernel, wanted=NAME in options)),
             "ipv6_stack": _flag(ipv6),
             **wire.facts(options),
             **access.facts(network, options, bridge),
@@ -276,12 +276,22 @@ def _present(network: Network, kernel: Kernel) -> set[str]:
     return present
 
 
-def _adopted(bridge: str, kernel: Kernel) -> bool:
+def _adopted(bridge: str, kernel: Kernel, *, wanted: bool) -> bool:
+    """Whether a bridge is there to be used. One that only bears the name which comes from the id,
+    as Docker's of the same id does, is somebody else's."""
     found = kernel.link("", bridge)
     if found and found.type != "bridge":
         raise Conflict(
             f"interface {bridge} is not a bridge" + (f" but a {found.type}" if found.type else ""),
             hint="choose another name with -o bridge.name=NAME",
+        )
+    if found and not wanted:
+        use = f"-o bridge.name={bridge} uses it; another name makes another"
+        raise Conflict(
+            f"a bridge {bridge} is there already, and nobody asked for it",
+            hint="netctl gc removes what a lost store left"
+            if found.alias.startswith(MARK)
+            else use,
         )
     return found is not None
 

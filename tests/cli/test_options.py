@@ -269,6 +269,18 @@ def test_a_subnet_beside_what_the_host_uses(netctl: Netctl, kernel: FakeKernel) 
     assert netctl("network", "create", "auto").err == ""
 
 
+def test_a_bridge_that_has_the_name_of_an_id_is_not_taken(
+    netctl: Netctl, kernel: FakeKernel
+) -> None:
+    kernel.add_link("br-aaaaaaaaaaaa", kind="bridge")
+    before = kernel.state()
+    done = netctl("network", "create", "web", "--id", "a" * 64)
+    assert (done.status, done.out) == (4, "") and "br-aaaaaaaaaaaa is there already" in done.err
+    assert kernel.state() == before
+    use = ("-o", "bridge.name=br-aaaaaaaaaaaa")
+    assert netctl("network", "create", "web", "--id", "a" * 64, *use).status == 0
+
+
 def test_a_dry_run_shows_commands_alone(netctl: Netctl) -> None:
     netctl("network", "create", "web")
     netctl("sandbox", "create", "c1")
