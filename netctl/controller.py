@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from netctl.doctor.finding import Finding as Symptom
     from netctl.doctor.station import Station
     from netctl.endpoints import Endpoints
-    from netctl.models import Network
+    from netctl.models import Network, Sandbox
     from netctl.networks import Networks
     from netctl.sandboxes import Sandboxes
     from netctl.upkeep.check import Finding
@@ -244,12 +244,26 @@ class Controller:
         """Make anew what a reboot took away: ``repair``, of which that is a part."""
         return self._repaired("restore", lambda repairs: repairs.everything())
 
-    def reclaiming(self, op: Operation, choose: Callable[[], T], *kept: str) -> T:
-        """Return what ``choose`` returns; where it is short of addresses or ports, what has expired
-        or whose owner is gone is removed first, but for the documents whose ids are ``kept``."""
+    def gives_way(self, op: Operation, document: Network | Sandbox) -> bool:
+        """Whether a document whose name is wanted had expired, or lost its owner, and is gone."""
+        if document.lease is None:
+            return False
+        from netctl.upkeep import leases
+
+        return leases.give_way(op, self, document)
+
+    def reclaiming(
+        self,
+        op: Operation,
+        choose: Callable[[], T],
+        *kept: str,
+        short: type[NetctlError] | tuple[type[NetctlError], ...] = Exhausted,
+    ) -> T:
+        """Return what ``choose`` returns; where it is ``short`` of something, what has expired or
+        whose owner is gone is removed first, but for the documents whose ids are ``kept``."""
         try:
             return choose()
-        except Exhausted:
+        except short:
             from netctl.upkeep import leases
 
             if not leases.reclaim(op, self, kept):

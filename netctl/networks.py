@@ -12,7 +12,7 @@ from netctl.backends.driver import NetworkPlan, Site
 from netctl.definitions.defaults import told
 from netctl.definitions.lease import asked
 from netctl.definitions.network import NetworkDefinition
-from netctl.errors import Conflict
+from netctl.errors import Conflict, Exhausted
 from netctl.handles import NetworkHandle
 from netctl.kernel import Kernel
 from netctl.models import PORTS_CURSOR, Cursor, Document, Endpoint, HostState, Lease, Network
@@ -165,14 +165,19 @@ class Networks:
     ) -> Network:
         if holder := op.reader.owner(f"network/{wanted.name}"):
             existing = op.reader.get(Network, holder)
-            if existing and if_not_exists:
+            gone = existing and self._controller.gives_way(op, existing)
+            if existing and not gone and if_not_exists:
                 wanted.check_same(existing)
                 return existing
-            raise Conflict(
-                f"network {wanted.name} exists already",
-                hint="--if-not-exists accepts one of the same definition",
-            )
-        with_pools = self._controller.reclaiming(op, lambda: self._designed(op, wanted))
+            if not gone:
+                raise Conflict(
+                    f"network {wanted.name} exists already",
+                    hint="--if-not-exists accepts one of the same definition",
+                )
+        # A subnet that is asked for may be one's that has expired.
+        with_pools = self._controller.reclaiming(
+            op, lambda: self._designed(op, wanted), short=(Conflict, Exhausted)
+        )
         network = replace(with_pools, lease=lease)
         _make(op, network, self._controller)
         return network

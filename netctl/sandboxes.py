@@ -214,13 +214,15 @@ class Sandboxes:
     ) -> Sandbox:
         if holder := op.reader.owner(f"sandbox/{wanted.name}"):
             existing = op.reader.get(Sandbox, holder)
-            if existing and if_not_exists:
+            gone = existing and self._controller.gives_way(op, existing)
+            if existing and not gone and if_not_exists:
                 wanted.check_same(existing)
                 return existing
-            raise Conflict(
-                f"sandbox {wanted.name} exists already",
-                hint="--if-not-exists accepts one of the same definition",
-            )
+            if not gone:
+                raise Conflict(
+                    f"sandbox {wanted.name} exists already",
+                    hint="--if-not-exists accepts one of the same definition",
+                )
         if other := op.reader.get(Sandbox, draft.id):
             raise Conflict(
                 f"sandbox {other.name} has the id {short(draft.id)} already",

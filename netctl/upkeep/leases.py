@@ -55,6 +55,16 @@ def remove(op: Operation, item: Ended, controller: Controller) -> None:
         controller.networks.dissolve(op, item.document)
 
 
+def give_way(op: Operation, controller: Controller, document: Network | Sandbox) -> bool:
+    """Remove a document that is in the way where it is at its end; return whether it was."""
+    if not (why := ended(document.lease, controller.kernel)):
+        return False
+    item = Ended(document=document, why=why)
+    remove(op, item, controller)
+    controller.notices.append(f"removed {item.what}: {why}")
+    return True
+
+
 def reclaim(op: Operation, controller: Controller, kept: Collection[str]) -> bool:
     """Remove what is at its end, for somebody is short of what it holds; return whether anything
     went. What bears one of the ids ``kept`` is in use, and stays."""

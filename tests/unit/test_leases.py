@@ -11,7 +11,7 @@ import pytest
 from netctl.config import AddressPool
 from netctl.controller import Controller
 from netctl.definitions.lease import duration
-from netctl.errors import Exhausted, InvalidInput, NotFound
+from netctl.errors import Conflict, Exhausted, InvalidInput, NotFound
 from tests.fake_kernel import FakeKernel
 from tests.unit.test_every_step import config
 
@@ -155,6 +155,32 @@ def test_a_port_that_is_held_by_what_has_expired_is_reclaimed(c: Controller) -> 
     c.endpoints.publish("web/new", ["8080:80"])
     assert [s.name for s in c.sandboxes.list()] == ["new"]
     assert any("removed sandbox old: expired" in notice for notice in c.notices)
+    assert c.check() == []
+
+
+def test_a_name_and_a_subnet_of_what_is_at_its_end_are_free(
+    c: Controller, kernel: FakeKernel
+) -> None:
+    first = c.sandboxes.create("job", owner_pid=OWNER)
+    c.networks.create("ci", subnets=["10.9.0.0/24"], owner_pid=OWNER)
+    c.endpoints.connect("ci", "job")
+    for _ in range(2):
+        with pytest.raises(Conflict, match="sandbox job exists already"):
+            c.sandboxes.create("job")
+        with pytest.raises(Conflict, match="network ci exists already"):
+            c.networks.create("ci")
+        with pytest.raises(Conflict, match="overlaps network ci"):
+            c.networks.create("other", subnets=["10.9.0.0/24"])
+    assert c.sandboxes.create("job", if_not_exists=True).id == first.id
+    del kernel.processes[OWNER]
+    assert c.sandboxes.create("job", if_not_exists=True).id != first.id
+    assert c.notices == [f"removed sandbox job: its owner, process {OWNER}, is gone"]
+    c.networks.create("other", subnets=["10.9.0.0/24"])
+    assert [n.name for n in c.networks.list()] == ["other"]
+    kernel.processes[OWNER] = 1000
+    old = c.networks.create("ci", owner_pid=OWNER)
+    del kernel.processes[OWNER]
+    assert c.networks.create("ci").id != old.id
     assert c.check() == []
 
 
