@@ -68,7 +68,11 @@ def network() -> None:
 @dry_run
 @pass_state
 def create(state: State, /, name: str, **given: Any) -> None:
-    """Create a network and print its id."""
+    """Create a network and print its id.
+
+    Endpoints of driver null have no interface; those of driver host are for sandboxes made with
+    --host. One network of each is enough, and has neither addresses nor names nor published ports.
+    """
     made = state.controller.networks.create(
         name,
         driver=given["driver"],
