@@ -112,6 +112,15 @@ def ports(machine: Machine) -> Iterator[Finding]:
                 f"ip link show {name}: state DOWN",
                 f"ip link set {name} up",
             )
+        elif link.carrier and link.state not in ("", "forwarding"):
+            yield problem(
+                "port-blocked",
+                f"the bridge passes nothing from or to {title}: its port does not forward, as while"
+                " a spanning tree is found",
+                f"bridge link show dev {name}: state {link.state}",
+                f"ip link set {bridge} type bridge stp_state 0",
+                f"bridge link set dev {name} state 3",
+            )
         elif link.isolated != (network.facts["icc"] != "true"):
             yield _isolation(title, link)
 

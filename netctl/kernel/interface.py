@@ -50,6 +50,9 @@ class Link:
     isolated: bool = False
     hairpin: bool = False
     """How it is a bridge's port."""
+    state: str = ""
+    """What the bridge does with such a port: ``forwarding``, ``blocking``, ``listening``, ...;
+    empty where it is none."""
     carrier: bool = True
     """Whether something is at its other end."""
 

@@ -41,7 +41,9 @@ _MOST_QUEUES = 4096
 """net/core/rtnetlink.c, rtnl_create_link"""
 _INFO_KIND, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 4, 5
 _VETH_INFO_PEER = 1
-_BRPORT_MODE, _BRPORT_ISOLATED = 4, 33
+_BRPORT_STATE, _BRPORT_MODE, _BRPORT_ISOLATED = 1, 4, 33
+_STATES = ("disabled", "listening", "learning", "forwarding", "blocking")
+"""linux/if_bridge.h, BR_STATE_DISABLED and so on."""
 """linux/if_link.h"""
 _STATS = struct.Struct("=8Q")
 _COUNTERS = ("packets", "bytes", "errors", "dropped")
@@ -318,6 +320,7 @@ def _link(body: bytes) -> Link:
         counters=_counters(found.get(_STATS64, b"")),
         isolated=port.get(_BRPORT_ISOLATED, b"\0") != b"\0",
         hairpin=port.get(_BRPORT_MODE, b"\0") != b"\0",
+        state=_STATES[min(port[_BRPORT_STATE][0], 4)] if _BRPORT_STATE in port else "",
         carrier=found.get(_CARRIER, b"\1") != b"\0",
     )
 

@@ -147,6 +147,13 @@ LINKS: list[Case] = [
     ("ip link set {c1_port} nomaster", "port-detached", "{c1_port}: no master, not {web}", ""),
     ("ip link set {c1_port} master {db}", "port-detached", "{c1_port}: master {db}, not {web}", ""),
     ("ip link set {c1_port} down", "port-down", "{c1_port}: state DOWN", ""),
+    (
+        "ip link set {web} type bridge stp_state 1 forward_delay 3000;"
+        "ip link set {c1_port} nomaster; ip link set {c1_port} master {web}",
+        "port-blocked",
+        "{c1_port}: state listening",
+        "",
+    ),
     ("bridge link set dev {c1_port} isolated on", "port-isolated", "{c1_port}: isolated on", ""),
     (
         "bridge link set dev {db1_port} isolated off",
