@@ -30,6 +30,8 @@ _START = 20.0
 """Seconds in which it must be ready."""
 _ANSWER = 20.0
 """Seconds in which it must answer; a sandbox takes it about 2 ms."""
+_AGAIN = 1.0
+"""Seconds in which one must answer that has not answered before."""
 _DYING = 5.0
 _PAUSE = 0.01
 _PIECE = 1 << 16
@@ -126,16 +128,17 @@ def tell(run_dir: str, changes: Sequence[Message]) -> None:
         _ask(run_dir, {"do": "all", "of": list(changes)})
 
 
-def state(run_dir: str) -> dict[str, Any]:
+def state(run_dir: str, *, again: bool = False) -> dict[str, Any]:
     """Return the resolver's pid, version, counts and, as ``model``, the messages that tell all
-    that it knows. Raises ``KernelError`` as ``tell`` does."""
-    return _ask(run_dir, {"do": "state"})
+    that it knows. Raises ``KernelError`` as ``tell`` does; ``again`` is for one that has given no
+    answer before, and is not waited for as long."""
+    return _ask(run_dir, {"do": "state"}, again=again)
 
 
-def model(run_dir: str) -> list[Message] | None:
+def model(run_dir: str, *, again: bool = False) -> list[Message] | None:
     """Return the messages that tell all that the resolver knows; None where none is at work."""
     try:
-        found: list[Message] = state(run_dir)["model"]
+        found: list[Message] = state(run_dir, again=again)["model"]
     except KernelError as error:
         if error.errno != errno.ECONNREFUSED:
             raise
@@ -143,14 +146,17 @@ def model(run_dir: str) -> list[Message] | None:
     return found
 
 
-def stop(run_dir: str, *, unused: bool = False, impatient: bool = False) -> bool:
+def stop(
+    run_dir: str, *, unused: bool = False, impatient: bool = False, again: bool = False
+) -> bool:
     """End the resolver if there is one, with ``unused`` only one that serves nobody: all namespaces
     are left as they were found. Returns whether it has ended.
 
     With ``impatient`` one that gives no answer is killed.
     """
     try:
-        return bool(_ask(run_dir, {"do": "stop", "unused": unused}, impatient=impatient)["ended"])
+        message = {"do": "stop", "unused": unused}
+        return bool(_ask(run_dir, message, impatient=impatient, again=again)["ended"])
     except KernelError as error:
         if error.errno == errno.ETIMEDOUT and impatient:
             return True
@@ -159,10 +165,12 @@ def stop(run_dir: str, *, unused: bool = False, impatient: bool = False) -> bool
         return False
 
 
-def _ask(run_dir: str, message: Message, *, impatient: bool = False) -> dict[str, Any]:
+def _ask(
+    run_dir: str, message: Message, *, impatient: bool = False, again: bool = False
+) -> dict[str, Any]:
     line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
     try:
-        with connected_to(run_dir) as sock:
+        with connected_to(run_dir, _AGAIN if again else 0) as sock:
             sock.sendall(line)
             return checked(read_answer(sock, impatient=impatient))
     except OSError as error:
@@ -193,7 +201,9 @@ def read_answer(sock: socket.socket, *, impatient: bool) -> bytes:
             kill(sock)
         done = " and was killed: the next command starts it anew" if impatient else ""
         raise KernelError(
-            f"{_WHAT} gives no answer in {_ANSWER:g} s{done}", hint=_HINT, errno=errno.ETIMEDOUT
+            f"{_WHAT} gives no answer in {sock.gettimeout():g} s{done}",
+            hint=_HINT,
+            errno=errno.ETIMEDOUT,
         ) from error
 
 
@@ -210,10 +220,11 @@ def kill(sock: socket.socket) -> None:
             os.close(process)
 
 
-def connected_to(run_dir: str) -> socket.socket:
+def connected_to(run_dir: str, seconds: float = 0) -> socket.socket:
+    """Connect to the resolver, which has ``seconds`` for each answer, or else the usual time."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        sock.settimeout(_ANSWER)
+        sock.settimeout(seconds or _ANSWER)
         sock.connect(socket_path(run_dir))
     except BaseException:
         sock.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import select
 import socket
@@ -20,11 +21,14 @@ class Telling:
     def __init__(self) -> None:
         self._tellers: dict[str, Teller] = {}
         self._in_batch = False
+        self._silent: set[str] = set()
+        """Run directories whose resolver has given no answer: it is not waited for again."""
 
     def start(self, run_dir: str, state_dir: str, *, anew: bool) -> bool:
         if anew:
             self._teller(run_dir).close()
-            resolver.stop(run_dir, impatient=True)
+            resolver.stop(run_dir, impatient=True, again=run_dir in self._silent)
+            self._silent.discard(run_dir)
         elif self._teller(run_dir).connected:
             return False
         return resolver.start(run_dir, state_dir)
@@ -44,7 +48,12 @@ class Telling:
 
     def model(self, run_dir: str) -> list[Message] | None:
         self._hear()
-        return resolver.model(run_dir)
+        try:
+            return resolver.model(run_dir, again=run_dir in self._silent)
+        except KernelError as error:
+            if error.errno == errno.ETIMEDOUT:
+                self._silent.add(run_dir)
+            raise
 
     def lost(self, run_dir: str) -> bool:
         teller = self._tellers.get(run_dir)
