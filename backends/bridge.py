@@ -7,7 +7,6 @@ Labels and defaults are libnetwork's (com.docker.network.bridge.*); isolation an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from netctl.backends import access, firewall, forwarding, limits, publication, wire
 from netctl.backends.driver import NetworkPlan, Publishing, Site
@@ -26,6 +25,7 @@ from netctl.kernel import Kernel
 from netctl.models import Attachment, Endpoint, Network, Pool
 from netctl.names import MARK, alias_of, bridge_ifname, check_ifname, mac_of
 from netctl.plan import Assembly, Plan, Step
+from netctl.record import replace
 from netctl.steps import (
     AddressAdd,
     BridgeAdd,

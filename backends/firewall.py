@@ -2,7 +2,7 @@
 
 Verdicts hang on sets of interface names, so neither a packet nor a change costs more with more
 networks. Each operation is one transaction that first puts the table's frame back, which makes
-it work after somebody else's ``nft flush ruleset`` too. The chains ``user-pre`` and ``user-post``
+it work even while somebody runs ``nft flush ruleset``. The chains ``user-pre`` and ``user-post``
 belong to the operator: nothing here flushes or removes them while they hold a rule.
 """
 
@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from netctl.backends import access
+from netctl.kernel import Kernel
+from netctl.kernel.ruleset import Chain
 from netctl.models import HostState, Network
 from netctl.steps import Nft
 
@@ -115,6 +117,12 @@ def plan(network: Network, before: HostState, after: HostState, *, alone: bool) 
     if not alone:
         return Nft(do=do, undo=undo)
     return Nft(do=do, undo=GONE, undo_kept=undo, chains=USER_CHAINS)
+
+
+def stands(kernel: Kernel) -> bool:
+    """Whether the table is there: ``nft flush ruleset`` takes everybody's away."""
+    family, table = TABLE.split()
+    return kernel.nft_key_size(Chain(family=family, table=table, name=""), "networks") > 0
 
 
 def elements_of(network: Network) -> Iterable[tuple[str, str]]:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 
 from netctl.backends.driver import Site
 from netctl.errors import KernelError
 from netctl.models import HostState, Network
 from netctl.names import MARK
 from netctl.plan import Plan
-from netctl.record import record
+from netctl.record import record, replace
 from netctl.steps import Sysctl
 
 SYSCTLS = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}

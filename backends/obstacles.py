@@ -8,7 +8,6 @@ are given.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from ipaddress import ip_network
 from shlex import quote
 
@@ -17,7 +16,7 @@ from netctl.backends.foreign import FAMILIES, Foreign
 from netctl.kernel import Kernel
 from netctl.kernel.ruleset import Chain
 from netctl.models import Network, Pool
-from netctl.record import record
+from netctl.record import record, replace
 
 FEW, MANY = 100, 100_000
 """Rules that a packet is followed through: beside something else that was asked for, and where

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from netctl.backends import access, firewall, opening
 from netctl.backends.driver import Occasion, Publishing
@@ -15,7 +14,7 @@ from netctl.backends.firewall import TABLE
 from netctl.kernel import Kernel
 from netctl.models import LOOPBACK6, Endpoint, HostState, Network, Port
 from netctl.plan import Plan, Step
-from netctl.record import record
+from netctl.record import record, replace
 from netctl.steps import FlowsForgotten, Hairpin, Nft
 
 

@@ -7,7 +7,6 @@ enough (libnetwork: "only one instance of host network is allowed").
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from netctl.backends.driver import NetworkPlan, Publishing, Site
 from netctl.backends.options import Option, normalise
@@ -15,6 +14,7 @@ from netctl.errors import InvalidInput
 from netctl.kernel import Kernel
 from netctl.models import Attachment, Endpoint, Network
 from netctl.plan import Plan
+from netctl.record import replace
 
 
 class _Bare:

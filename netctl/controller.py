@@ -182,6 +182,21 @@ class Controller:
             if self._in_batch:
                 self._looked.add((object_id, aim))
 
+    def guard(self, op: Operation) -> None:
+        """Put netctl's rules back where somebody took them away. What an operation brings into a
+        new table would be all that is protected."""
+        from netctl.backends import firewall
+
+        if firewall.stands(self.kernel):
+            return
+        from netctl import reloading
+
+        if plan := reloading.plan(op.reader, self.kernel, self.config):
+            op.commit(plan, forward=True)
+            self.notices.append(
+                "netctl's firewall rules were gone, as after 'nft flush ruleset': they are back"
+            )
+
     def boot_id(self) -> str:
         """Return what tells this boot from every other."""
         return self.kernel.boot_id()

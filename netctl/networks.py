@@ -189,6 +189,8 @@ class Networks:
         _check_free(wanted, others, single=driver.single)
         draft = driver.design(wanted.network(wanted.id or new_id(), now(), driver.scope), kernel)
         _check_own(draft, others)
+        if any("bridge" in other.facts for other in others):
+            self._controller.guard(op)
         allocator = ipam.load(wanted.ipam_driver if driver.has_pools else "null")
         allocator.validate_options(wanted.ipam_options)
         request = wanted.pool_request(self._controller.config, driver.gateway_versions(draft))
@@ -209,6 +211,8 @@ class Networks:
         kernel, driver = self._controller.kernel, registry.load(network.driver)
         if not network.facts or network.boot_id == kernel.boot_id():
             self._controller.once(network.id, "there", lambda: driver.check_there(network, kernel))
+            if "bridge" in network.facts:
+                self._controller.once("", "rules", lambda: self._controller.guard(op))
             return network
         fresh = replace(network, boot_id=kernel.boot_id())
         if driver.stands(network, kernel):

@@ -7,7 +7,6 @@ once; what that costs does not depend on how many are held.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from netctl.backends.ipam import allocate, choice, placing
 from netctl.backends.ipam.base import AUTO, PoolRequest, Taken
@@ -15,6 +14,7 @@ from netctl.backends.ipam.parsing import Subnet, check_for_hosts, parse_subnet
 from netctl.backends.ipam.surroundings import Occupied, Surroundings
 from netctl.errors import Conflict, InvalidInput
 from netctl.models import Network, Pool
+from netctl.record import replace
 
 _BITS = {4: 32, 6: 128}
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from netctl.backends.ipam.allocate import bounds, next_free
 from netctl.backends.ipam.base import PoolRequest
 from netctl.backends.ipam.parsing import Subnet, home, parse_address, parse_subnet
 from netctl.errors import Exhausted, InvalidInput
 from netctl.models import Pool
+from netctl.record import replace
 
 
 def furnished(subnets: list[Subnet], given: list[Subnet], request: PoolRequest) -> tuple[Pool, ...]:

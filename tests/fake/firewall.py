@@ -81,6 +81,9 @@ class FakeFirewall(FakeResolver):
         return self.foreign[chain]
 
     def nft_key_size(self, chain: Chain, name: str) -> int:
+        ours = self.firewall.tables.get(f"{chain.family} {chain.table}")
+        if ours and name in ours.sets:
+            return 16
         return len(next(iter(self.elements.get((chain.table, name), {b"": None}))))
 
     def nft_element(self, chain: Chain, name: str, key: bytes) -> Verdict | bytes | None:

@@ -232,6 +232,21 @@ def test_firewalld(host: Host) -> None:
         assert reachable(host) == (True, True)
 
 
+def test_what_adds_rules_puts_all_back_that_were_flushed(host: Host) -> None:
+    """A table with the new rules alone would protect nobody else."""
+    host.call(act, two_networks)
+    for command in (
+        "endpoint publish web/c1 8080:80",
+        "network connect db c1",
+        "network create more",
+    ):
+        host.sh("nft flush ruleset")
+        done = host.netctl(*command.split())
+        assert done.returncode == 0 and "rules were gone" in done.stderr, command
+        assert host.netctl("check").returncode == 0, command
+    assert "were gone" not in host.netctl("endpoint", "publish", "web/c1", "8081:80").stderr
+
+
 def test_reload_puts_the_settings_back_that_rules_rely_on(host: Host) -> None:
     host.call(act, two_networks, lambda c: c.endpoints.publish("web/c1", ["127.0.0.1:8080:80"]))
     bridge = host.netctl("network", "inspect", "web", "--format", "{bridge}").stdout.strip()
