@@ -62,7 +62,7 @@ def features(kernel: Kernel) -> dict[str, str]:
 
 def _present(kernel: Kernel, key: str) -> str:
     value = kernel.sysctl_get("", key)
-    return "no" if value is None else f"yes ({key.rpartition('/')[2]} = {value})"
+    return "no" if value is None else f"{key.rpartition('/')[2]} = {value}"
 
 
 def _limits(kernel: Kernel) -> dict[str, str]:
