@@ -18,7 +18,7 @@ from netctl.store.documents import KIND_OF, Changes, Delta, Intent, claim_shard
 from netctl.store.storage import NO_ROOM, sync_directory
 from netctl.store.view import CLAIMS_ROW, View, of, place
 
-_CHECKPOINT = 2000
+_CHECKPOINT = 5000
 """Documents after which a long batch writes its shards."""
 
 
