@@ -18,7 +18,7 @@ ABSENT = frozenset({errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL
 
 _HINTS = {
     errno.EEXIST: "it is there already, and netctl changes nothing that it did not make",
-    errno.ENODEV: "the interface is gone; 'ip link' lists those that are there",
+    errno.ENODEV: "the interface is gone; if it was netctl's, this brings it back: netctl repair",
     errno.ENOENT: "it is gone, or somebody removed it meanwhile",
     errno.EISDIR: "it is a directory; give the path of a file",
     errno.ENOTDIR: "a part of the path is a file; give the path of a directory",
