@@ -4,10 +4,13 @@ The answer to RTM_DELLINK comes 15 to 30 ms after the link has left every table:
 for RCU first (net/core/dev.c, netdev_run_todo), and many can share such a wait. So a thread takes
 the answer, and whoever deletes waits until the link is not there: from then on the kernel goes
 through with it, whatever becomes of this process.
+
+The thread opens and closes nothing: others find out what a library opened by what is open.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from threading import Thread
 
 from netctl.errors import NetctlError
@@ -28,14 +31,22 @@ class Departures:
     def begin(self, sock: NetlinkSocket, index: int) -> Refusal | None:
         """Delete a link of the host, whose socket ``sock`` is; return the kernel's no, or None as
         soon as the link is gone. Raises ``KernelError`` where it says neither."""
-        self._leaving = [departure for departure in self._leaving if departure.is_alive()]
-        if len(self._leaving) >= _MOST:
-            self._leaving.pop(0).join()
+        self._end(departure for departure in self._leaving if not departure.is_alive())
+        self._end(self._leaving[: 1 - _MOST])
         departure = _Departure(index)
         self._leaving.append(departure)
         while departure.is_alive() and sock.name_of(index):
             departure.join(_LOOK_EVERY)
         return departure.refusal()
+
+    def close(self) -> None:
+        """Wait for all answers."""
+        self._end(self._leaving)
+
+    def _end(self, departures: Iterable[_Departure]) -> None:
+        for departure in tuple(departures):
+            departure.end()
+            self._leaving.remove(departure)
 
 
 class _Departure(Thread):
@@ -45,15 +56,22 @@ class _Departure(Thread):
         self._sock = NetlinkSocket()  # It belongs to the namespace of the thread that makes it.
         self._refusal: Refusal | None = None
         self._failure: NetctlError | None = None
-        self.start()
+        try:
+            self.start()
+        except RuntimeError:  # No further thread is allowed.
+            self.run()
 
     def run(self) -> None:
         message = Message(netlink.RTM_DELLINK, netlink.link_header(index=self._index))
-        with self._sock as sock:
-            try:
-                self._refusal = first_refusal(sock.ask([message]))
-            except NetctlError as error:
-                self._failure = error
+        try:
+            self._refusal = first_refusal(self._sock.ask([message]))
+        except NetctlError as error:
+            self._failure = error
+
+    def end(self) -> None:
+        if self.is_alive():
+            self.join()
+        self._sock.close()
 
     def refusal(self) -> Refusal | None:
         """Return what the kernel said so far."""

@@ -154,6 +154,10 @@ class Links:
                 raise
             return False
 
+    def close(self) -> None:
+        if "_departures" in vars(self):
+            self._departures.close()
+
     def set_up(self, netns: str, name: str, *, up: bool) -> None:
         """``ip link set NAME up|down``; that a link is gone is no error for ``down``."""
         what = f"set interface {name} {'up' if up else 'down'}" + (f" in {netns}" if netns else "")

@@ -373,6 +373,8 @@ class LinuxKernel:
     def close(self) -> None:
         if "_telling" in vars(self):
             self._telling.close()
+        if "_links" in vars(self):
+            self._links.close()
         if "_sockets" in vars(self):
             self._sockets.close()
         if "_nftables" in vars(self):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 
 import pytest
@@ -268,6 +269,37 @@ def test_a_link_is_gone_before_the_kernel_is_done_with_it(host: Host) -> None:
 
     left, waiting = with_kernel(host, work)
     assert left == [] and waiting <= departing._MOST
+
+
+def test_a_thread_that_waits_for_the_kernel_opens_and_closes_nothing(host: Host) -> None:
+    """Others compare what is open with what was."""
+
+    def work(kernel: LinuxKernel) -> tuple[list[str], list[str]]:
+        kernel.bridge_add("gone", alias="mine", mac="", mtu=1400)
+        kernel.link_delete("", "gone", alias="mine")
+        during = sorted(os.listdir("/proc/self/fd"))
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread():
+                thread.join()
+        return during, sorted(os.listdir("/proc/self/fd"))
+
+    during, after = with_kernel(host, work)
+    assert during == after
+
+
+def test_where_no_thread_is_allowed_the_answer_is_waited_for(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", none)
+
+    def work(kernel: LinuxKernel) -> tuple[bool, bool]:
+        kernel.bridge_add("gone", alias="mine", mac="", mtu=1400)
+        return kernel.link_delete("", "gone", alias="mine"), kernel.link("", "gone") is None
+
+    assert with_kernel(host, work) == (True, True)
 
 
 def test_a_link_that_the_kernel_keeps_is_refused(host: Host) -> None:
