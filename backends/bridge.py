@@ -41,6 +41,10 @@ INHIBIT_IPV4 = PREFIX + "bridge.inhibit_ipv4"
 MTU = PREFIX + "driver.mtu"
 IFACE_PREFIX = PREFIX + "container_iface_prefix"
 SNAT = {4: PREFIX + "host_ipv4", 6: PREFIX + "host_ipv6"}
+_INHIBITS = (
+    "Keep the IPv4 gateway address off the bridge: the host is no way out then, nor in to published"
+    " ports, until you give it an address there."
+)
 
 DEFAULT_MTU = 1500
 _MTU_LOW = {4: 68, 6: 1280}
@@ -66,7 +70,7 @@ class BridgeDriver:
         ),
         ICC: switch("Let endpoints of the network reach each other.", default=True),
         MASQUERADE: switch("Hide endpoints behind the host's address.", default=True),
-        INHIBIT_IPV4: switch("Keep the IPv4 gateway address off the bridge.", default=False),
+        INHIBIT_IPV4: switch(_INHIBITS, default=False),
         MTU: Option(
             form=f"{_MTU_LOW[4]}-{_MTU_HIGH}",
             help=f"Largest packet, bytes; with IPv6 at least {_MTU_LOW[6]}.",
