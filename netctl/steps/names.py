@@ -46,9 +46,11 @@ class Resolver(Setting):
 
     def describe(self) -> str:
         places = f"--run-dir {quote(self.run_dir)} --state-dir {quote(self.state_dir)}"
+        # One that listens knows what the store does not say yet: another would not.
+        there = f"socat /dev/null {_socket(self.run_dir)} 2>/dev/null"
         # What is told comes next, so that it has to listen.
-        there = f"[ -S {quote(self.run_dir)}/resolver.sock ] && break"
-        return f"netctl {places} system resolver & for i in $(seq 100); do {there}; sleep 0.1; done"
+        wait = f"for i in $(seq 100); do {there} && break; sleep 0.1; done"
+        return f"{there} || {{ netctl {places} system resolver & {wait}; }}"
 
     def describe_revert(self) -> str:
         return _telling(self.run_dir, '{"do":"stop","unused":true}')
@@ -116,7 +118,11 @@ def _there(message: Message | None) -> str:
 def _telling(run_dir: str, message: str) -> str:
     # Where none is at work there is nobody to tell.
     # -t: it waits for the answer, half a second if not told.
-    return f"socat -t20 - UNIX-CONNECT:{quote(run_dir)}/resolver.sock <<'EOF' || :\n{message}\nEOF"
+    return f"socat -t20 - {_socket(run_dir)} <<'EOF' || :\n{message}\nEOF"
+
+
+def _socket(run_dir: str) -> str:
+    return f"UNIX-CONNECT:{quote(run_dir)}/resolver.sock"
 
 
 def _each(text: str) -> Iterable[Message]:

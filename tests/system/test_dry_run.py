@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 from tests.kernel.host import Host, Outside
 
@@ -31,6 +32,8 @@ def test_everything_comes_into_being_by_hand(host: Host) -> None:
     )
     assert host.ping("/run/netns/r1", Outside.IPV4)
     assert host.ping("/run/netns/r1", Outside.IPV6)
+    assert host.sh("ip netns exec r1 dig +short r1").split()
+    time.sleep(1)  # A second resolver would have taken the place of the one that was told.
     assert host.sh("ip netns exec r1 dig +short r1").split()
     with host.server("/run/netns/r1", "0.0.0.0", 80):
         assert host.ask("outside", "192.0.2.1", 8080) == Outside.IPV4
