@@ -20,6 +20,10 @@ def sandbox() -> None:
     """Sandboxes: network stacks, with their hosts and resolv.conf."""
 
 
+def _file_option(name: str, help: str) -> Callable[[F], F]:
+    return click.option(name, metavar="FILE", default="", shell_complete=complete.file, help=help)
+
+
 def sandbox_options(function: F) -> F:
     """Add the options that say what a sandbox is like; ``run`` has them too."""
     for option in reversed(
@@ -40,34 +44,10 @@ def sandbox_options(function: F) -> F:
                 metavar="NAME:IP",
                 help="Line for hosts; of IPv6 while the sandbox has IPv6.",
             ),
-            click.option(
-                "--hosts-path",
-                metavar="FILE",
-                default="",
-                shell_complete=complete.file,
-                help="Write hosts there.",
-            ),
-            click.option(
-                "--resolv-conf-path",
-                metavar="FILE",
-                default="",
-                shell_complete=complete.file,
-                help="Write resolv.conf there.",
-            ),
-            click.option(
-                "--origin-hosts-path",
-                metavar="FILE",
-                default="",
-                shell_complete=complete.file,
-                help="Copy hosts.",
-            ),
-            click.option(
-                "--origin-resolv-conf-path",
-                metavar="FILE",
-                default="",
-                shell_complete=complete.file,
-                help="Copy resolv.conf.",
-            ),
+            _file_option("--hosts-path", "Write hosts there."),
+            _file_option("--resolv-conf-path", "Write resolv.conf there."),
+            _file_option("--origin-hosts-path", "Copy hosts."),
+            _file_option("--origin-resolv-conf-path", "Copy resolv.conf."),
             label,
         )
     ):

@@ -14,8 +14,7 @@ from collections.abc import Iterable
 from threading import Thread
 
 from netctl.errors import NetctlError
-from netctl.kernel import netlink
-from netctl.kernel.netlink import Message, NetlinkSocket, Refusal, first_refusal
+from netctl.kernel.netlink import NetlinkSocket, Refusal, delete_link
 
 _MOST = 64
 """Answers waited for at a time."""
@@ -62,9 +61,8 @@ class _Departure(Thread):
             self.run()
 
     def run(self) -> None:
-        message = Message(netlink.RTM_DELLINK, netlink.link_header(index=self._index))
         try:
-            self._refusal = first_refusal(self._sock.ask([message]))
+            self._refusal = delete_link(self._sock, self._index)
         except NetctlError as error:
             self._failure = error
 

@@ -90,7 +90,7 @@ class Links:
             try:
                 self._mark(netns, peer, alias)
             except BaseException:
-                _remove(sock, index)
+                netlink.delete_link(sock, index)
                 raise
 
     @staticmethod
@@ -147,7 +147,8 @@ class Links:
                 if isinstance(found, Refusal):
                     raise _error(what, found)
                 index = index_if_ours(found, what, alias)
-                _raise(what, _remove(sock, index) if netns else self._departures.begin(sock, index))
+                delete = netlink.delete_link if netns else self._departures.begin
+                _raise(what, delete(sock, index))
                 return True
         except KernelError as error:
             if not absent(error):
@@ -243,7 +244,7 @@ def _add(
     answers = sock.ask([birth, mark._replace(type=netlink.RTM_NEWLINK, body=mark.body + more)])
     refusal = first_refusal(answers)
     if refusal and not answers[0]:
-        _remove(sock, index)
+        netlink.delete_link(sock, index)
     _raise(what, refusal)
     return index
 
@@ -254,11 +255,6 @@ def _free_index(sock: NetlinkSocket, what: str) -> int:
         if not sock.name_of(index):
             return index
     raise KernelError(f"{what}: no free interface index found", errno=errno.ENOSPC)
-
-
-def _remove(sock: NetlinkSocket, index: int) -> Refusal | None:
-    body = netlink.link_header(index=index)
-    return first_refusal(sock.ask([Message(netlink.RTM_DELLINK, body)]))
 
 
 def _port(sock: NetlinkSocket, what: str, master: str) -> int:

@@ -335,6 +335,11 @@ def link_alias(alias: str, *, index: int = 0, name: str = "") -> Message:
     return Message(RTM_SETLINK, body + attribute(IFLA_IFALIAS, alias.encode()))
 
 
+def delete_link(sock: NetlinkSocket, index: int) -> Refusal | None:
+    """``ip link delete``; return the kernel's no."""
+    return first_refusal(sock.ask([Message(RTM_DELLINK, link_header(index=index))]))
+
+
 def link_query(*, index: int = 0, name: str = "", mask: int = SKIP_STATS) -> Message:
     """Return the question about one link, or with neither index nor name about all."""
     extended = attribute(IFLA_EXT_MASK, struct.pack("=I", mask))
