@@ -159,6 +159,9 @@ class BridgeDriver:
         flows = FlowsForgotten(addresses=addresses, coming=False)
         return (flows, *wire.veth(network, endpoint, attachment))
 
+    def plan_announce(self, network: Network, endpoint: Endpoint, attachment: Attachment) -> Plan:
+        return wire.announcement(network, endpoint, attachment)
+
     def plan_limits(self, network: Network, before: Endpoint, after: Endpoint) -> Plan:
         return limits.change(network, before, after)
 
