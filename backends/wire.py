@@ -67,7 +67,8 @@ def veth(network: Network, endpoint: Endpoint, place: Attachment) -> Plan:
 
 
 def _announcements(network: Network, endpoint: Endpoint) -> int:
-    """Every port of the bridge hears each of them, which is not for nothing."""
+    """Return how often to tell the network. All ports of the bridge hear it each time, so it is not
+    told what nobody can know otherwise."""
     unheard = endpoint.fresh and network.facts.get("made") == "true"
     if unheard and COUNT not in network.options:
         return 0

@@ -64,7 +64,7 @@ def join(room: Room, network: Network, endpoint: Endpoint, entrance: Entrance) -
         *texts.plan,
         *naming.begin(told, room.config),
         *naming.change(model(room), told, room.config),
-        *_announced(new),
+        *_advertised(new),
     )
     way_out = ways_out(after).get(endpoint.id, ())
     return Change(
@@ -174,7 +174,7 @@ def wiring(item: Member, *, inside: bool = True) -> Plan:
     return (*interface, *_static_routes(item)) if inside else interface
 
 
-def _announced(item: Member) -> Plan:
+def _advertised(item: Member) -> Plan:
     """Return how the network hears of a member. It is last: until packets come through there is
     other work to do."""
     driver = registry.load(item.network.driver)
@@ -229,7 +229,7 @@ def everything(room: Room, families: Sequence[int], *, inside: bool = True) -> P
         *announce((), room.members, families),
         *published(room, room.members),
         *naming.change({}, model(room), room.config),
-        *(step for item in room.members for step in _announced(item)),
+        *(step for item in room.members for step in _advertised(item)),
     )
 
 

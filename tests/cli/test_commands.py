@@ -194,13 +194,13 @@ def test_dry_run_prints_commands_and_no_id(netctl: Netctl, kernel: FakeKernel) -
 
 
 def test_verbose_prints_each_step_on_stderr(netctl: Netctl) -> None:
-    done = netctl("-v", "network", "create", "web")
+    done = netctl("-v", "network", "create", "-o", "advertise_addr_nmsgs=1", "web")
     assert is_id(done.out.strip())
     assert done.err.startswith("+ ip link add br-")
     netctl("sandbox", "create", "c1")
     lines = netctl("-v", "network", "connect", "web", "c1").err.splitlines()
     commands = [line for line in lines if re.match(r"(\+ )?(ip|sysctl) ", line)]
-    assert len(commands) > 7 and all(line.startswith("+ ") for line in commands)
+    assert len(commands) > 8 and all(line.startswith("+ ") for line in commands)
 
 
 def test_the_default_network_comes_when_it_is_needed(netctl: Netctl) -> None:
