@@ -15,11 +15,10 @@ from netctl.backends.options import Option
 from netctl.kernel import Kernel
 from netctl.models import Attachment, Endpoint, HostState, Network, Port
 from netctl.plan import Plan
-from netctl.record import record
+from netctl.record import Record
 
 
-@record
-class Site:
+class Site(Record):
     """The host around a network while it is made or removed."""
 
     kernel: Kernel
@@ -40,8 +39,7 @@ class Occasion(Enum):
     PUBLISH = "the endpoint, which is in a sandbox, gets the ports"
 
 
-@record
-class Publishing:
+class Publishing(Record):
     """What of an endpoint comes to be published."""
 
     endpoint: Endpoint
@@ -55,8 +53,7 @@ class Publishing:
     occasion: Occasion = Occasion.PUBLISH
 
 
-@record
-class NetworkPlan:
+class NetworkPlan(Record):
     """How a network comes into being; its inverse is how it goes.
 
     ``host`` is what netctl will have changed on the host afterwards, be it coming or going.

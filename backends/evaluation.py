@@ -26,7 +26,7 @@ from netctl.kernel.instructions import (
     Verdict,
 )
 from netctl.kernel.ruleset import Chain
-from netctl.record import record
+from netctl.record import Record
 
 _DEPTH = 16
 """Of jumps, which is the kernel's limit too (NFT_JUMP_STACK_SIZE)."""
@@ -43,8 +43,7 @@ _UNICAST, _LOCAL = 1, 2
 _PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58, "sctp": 132}
 
 
-@record
-class Packet:
+class Packet(Record):
     """What is known of a packet; empty is not known."""
 
     version: int
@@ -63,8 +62,7 @@ class Packet:
     """Whether it is for an address of the host."""
 
 
-@record
-class Outcome:
+class Outcome(Record):
     """What becomes of a packet in a chain with a hook."""
 
     word: str

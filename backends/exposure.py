@@ -11,7 +11,7 @@ from enum import Enum
 
 from netctl.backends import access
 from netctl.models import Endpoint, Network, Port
-from netctl.record import record
+from netctl.record import Record
 
 ANYWHERE, HOST = "anywhere", "host"
 
@@ -24,8 +24,7 @@ class Presence(Enum):
     BEFORE = "in a sandbox of an earlier boot"
 
 
-@record
-class Reach:
+class Reach(Record):
     """Who comes through, and why."""
 
     sources: tuple[str, ...] = ()
@@ -36,8 +35,7 @@ class Reach:
     why: str
 
 
-@record
-class Exposure:
+class Exposure(Record):
     """Who reaches a port in one family, where it is asked."""
 
     port: Port | None

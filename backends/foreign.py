@@ -13,14 +13,13 @@ from netctl.backends.firewall import TABLE
 from netctl.errors import NetctlError, Unsupported
 from netctl.kernel import Kernel
 from netctl.kernel.ruleset import Chain, LegacyChain
-from netctl.record import record
+from netctl.record import Record
 
 FAMILIES = {"ip": (4,), "ip6": (6,), "inet": (4, 6), "bridge": (4, 6)}
 """The versions of IP that pass a family's chains."""
 
 
-@record
-class Foreign:
+class Foreign(Record):
     """What there is of somebody else's."""
 
     chains: tuple[Chain, ...] = ()

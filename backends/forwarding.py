@@ -16,7 +16,7 @@ from netctl.errors import KernelError
 from netctl.models import HostState, Network
 from netctl.names import MARK
 from netctl.plan import Plan
-from netctl.record import record, replace
+from netctl.record import Record, replace
 from netctl.steps import Sysctl
 
 SYSCTLS = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
@@ -24,8 +24,7 @@ _PLAIN = re.compile(r"[!#-)+-\[\]-~]+")
 """What nft takes between quotes: printable ASCII without the quote, the star and the backslash."""
 
 
-@record
-class Forwarding:
+class Forwarding(Record):
     """The sysctl steps of a network, and the host's state without and with them."""
 
     plan: Plan = ()

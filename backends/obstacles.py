@@ -16,7 +16,7 @@ from netctl.backends.foreign import FAMILIES, Foreign
 from netctl.kernel import Kernel
 from netctl.kernel.ruleset import Chain
 from netctl.models import Network, Pool
-from netctl.record import record, replace
+from netctl.record import Record, replace
 
 FEW, MANY = 100, 100_000
 """Rules that a packet is followed through: beside something else that was asked for, and where
@@ -32,8 +32,7 @@ _FLOWS = {
 }
 
 
-@record
-class Obstacle:
+class Obstacle(Record):
     """A chain of somebody else's that drops traffic of a network."""
 
     network: str

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from netctl.errors import InvalidInput
-from netctl.record import record
+from netctl.record import Record
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
@@ -17,8 +17,7 @@ _FALSE = frozenset({"0", "f", "false", "no", "off"})
 """What ``driver_options`` say in YAML, and libnetwork's labels."""
 
 
-@record
-class Option:
+class Option(Record):
     """What people are told of an option."""
 
     form: str

@@ -14,12 +14,11 @@ from netctl.backends.firewall import TABLE
 from netctl.kernel import Kernel
 from netctl.models import LOOPBACK6, Endpoint, HostState, Network, Port
 from netctl.plan import Plan, Step
-from netctl.record import record, replace
+from netctl.record import Record, replace
 from netctl.steps import FlowsForgotten, Hairpin, Nft
 
 
-@record
-class Standing:
+class Standing(Record):
     """An endpoint whose ports are published."""
 
     network: Network

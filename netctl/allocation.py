@@ -9,7 +9,7 @@ from netctl.backends import ipam
 from netctl.errors import Conflict, InvalidInput
 from netctl.models import Cursor, Document, Endpoint, Network, address_claim
 from netctl.names import short
-from netctl.record import record, replace
+from netctl.record import Record, replace
 from netctl.store import Reader
 
 
@@ -24,8 +24,7 @@ def check_mac_free(reader: Reader, network: Network, mac: str) -> None:
         )
 
 
-@record
-class Allocation:
+class Allocation(Record):
     """What an endpoint gets."""
 
     addresses: dict[int, str]

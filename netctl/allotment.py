@@ -8,11 +8,10 @@ from netctl.backends import access
 from netctl.errors import Conflict, InvalidInput
 from netctl.models import Network, Port
 from netctl.ports import check_relayed, shown
-from netctl.record import record, replace
+from netctl.record import Record, replace
 
 
-@record
-class Place:
+class Place(Record):
     """Where ports are to be published."""
 
     network: Network
@@ -26,8 +25,7 @@ class Place:
     """Whether it can be its sandbox's way out, which a lent port needs."""
 
 
-@record
-class Part:
+class Part(Record):
     """A port in the families that have the same in mind for it."""
 
     port: Port

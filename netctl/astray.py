@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from netctl.gateway import Member
-from netctl.record import record
+from netctl.record import Record
 from netctl.rooms import Room
 from netctl.steps.base import ip
 
@@ -13,8 +13,7 @@ _TABLE = 1000
 """Of routes, for one to suggest."""
 
 
-@record
-class Astray:
+class Astray(Record):
     """Answers of published ports that take a default route which is not ours.
 
     They have the endpoint's source, and so lead back through this host or nowhere. moby's join ends

@@ -1,16 +1,15 @@
-"""Documents and steps as JSON, driven by the annotations of their dataclasses."""
+"""Documents and steps as JSON, driven by the annotations of their records."""
 
 from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from dataclasses import MISSING, Field, fields
 from enum import Enum
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from netctl.plan import Assembly, Plan, Step, Undo
-from netctl.record import field_names
+from netctl.record import Record, field_names, required
 
 T = TypeVar("T")
 Decoder = Callable[[Any, str], Any]
@@ -93,7 +92,7 @@ def _decoder(kind: Any) -> Decoder:
         return _mapping(_decoder(arguments[1]))
     if isinstance(kind, type) and issubclass(kind, Enum):
         return _enum(kind)
-    return _record(kind) if hasattr(kind, "__dataclass_fields__") else _plain(kind)
+    return _record(kind) if issubclass(kind, Record) else _plain(kind)
 
 
 def _plain(kind: type[Any]) -> Decoder:
@@ -141,23 +140,19 @@ def _mapping(inner: Decoder) -> Decoder:
     return mapping
 
 
-def _record(kind: type[Any]) -> Decoder:
+def _record(kind: type[Record]) -> Decoder:
     hints = get_type_hints(kind)
-    plan = [(field.name, _decoder(hints[field.name]), _required(field)) for field in fields(kind)]
+    plan = [(name, _decoder(hints[name]), required(kind, name)) for name in field_names(kind)]
 
     def record(value: Any, place: str) -> Any:
         if not isinstance(value, dict):
             raise CodecError(f"{place}: expected a mapping, found {value!r:.40}")
         found = {}
-        for name, decoder, required in plan:
+        for name, decoder, needed in plan:
             if name in value:
                 found[name] = decoder(value[name], f"{place}.{name}")
-            elif required:
+            elif needed:
                 raise CodecError(f"{place}.{name}: missing")
         return kind(**found)
 
     return record
-
-
-def _required(field: Field[Any]) -> bool:
-    return field.default is MISSING and field.default_factory is MISSING

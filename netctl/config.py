@@ -11,21 +11,19 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any
 
-from netctl.record import field_names, record
+from netctl.record import Record, field_names
 
 DEFAULT_PATH = "/etc/netctl/netctl.yaml"
 
 
-@record
-class AddressPool:
+class AddressPool(Record):
     """Where subnets are taken from: ``base`` (CIDR) in pieces of prefix length ``size``."""
 
     base: str
     size: int
 
 
-@record
-class Config:
+class Config(Record):
     """The effective configuration."""
 
     default_network: str = "bridge"

@@ -9,11 +9,10 @@ from typing import Any
 from netctl.config import AddressPool
 from netctl.errors import InvalidInput
 from netctl.names import check_hostname, check_name
-from netctl.record import record
+from netctl.record import Record
 
 
-@record
-class Key:
+class Key(Record):
     """One key: its help, and how its value is read from YAML's types and from text."""
 
     help: str

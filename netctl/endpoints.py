@@ -27,15 +27,14 @@ from netctl.operation import Operation
 from netctl.plan import Plan, Step, inverse
 from netctl.ports import parse_all
 from netctl.publishing import check_unheld, published_as
-from netctl.record import record, replace
+from netctl.record import Record, replace
 from netctl.store import Reader
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
 
 
-@record
-class Leaving:
+class Leaving(Record):
     """How endpoints come out of their sandboxes, and the documents afterwards."""
 
     plan: Plan

@@ -15,7 +15,7 @@ from netctl.gateway import Member
 from netctl.kernel import Kernel
 from netctl.models import Sandbox, SandboxKind
 from netctl.plan import Plan, Step
-from netctl.record import record, replace
+from netctl.record import Record, replace
 from netctl.resolv import resolv_text
 from netctl.steps import DirectoryCreate, FileWrite, Symlink
 
@@ -32,8 +32,7 @@ _LOCALHOST6 = (
 )
 
 
-@record
-class Paths:
+class Paths(Record):
     """Where the files of one sandbox are."""
 
     directory: str
@@ -43,8 +42,7 @@ class Paths:
     """Directory of links to them, under the name of the namespace; empty for the host's."""
 
 
-@record
-class Update:
+class Update(Record):
     """How the files come up to date, with the sandbox that says so."""
 
     plan: Plan

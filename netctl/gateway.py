@@ -10,15 +10,14 @@ from collections.abc import Sequence
 
 from netctl.models import Attachment, Endpoint, Network
 from netctl.plan import Step, Undo
-from netctl.record import record
+from netctl.record import Record
 from netctl.steps import RouteAdd
 
 DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
 FAMILIES = tuple(DEFAULT)
 
 
-@record
-class Member:
+class Member(Record):
     """An endpoint in its sandbox, with what its driver says of the way out."""
 
     network: Network

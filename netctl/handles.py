@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from netctl.models import Endpoint, Network, Sandbox
-from netctl.record import record
+from netctl.record import Record
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
 
 
-@record
-class NetworkHandle:
+class NetworkHandle(Record):
     """A network as it was when it was read."""
 
     controller: Controller
@@ -41,8 +40,7 @@ class NetworkHandle:
         self.controller.networks.remove(self.doc.id, force=force)
 
 
-@record
-class NetworkEndpoints:
+class NetworkEndpoints(Record):
     """The endpoints of one network."""
 
     network: NetworkHandle
@@ -113,8 +111,7 @@ class EndpointHandle:
         self.controller.endpoints.remove(self.id, force=force)
 
 
-@record
-class SandboxHandle:
+class SandboxHandle(Record):
     """A sandbox as it was when it was read."""
 
     controller: Controller

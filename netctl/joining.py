@@ -14,13 +14,12 @@ from netctl.gateway import FAMILIES, Member, announce, ways_out, withdraw
 from netctl.models import Attachment, Endpoint, EndpointRef, Network, Sandbox
 from netctl.names import mac_of, veth_ifname
 from netctl.plan import Plan, Step, inverse
-from netctl.record import record, replace
+from netctl.record import Record, replace
 from netctl.rooms import Room, member
 from netctl.steps import RouteAdd
 
 
-@record
-class Change:
+class Change(Record):
     """A plan with the documents as they are afterwards."""
 
     plan: Plan
@@ -31,8 +30,7 @@ class Change:
     """The families (4, 6) in which the endpoint that comes in is the way out."""
 
 
-@record
-class Entrance:
+class Entrance(Record):
     """What is said of an endpoint as it comes in."""
 
     priority: int = 0

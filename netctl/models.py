@@ -1,4 +1,4 @@
-"""The documents of the store. Frozen: a change is a new document (``dataclasses.replace``).
+"""The documents of the store. Frozen: a change is a new document (``record.replace``).
 
 Addresses are text in their shortest form: ``172.18.0.2`` alone, ``172.18.0.2/16`` for an address
 with its prefix, ``172.18.0.0/16`` (host bits zero) for a subnet. Times are RFC 3339 in UTC.
@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import ClassVar, Protocol, Self
 
 from netctl.names import bridge_ifname
-from netctl.record import record
+from netctl.record import Record
 
 SCHEMA = 1
 """Number of the documents' form; a store with a larger one is refused, a smaller one migrated."""
@@ -39,8 +39,7 @@ class Document(Protocol):
         ...
 
 
-@record
-class Lease:
+class Lease(Record):
     """Until when something is wanted: after that it is removed when it is in the way."""
 
     expires: str = ""
@@ -51,8 +50,7 @@ class Lease:
     boot_id: str = ""
 
 
-@record
-class Pool:
+class Pool(Record):
     """One subnet of a network."""
 
     subnet: str
@@ -76,8 +74,7 @@ class Pool:
         return f"{address}/{self.prefix_length}"
 
 
-@record
-class Network:
+class Network(Record):
     """A group of endpoints that can talk to each other."""
 
     kind: ClassVar[str] = "network"
@@ -123,8 +120,7 @@ class Network:
         return frozenset(found | {pool.gateway for pool in self.pools if pool.gateway})
 
 
-@record
-class Attachment:
+class Attachment(Record):
     """An endpoint's place in a sandbox: the facts that taking it out again needs."""
 
     sandbox_id: str
@@ -152,8 +148,7 @@ RELAYED = ("tcp", "udp")
 """What is published there, by a process, for the kernel cannot."""
 
 
-@record
-class Port:
+class Port(Record):
     """A published port of an endpoint, or a range of them."""
 
     protocol: str
@@ -183,8 +178,7 @@ class Port:
         return not self.host_ip or (":" in self.host_ip) == (version == 6)
 
 
-@record
-class Limits:
+class Limits(Record):
     """How fast an endpoint is, in bits/s of Ethernet frames; 0 is as fast as it can."""
 
     rate_in: int = 0
@@ -198,8 +192,7 @@ class Limits:
         return bool(self.rate_in or self.rate_out)
 
 
-@record
-class StaticRoute:
+class StaticRoute(Record):
     """A route that an endpoint brings into its sandbox."""
 
     destination: str
@@ -217,8 +210,7 @@ class StaticRoute:
         return 6 if ":" in self.destination else 4
 
 
-@record
-class Endpoint:
+class Endpoint(Record):
     """A network's attachment point. It keeps its addresses while it is not joined."""
 
     kind: ClassVar[str] = "endpoint"
@@ -284,16 +276,14 @@ class SandboxKind(StrEnum):
     """The host's own stack."""
 
 
-@record
-class EndpointRef:
+class EndpointRef(Record):
     """Where an endpoint's document is."""
 
     network_id: str
     endpoint_id: str
 
 
-@record
-class Upstream:
+class Upstream(Record):
     """A name server that the resolver asks for a sandbox."""
 
     address: str
@@ -301,8 +291,7 @@ class Upstream:
     """Whether it is asked from the host's namespace, else from the sandbox's."""
 
 
-@record
-class ResolvConf:
+class ResolvConf(Record):
     """What a sandbox's resolv.conf says, chosen when the sandbox is made or refreshed."""
 
     servers: tuple[str, ...] = ()
@@ -317,8 +306,7 @@ class ResolvConf:
     """Whether something was asked for, rather than taken from the host."""
 
 
-@record
-class Sandbox:
+class Sandbox(Record):
     """A network stack: on Linux a network namespace, with its hosts and resolv.conf."""
 
     kind: ClassVar[str] = "sandbox"
@@ -371,8 +359,7 @@ class Sandbox:
         return frozenset({f"sandbox/{self.name}"})
 
 
-@record
-class Cursor:
+class Cursor(Record):
     """Where the next search for a free address or port begins (next-fit)."""
 
     kind: ClassVar[str] = "cursor"
@@ -396,8 +383,7 @@ PORTS_CURSOR = "e" * 64
 """Id of the cursor in which the last ephemeral port of each protocol is kept."""
 
 
-@record
-class HostState:
+class HostState(Record):
     """What netctl changed on the host as a whole, one document."""
 
     kind: ClassVar[str] = "host"

@@ -9,12 +9,11 @@ from netctl.gateway import FAMILIES, Member
 from netctl.models import Document, ResolvConf, Sandbox, SandboxKind
 from netctl.names import short
 from netctl.plan import Plan, inverse
-from netctl.record import record, replace
+from netctl.record import Record, replace
 from netctl.steps import LoopbackUp, NetnsCreate, NetnsPin, NetnsRelease, NetnsRename
 
 
-@record
-class Move:
+class Move(Record):
     """A plan with the sandbox as it is afterwards."""
 
     plan: Plan

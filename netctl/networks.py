@@ -19,7 +19,7 @@ from netctl.models import PORTS_CURSOR, Cursor, Document, Endpoint, HostState, L
 from netctl.names import new_id, several
 from netctl.operation import Operation
 from netctl.plan import Plan, inverse
-from netctl.record import record, replace
+from netctl.record import Record, replace
 from netctl.store import Reader
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-@record
-class Making:
+class Making(Record):
     """How a network comes into being, and the documents afterwards."""
 
     plan: Plan = ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
-from netctl.record import record, replace
+from netctl.record import Record, replace
 
 if TYPE_CHECKING:
     from netctl.kernel import Kernel
@@ -20,8 +20,7 @@ Interface = tuple[str, str]
 """The namespace, ``""`` for the host's, and the name."""
 
 
-@record
-class Difference:
+class Difference(Record):
     """Something that is not as a step left it."""
 
     what: str
@@ -77,8 +76,7 @@ class Final:
     __slots__ = ()
 
 
-@record
-class Undo:
+class Undo(Record):
     """The taking back of ``step``, as a step."""
 
     step: Step
@@ -109,8 +107,7 @@ class Undo:
         return True
 
 
-@record
-class Assembly:
+class Assembly(Record):
     """An object and what is built upon it: taking the object away takes all of it."""
 
     steps: tuple[Step, ...]

@@ -10,7 +10,7 @@ from netctl.kernel import Kernel
 from netctl.models import PORTS_CURSOR, Cursor, Endpoint, Network, Port
 from netctl.names import short
 from netctl.ports import means, shown
-from netctl.record import record, replace
+from netctl.record import Record, replace
 from netctl.store import Reader
 
 _EPHEMERAL = (49153, 65535)
@@ -19,8 +19,7 @@ _WILDCARD = {4: "0.0.0.0", 6: "::"}
 _FAMILIES = {"": {4, 6}, "0.0.0.0": {4}, "::": {6}}
 
 
-@record
-class Chosen:
+class Chosen(Record):
     """The ports with their host's ports, and the cursor afterwards where it has moved."""
 
     ports: tuple[Port, ...]

@@ -10,12 +10,11 @@ from netctl.errors import Conflict
 from netctl.gateway import DEFAULT, Member
 from netctl.kernel import Kernel
 from netctl.models import Attachment, Endpoint, Network, Sandbox, SandboxKind
-from netctl.record import record
+from netctl.record import Record
 from netctl.store import Reader
 
 
-@record
-class Room:
+class Room(Record):
     """A sandbox with everything in it, and the kernel that it stands on."""
 
     sandbox: Sandbox

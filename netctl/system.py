@@ -16,7 +16,7 @@ from netctl.errors import NotFound
 from netctl.kernel import files
 from netctl.models import Sandbox, SandboxKind
 from netctl.names import IFNAME_LIMIT, SHORT_ID_DIGITS
-from netctl.record import record
+from netctl.record import Record
 
 UNITS = "/etc/systemd/system"
 _HERE = Path(__file__).parent / "units"
@@ -30,8 +30,7 @@ _WANTED_BY = "WantedBy="
 RESTORE = "netctl-restore.service"
 
 
-@record
-class Installed:
+class Installed(Record):
     """A file of ours in the operating system: its text, or where it leads."""
 
     path: str

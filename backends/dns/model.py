@@ -20,7 +20,7 @@ from ipaddress import ip_address
 from typing import TypeVar
 
 from netctl.errors import InvalidInput
-from netctl.record import record
+from netctl.record import Record
 
 T = TypeVar("T")
 Message = Mapping[str, object]
@@ -31,16 +31,14 @@ _MOST_SERVERS = 16
 _LAST_PORT = 65535
 
 
-@record
-class Network:
+class Network(Record):
     id: str
     name: str
     forward: bool
     """Whether it leads outside: a sandbox without such a network reaches no server of the host."""
 
 
-@record
-class Endpoint:
+class Endpoint(Record):
     id: str
     network: str
     names: tuple[str, ...]
@@ -48,8 +46,7 @@ class Endpoint:
     addresses: tuple[str, ...]
 
 
-@record
-class Member:
+class Member(Record):
     """An endpoint in a sandbox."""
 
     endpoint: str
@@ -58,15 +55,13 @@ class Member:
     """(alias, name): for this sandbox alone."""
 
 
-@record
-class Server:
+class Server(Record):
     address: str
     host: bool
     """Asked from the host's namespace, not from the sandbox's."""
 
 
-@record
-class Sandbox:
+class Sandbox(Record):
     id: str
     netns: str
     members: tuple[Member, ...]
@@ -76,8 +71,7 @@ class Sandbox:
     """As the user set it in resolv.conf."""
 
 
-@record
-class Lent:
+class Lent(Record):
     """Consecutive ports of [::1] for as many of an endpoint."""
 
     protocol: str
@@ -87,8 +81,7 @@ class Lent:
     count: int
 
 
-@record
-class Relay:
+class Relay(Record):
     """The ports of [::1] that lead to an endpoint, whose id it bears."""
 
     id: str
@@ -97,8 +90,7 @@ class Relay:
     ports: tuple[Lent, ...]
 
 
-@record
-class Gone:
+class Gone(Record):
     """What ``kind`` (network, endpoint, sandbox or relay) has been removed."""
 
     kind: str

@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from netctl.models import Network, Pool
-from netctl.record import record
+from netctl.record import Record
 
 if TYPE_CHECKING:
     from netctl.backends.ipam.surroundings import Surroundings
@@ -18,16 +18,14 @@ Taken = Callable[[str], str | None]
 """Tells who holds an address, None for nobody. It costs the same however many are held."""
 
 
-@record
-class AddressPool:
+class AddressPool(Record):
     """Where subnets are taken from on their own: ``base`` (CIDR) in pieces of prefix ``size``."""
 
     base: str
     size: int
 
 
-@record
-class PoolRequest:
+class PoolRequest(Record):
     """What a network asks for."""
 
     subnets: tuple[str, ...] = ()

@@ -8,14 +8,13 @@ from socket import AF_INET, AF_INET6, inet_pton
 
 from netctl.kernel import Address, Route
 from netctl.models import Network
-from netctl.record import record
+from netctl.record import Record
 
 _WAY_OUT = 1
 """Routes up to this prefix length lead outside: default routes, and the halves that VPNs add."""
 
 
-@record
-class Occupied:
+class Occupied(Record):
     """A subnet that is used, and by whom: ``route 10.0.0.0/8 dev tun0``."""
 
     subnet: str
@@ -33,8 +32,7 @@ class Occupied:
         return version == other and low <= last and first <= high
 
 
-@record
-class Surroundings:
+class Surroundings(Record):
     """Networks are an error for any subnet that overlaps; what the host uses is only avoided by
     the automatic choice, as in libnetwork."""
 

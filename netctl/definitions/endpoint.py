@@ -12,7 +12,7 @@ from netctl.errors import InvalidInput
 from netctl.models import Endpoint, Limits, Network, Port, StaticRoute
 from netctl.names import check_hostname, check_ifname, check_name, is_hostname, several
 from netctl.ports import exposed, means, parse_all
-from netctl.record import record, replace
+from netctl.record import Record, replace
 
 
 class EndpointOptions(TypedDict, total=False):
@@ -74,8 +74,7 @@ _OF_INTERFACE = {
 PRIORITY_LIMIT = 1 << 31
 
 
-@record
-class EndpointDefinition:
+class EndpointDefinition(Record):
     """An endpoint as it is asked for."""
 
     name: str

@@ -13,7 +13,7 @@ from netctl.definitions.checks import check_alike, check_texts
 from netctl.machine import machine_id
 from netctl.models import Network, Pool
 from netctl.names import check_id, check_name
-from netctl.record import field_names, record, replace
+from netctl.record import Record, field_names, replace
 
 if TYPE_CHECKING:
     from netctl.config import Config
@@ -31,8 +31,7 @@ OPTIONS = {
 """libnetwork's labels that are options of every driver."""
 
 
-@record
-class NetworkDefinition:
+class NetworkDefinition(Record):
     """A network as it is asked for."""
 
     name: str

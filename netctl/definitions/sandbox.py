@@ -9,11 +9,10 @@ from netctl.definitions.checks import check_address, check_alike, check_path, ch
 from netctl.errors import InvalidInput
 from netctl.models import Sandbox, SandboxKind
 from netctl.names import check_hostname, check_ifname, check_name
-from netctl.record import field_names, record, replace
+from netctl.record import Record, field_names, replace
 
 
-@record
-class SandboxDefinition:
+class SandboxDefinition(Record):
     """A sandbox as it is asked for."""
 
     name: str

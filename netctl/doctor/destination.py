@@ -9,15 +9,14 @@ from ipaddress import ip_address
 from netctl import references
 from netctl.errors import InvalidInput, NotFound
 from netctl.models import Endpoint
-from netctl.record import record
+from netctl.record import Record
 from netctl.store import Reader
 
 _PORT = re.compile(r"(.+):(\d{1,5})(?:/(tcp|udp))?")
 _HIGHEST = 65535
 
 
-@record
-class Destination:
+class Destination(Record):
     """Where a packet goes."""
 
     address: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from netctl.record import record
+from netctl.record import Record
 
 
 class Severity(StrEnum):
@@ -16,8 +16,7 @@ class Severity(StrEnum):
     """Good to know when something does not work."""
 
 
-@record
-class Finding:
+class Finding(Record):
     """One thing that is wrong, or may be."""
 
     code: str

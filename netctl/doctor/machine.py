@@ -16,7 +16,7 @@ from netctl.kernel.lookup import Way
 from netctl.kernel.snapshot import Snapshot
 from netctl.kernel.vitals import Vitals
 from netctl.models import Attachment, Endpoint, HostState, Network, Port, Sandbox
-from netctl.record import record
+from netctl.record import Record
 from netctl.resolv import host_resolv_conf
 from netctl.rooms import Room
 from netctl.store import Reader
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from netctl.controller import Controller
 
 
-@record
-class Published:
+class Published(Record):
     """A port that is published at this moment."""
 
     network: Network

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from netctl.record import record
+from netctl.record import Record
 
 
-@record
-class Station:
+class Station(Record):
     """A place on a packet's way."""
 
     where: str

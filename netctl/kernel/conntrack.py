@@ -21,7 +21,7 @@ from netctl.kernel.netlink import (
     first_refusal,
 )
 from netctl.kernel.refusal import refused
-from netctl.record import record
+from netctl.record import Record
 
 _NETFILTER = 12
 _GET, _DELETE = 1 << 8 | 1, 1 << 8 | 2
@@ -47,8 +47,7 @@ _BATCH = 64
 takes more than a KiB."""
 
 
-@record
-class Flow:
+class Flow(Record):
     """A tracked flow as it is after translation."""
 
     source: str

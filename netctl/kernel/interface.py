@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from netctl.record import record
+from netctl.record import Record
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -31,8 +31,7 @@ NAMES_TABLE = ("inet", "netctl-dns")
 """Family and name of the table that leads the questions of a sandbox to the resolver."""
 
 
-@record
-class Link:
+class Link(Record):
     """An interface as the kernel shows it."""
 
     index: int
@@ -57,8 +56,7 @@ class Link:
     """Whether something is at its other end."""
 
 
-@record
-class Address:
+class Address(Record):
     """An address of an interface."""
 
     link: str
@@ -66,8 +64,7 @@ class Address:
     """With prefix length."""
 
 
-@record
-class Route:
+class Route(Record):
     """A route of the main table."""
 
     destination: str
@@ -80,8 +77,7 @@ class Route:
     """unicast, blackhole, unreachable or prohibit."""
 
 
-@record
-class Shape:
+class Shape(Record):
     """How fast something may go."""
 
     rate: int
@@ -92,8 +88,7 @@ class Shape:
     """Bytes that may wait; 0 where nothing does."""
 
 
-@record
-class Shaper:
+class Shaper(Record):
     """The token bucket at what an interface sends."""
 
     shape: Shape
@@ -102,8 +97,7 @@ class Shaper:
     """Packets."""
 
 
-@record
-class Ingress:
+class Ingress(Record):
     """What becomes of all that comes in at an interface: it goes to another, or is limited."""
 
     to: str = ""

@@ -11,7 +11,7 @@ from netctl.kernel.links import index_of
 from netctl.kernel.netlink import Message, Refusal, attribute
 from netctl.kernel.refusal import refused
 from netctl.kernel.sockets import Sockets
-from netctl.record import record
+from netctl.record import Record
 
 _RTMSG = struct.Struct("=8BI")
 _NDMSG = struct.Struct("=BxxxiHBB")
@@ -39,8 +39,7 @@ _STATES = {
 }
 
 
-@record
-class Way:
+class Way(Record):
     """Where the kernel would send a packet."""
 
     kind: str
@@ -52,8 +51,7 @@ class Way:
     """The address that the kernel would send it from."""
 
 
-@record
-class Neighbour:
+class Neighbour(Record):
     """An entry of the table of neighbours."""
 
     link: str

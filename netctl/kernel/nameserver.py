@@ -19,7 +19,7 @@ from netctl.kernel import namespaces, syscalls
 from netctl.kernel.interface import NAMES_TABLE
 from netctl.kernel.refusal import refused
 from netctl.kernel.rulesets import Rulesets
-from netctl.record import record
+from netctl.record import Record
 
 ADDRESS = "127.0.0.11"
 TABLE = " ".join(NAMES_TABLE)
@@ -57,8 +57,7 @@ _IP_FREEBIND = 15
 Identity = tuple[int, int]
 
 
-@record
-class Place:
+class Place(Record):
     """The server's place in one namespace. The namespace lives for as long as this is open."""
 
     netns: int

@@ -25,7 +25,7 @@ from netctl.kernel.nftables import Nftables
 from netctl.kernel.nftlink import FAMILIES, NETFILTER
 from netctl.kernel.refusal import refused
 from netctl.kernel.ruleset import Chain
-from netctl.record import record
+from netctl.record import Record
 
 TABLE = "netctl-trace"
 _GROUP_TRACE = 9
@@ -45,8 +45,7 @@ _REST = 0.1
 _EVENTS = 2000
 
 
-@record
-class Probe:
+class Probe(Record):
     """One packet that is asked for an answer."""
 
     netns: str
@@ -64,8 +63,7 @@ End = tuple[str, int]
 """An address and a port; 0 for a ping."""
 
 
-@record
-class Event:
+class Event(Record):
     """Something that the ruleset did with a packet."""
 
     packet: int
@@ -84,8 +82,7 @@ class Event:
     """As they are by then, which may be translated."""
 
 
-@record
-class Journey:
+class Journey(Record):
     """What became of a probe."""
 
     answer: str

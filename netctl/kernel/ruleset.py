@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from netctl.record import record
+from netctl.record import Record
 
 
-@record
-class Chain:
+class Chain(Record):
     """A chain of nftables, in any table."""
 
     family: str
@@ -27,8 +26,7 @@ class Chain:
         return f"{self.family} {self.table} {self.name}"
 
 
-@record
-class LegacyChain:
+class LegacyChain(Record):
     """A built-in chain of legacy iptables, whose rules are not read."""
 
     policy: str

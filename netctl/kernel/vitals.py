@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from netctl.errors import NetctlError
 from netctl.kernel import namespaces, netlink, nftables, ports, refusal
 from netctl.kernel.namespaces import OWN
-from netctl.record import record
+from netctl.record import Record
 
 _NEEDED = ("CAP_NET_ADMIN", "CAP_SYS_ADMIN")
 _TABLE = """\
@@ -39,8 +39,7 @@ _DNS_QUERY = bytes.fromhex("4e43010000010000000000000000020001")
 _DNS_PORT = 53
 
 
-@record
-class Filesystem:
+class Filesystem(Record):
     """A directory, and the file system that it is on."""
 
     mode: int

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from ipaddress import ip_interface
 from typing import TYPE_CHECKING
 
 from netctl.kernel.interface import Address, Kernel, Route
 from netctl.plan import Difference
-from netctl.record import record
+from netctl.record import replace
 from netctl.steps.base import Once, absent, ip, place
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ _IPV6_PREFIX_METRIC = 256
 """Of the route to an address's subnet (net/ipv6.h, IP6_RT_PRIO_ADDRCONF)."""
 
 
-@record
 class AddressAdd(Once):
     """An address with prefix length on an interface."""
 
@@ -57,7 +55,6 @@ class AddressAdd(Once):
         return f"{ip(self.netns)} address delete {self.address} dev {self.link}"
 
 
-@record
 class RouteAdd(Once):
     """A route; of same destination and metric there was none. One that leads nowhere has neither
     gateway nor link."""

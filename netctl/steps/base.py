@@ -5,6 +5,7 @@ from __future__ import annotations
 from shlex import quote
 
 from netctl.plan import Difference, Step
+from netctl.record import Record
 
 
 def ip(netns: str) -> str:
@@ -14,10 +15,8 @@ def ip(netns: str) -> str:
     return f"ip -n {name}" if directory == "/run/netns" else f"nsenter --net={quote(netns)} ip"
 
 
-class Once:
+class Once(Record):
     """Makes an object, which the kernel forgets at reboot: a second time is an error."""
-
-    __slots__ = ()
 
     @property
     def durable(self) -> bool:
@@ -28,10 +27,8 @@ class Once:
         return False
 
 
-class Setting:
+class Setting(Record):
     """Brings something into a state, which the kernel forgets at reboot."""
-
-    __slots__ = ()
 
     @property
     def durable(self) -> bool:
@@ -42,10 +39,8 @@ class Setting:
         return True
 
 
-class OnDisk:
+class OnDisk(Record):
     """Brings a file into a state."""
-
-    __slots__ = ()
 
     @property
     def durable(self) -> bool:

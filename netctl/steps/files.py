@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 from netctl.kernel.interface import Kernel
 from netctl.plan import Difference
-from netctl.record import record
 from netctl.steps.base import OnDisk, absent
 
 if TYPE_CHECKING:
     from netctl.kernel.snapshot import Snapshot
 
 
-@record
 class FileWrite(OnDisk):
     """``previous`` is the content before, None where there was no file."""
 
@@ -52,7 +50,6 @@ class FileWrite(OnDisk):
         return f"cat > {quote(self.path)} <<'EOF'\n{self.previous.rstrip()}\nEOF"
 
 
-@record
 class DirectoryCreate(OnDisk):
     """A directory; it is removed where it is empty."""
 
@@ -76,7 +73,6 @@ class DirectoryCreate(OnDisk):
         return f"rmdir --ignore-fail-on-non-empty {quote(self.path)}"
 
 
-@record
 class Symlink(OnDisk):
     """A symbolic link."""
 

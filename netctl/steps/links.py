@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from netctl.kernel.interface import Kernel, Link
 from netctl.plan import Difference, Interface, Undo
-from netctl.record import record, replace
+from netctl.record import replace
 from netctl.steps.base import Once, Setting, absent, ip, place
 
 if TYPE_CHECKING:
     from netctl.kernel.snapshot import Snapshot
 
 
-@record
 class BridgeAdd(Once):
     """A bridge, down."""
 
@@ -49,7 +48,6 @@ class BridgeAdd(Once):
         return f"ip link delete {self.name}"
 
 
-@record
 class VethAdd(Once):
     """A veth pair, down: a port of ``master`` here, ``peer`` in ``netns``."""
 
@@ -119,7 +117,6 @@ class VethAdd(Once):
         return f"ip link delete {self.name}"
 
 
-@record
 class LinkChange(Setting):
     """Other settings of an interface, where somebody changed them; 0, ``""`` and None keep one."""
 
@@ -158,7 +155,6 @@ class LinkChange(Setting):
         return f": {self.name} stays as it is"
 
 
-@record
 class LinkGone(Setting):
     """An interface of ours that no document knows, or has another name, deleted for good."""
 
@@ -182,7 +178,6 @@ class LinkGone(Setting):
         return f": {self.name} stays away"
 
 
-@record
 class Hairpin(Setting):
     """A port of ``bridge`` that sends packets back to where they came from."""
 
@@ -208,7 +203,6 @@ class Hairpin(Setting):
         return f"bridge link set dev {self.name} hairpin off"
 
 
-@record
 class LinkUp(Setting):
     """An interface, up."""
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from netctl.errors import KernelError
 from netctl.kernel.interface import NAMES_TABLE, Kernel, Message
 from netctl.plan import Difference
-from netctl.record import record
 from netctl.steps.base import Setting, absent, place
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ _SHOWN = 3
 """Ports that are named."""
 
 
-@record
 class Resolver(Setting):
     """The process that answers in the sandboxes: it begins with what the store says."""
 
@@ -56,7 +54,6 @@ class Resolver(Setting):
         return _telling(self.run_dir, '{"do":"stop","unused":true}')
 
 
-@record
 class Names(Setting):
     """What the resolver is told, and what takes that back; nothing where none is at work, for the
     next one begins with what the store says.

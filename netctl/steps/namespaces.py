@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from netctl.errors import NetctlError
 from netctl.kernel.interface import Kernel
 from netctl.plan import Difference, Final
-from netctl.record import record
 from netctl.steps.base import Once, Setting, absent, ip, place
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 _LOOPBACK = "lo"
 
 
-@record
 class NetnsCreate(Once):
     """A new namespace, pinned at ``path``; its loopback bears ``alias``."""
 
@@ -48,7 +46,6 @@ class NetnsCreate(Once):
         return f"ip netns delete {self.path.rpartition('/')[2]}"
 
 
-@record
 class NetnsPin(Setting):
     """A pin at ``path`` for the namespace at ``source``, which somebody else made.
 
@@ -83,7 +80,6 @@ class NetnsPin(Setting):
         return _unpinning(self.path)
 
 
-@record
 class LoopbackUp(Setting):
     """The loopback of a namespace, up: names are asked for over it.
 
@@ -110,7 +106,6 @@ class LoopbackUp(Setting):
         return f": {_LOOPBACK}{place(self.netns)} stays up"
 
 
-@record
 class NetnsRelease(Setting, Final):
     """The pin of a namespace given up, and with its last one the namespace."""
 
@@ -133,7 +128,6 @@ class NetnsRelease(Setting, Final):
         return f": {self.path} is not made again"
 
 
-@record
 class NetnsRename(Setting):
     """The pin of a namespace under another name; there is never a moment without one."""
 

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from netctl.kernel.interface import Kernel
 from netctl.plan import Difference
-from netctl.record import record
 from netctl.steps.base import Setting, ip
 
 if TYPE_CHECKING:
     from netctl.kernel.snapshot import Snapshot
 
 
-@record
 class NeighboursForgotten(Setting):
     """What the host remembers of addresses on its bridge, forgotten when they come and when they
     go: it would send to who had them before."""
@@ -39,7 +37,6 @@ class NeighboursForgotten(Setting):
         return self.describe()
 
 
-@record
 class Announced(Setting):
     """The addresses of an interface, told to its neighbours once its packets come through: its
     ``arp_notify`` and ``ndisc_notify`` have the kernel do it when the MAC address is set to what

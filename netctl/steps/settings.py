@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netctl.kernel.interface import Kernel
 from netctl.plan import Difference
-from netctl.record import record
+from netctl.record import replace
 from netctl.steps.base import Setting, absent, place
 
 if TYPE_CHECKING:
     from netctl.kernel.snapshot import Snapshot
 
 
-@record
 class Sysctl(Setting):
     """``previous`` is put back by ``revert``; empty where the setting dies with its interface."""
 
@@ -57,7 +55,6 @@ class Sysctl(Setting):
         return f"ip netns exec {self.netns.rpartition('/')[2]} " if self.netns else ""
 
 
-@record
 class Nft(Setting):
     """Two transactions, each other's opposite. ``undo`` works with the table present or absent.
 
@@ -95,7 +92,6 @@ def _nft(commands: str) -> str:
     return f"nft -f - <<'EOF'\n{commands.rstrip()}\nEOF"
 
 
-@record
 class FlowsForgotten(Setting):
     """Tracked connections, forgotten when something ``coming`` is there, or else when something has
     gone: a flow in between would be kept as it was. See ``Kernel.conntrack_forget``."""

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from netctl.kernel.interface import TICK_NANOSECONDS, Ingress, Kernel, Shape
 from netctl.plan import Difference, Undo
-from netctl.record import record, replace
+from netctl.record import replace
 from netctl.steps.base import Once, Setting, absent
 
 if TYPE_CHECKING:
     from netctl.kernel.snapshot import Snapshot
 
 
-@record
 class IfbAdd(Once):
     """An interface, down, through which goes what came in at another one."""
 
@@ -44,7 +43,6 @@ class IfbAdd(Once):
         return f"ip link delete {self.name}"
 
 
-@record
 class Shaped(Setting):
     """What an interface sends, limited; ``previous`` is how it was limited before, if it was."""
 
@@ -77,7 +75,6 @@ class Shaped(Setting):
         return f"tc qdisc delete dev {self.link} root"
 
 
-@record
 class Diverted(Once):
     """All that comes in at an interface, led to another one."""
 
@@ -104,7 +101,6 @@ class Diverted(Once):
         return f"tc qdisc delete dev {self.link} ingress"
 
 
-@record
 class Policed(Once):
     """What comes in at an interface, dropped where it comes too fast."""
 

@@ -9,15 +9,14 @@ from typing import Any, Protocol, TypeVar
 
 from netctl.codec import decode, encode
 from netctl.models import KINDS, Document
-from netctl.record import record
+from netctl.record import Record
 
 D = TypeVar("D", bound=Document)
 
 KIND_OF: dict[str, type[Any]] = {kind.kind: kind for kind in KINDS}
 
 
-@record
-class Changes:
+class Changes(Record):
     """What one commit does. A document to delete is given whole, as it is in the store."""
 
     put: tuple[Document, ...] = ()
@@ -26,8 +25,7 @@ class Changes:
     """Claims to be put right beside those of the documents, None for one that is free."""
 
 
-@record
-class Intent:
+class Intent(Record):
     """What a process is about to do; on disk before it does anything."""
 
     operation: str

@@ -11,7 +11,7 @@ from netctl.errors import KernelError
 from netctl.kernel.snapshot import Snapshot
 from netctl.models import HostState, Network, SandboxKind
 from netctl.plan import Difference
-from netctl.record import record, replace
+from netctl.record import Record, replace
 from netctl.rooms import Room, intruder
 from netctl.steps import Nft, Sysctl
 from netctl.store import NO_ROOM, Changes, Reader, Store, Writer
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from netctl.controller import Controller
 
 
-@record
-class Finding:
+class Finding(Record):
     """A difference, and of which object."""
 
     title: str

@@ -10,7 +10,7 @@ from netctl.backends import forwarding, registry
 from netctl.models import Network, Sandbox, SandboxKind
 from netctl.networks import site
 from netctl.plan import Plan
-from netctl.record import record
+from netctl.record import Record
 from netctl.rooms import Room, enter
 from netctl.steps import Sysctl
 from netctl.store import Reader
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from netctl.controller import Controller
 
 
-@record
-class Part:
+class Part(Record):
     """A network, or a sandbox with all that is in it, and the steps that should hold."""
 
     title: str

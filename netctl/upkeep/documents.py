@@ -7,15 +7,14 @@ from itertools import chain
 
 from netctl.models import KINDS, Attachment, Document, Endpoint, EndpointRef, Network, Sandbox
 from netctl.names import short
-from netctl.record import record, replace
+from netctl.record import Record, replace
 from netctl.store import Changes, Reader
 
 _SHOWN = 3
 """Claims that a line names."""
 
 
-@record
-class Contradiction:
+class Contradiction(Record):
     """What does not fit together, and the changes after which it does; None where nobody can
     know."""
 

@@ -9,7 +9,7 @@ from netctl.definitions.lease import ended
 from netctl.errors import NetctlError
 from netctl.models import Network, Sandbox, SandboxKind
 from netctl.operation import Operation
-from netctl.record import record
+from netctl.record import Record
 from netctl.store import Reader
 from netctl.upkeep import desired
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from netctl.controller import Controller
 
 
-@record
-class Ended:
+class Ended(Record):
     """A document at its end."""
 
     document: Network | Sandbox

@@ -14,7 +14,7 @@ from netctl.backends import firewall
 from netctl.models import Endpoint, HostState, Network, Sandbox
 from netctl.names import MARK, short
 from netctl.plan import Plan, Undo
-from netctl.record import record
+from netctl.record import Record
 from netctl.steps import (
     DirectoryCreate,
     FileWrite,
@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 NETNS_DIR = "/run/netns"
 
 
-@record
-class Leftover:
+class Leftover(Record):
     """Something of ours that nothing needs, and how it goes."""
 
     what: str

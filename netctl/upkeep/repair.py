@@ -9,7 +9,7 @@ from netctl.errors import NetctlError
 from netctl.models import Network, Sandbox
 from netctl.operation import Operation
 from netctl.plan import Plan
-from netctl.record import record
+from netctl.record import Record
 from netctl.rooms import Room
 from netctl.upkeep import check, desired, leases, leftovers
 from netctl.upkeep.check import Finding
@@ -23,8 +23,7 @@ _ROUNDS = 3
 """An interface that was made anew lacks what it had, which only then is seen."""
 
 
-@record
-class Repaired:
+class Repaired(Record):
     """What was brought back, and what could not be, one line each; and what to do about that."""
 
     done: tuple[str, ...] = ()

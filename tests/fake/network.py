@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from netctl.errors import InvalidInput
@@ -13,6 +12,7 @@ from netctl.kernel.conntrack import Flow
 from netctl.kernel.interface import Address, Link, Route
 from netctl.kernel.lookup import Neighbour, Way
 from netctl.kernel.probing import Journey, Probe
+from netctl.record import replace
 from tests.fake.base import Base, mutating
 from tests.fake.stack import need, on_link, refused, with_metric
 

@@ -8,10 +8,11 @@ import ipaddress
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from netctl.errors import KernelError
 from netctl.kernel.interface import Address, Link, Route, Shape
+from netctl.record import replace
 
 _SETTINGS = {
     "net/ipv4/ip_forward": "0",

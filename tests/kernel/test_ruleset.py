@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +10,7 @@ from netctl.backends.evaluation import Evaluation, Packet
 from netctl.kernel import decoding
 from netctl.kernel.linux import LinuxKernel
 from netctl.kernel.netlink import attribute
+from netctl.record import replace
 from tests.kernel.host import Host
 from tests.kernel.with_kernel import with_kernel
 

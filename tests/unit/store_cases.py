@@ -6,11 +6,11 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from netctl.models import Cursor, Endpoint, Network
 from netctl.names import new_id
+from netctl.record import replace
 from netctl.store import Changes, Intent, Store
 
 FORK = multiprocessing.get_context("fork")

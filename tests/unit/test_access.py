@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
 
@@ -13,6 +12,7 @@ from netctl.backends.options import PREFIX
 from netctl.errors import Conflict, InvalidInput, NetctlError, Unsupported
 from netctl.models import Endpoint, Network, Pool, Port
 from netctl.ports import parse, shown
+from netctl.record import replace
 
 
 def network(*, internal: bool = False, options: Mapping[str, str] | None = None) -> Network:

@@ -13,6 +13,7 @@ from netctl.codec import CodecError, decode, decode_plan, encode, encode_plan
 from netctl.kernel.interface import Shape
 from netctl.models import Attachment, Endpoint, EndpointRef, Network, Pool, Sandbox, SandboxKind
 from netctl.plan import Assembly, Plan, Undo
+from netctl.record import field_names
 from netctl.steps import STEPS, AddressAdd, FileWrite, Nft, RouteAdd
 
 texts = st.text(max_size=20)
@@ -61,7 +62,7 @@ def test_documents_survive(document: object) -> None:
 def test_every_kind_of_step_survives_in_both_directions() -> None:
     kinds: tuple[Any, ...] = STEPS
     plan: Plan = tuple(
-        kind(**{name: _value(kind, name) for name in kind.__dataclass_fields__}) for kind in kinds
+        kind(**{name: _value(kind, name) for name in field_names(kind)}) for kind in kinds
     )
     plan = (*plan, Assembly(steps=plan))
     both: Plan = (*plan, *(Undo(step=step) for step in plan))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from netctl.controller import Controller
 from netctl.models import Document, Endpoint, Network, Sandbox
+from netctl.record import replace
 from netctl.store import Changes
 from netctl.store.documents import folder
 from tests.fake_kernel import FakeKernel

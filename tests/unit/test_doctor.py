@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from netctl.doctor.finding import Finding, Severity
 from netctl.errors import KernelError, NotPermitted
 from netctl.kernel.ruleset import Chain
 from netctl.kernel.vitals import Filesystem, Vitals
+from netctl.record import replace
 from tests.fake_kernel import FakeKernel
 from tests.unit.test_every_step import config
 

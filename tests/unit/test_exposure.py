@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import chain, combinations, product
 
 import pytest
@@ -14,6 +13,7 @@ from netctl.backends.exposure import ANYWHERE, HOST, Exposure, Presence
 from netctl.errors import NetctlError
 from netctl.models import Endpoint, HostState, Network, Port
 from netctl.ports import parse
+from netctl.record import replace
 from tests.unit.test_access import network
 
 OWN = {4: "10.0.0.2", 6: "fd00::2"}

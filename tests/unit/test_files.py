@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from netctl.config import Config
 from netctl.files import hosts_text
 from netctl.gateway import Member
 from netctl.models import Attachment, Endpoint, Network, Sandbox, SandboxKind, Upstream
+from netctl.record import replace
 from netctl.resolv import choose, host_resolv_conf, ndots, resolv_text
 from tests.fake_kernel import FakeKernel
 

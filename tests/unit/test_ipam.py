@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from ipaddress import IPv4Network, ip_address, ip_network
 from typing import Any
 
@@ -15,6 +14,7 @@ from netctl.backends.ipam import AddressPool, PoolRequest, Surroundings, choice,
 from netctl.errors import Conflict, Exhausted, InvalidInput, NetctlError
 from netctl.kernel import Address, Route
 from netctl.models import Network, Pool
+from netctl.record import replace
 
 DEFAULT = ipam.load("default")
 REQUEST = PoolRequest(machine_id="0123456789abcdef0123456789abcdef")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
@@ -15,6 +14,7 @@ from netctl.backends.ipam import (
 from netctl.backends.ipam.parsing import address_text
 from netctl.errors import Conflict, Exhausted, InvalidInput, NetctlError
 from netctl.models import Pool
+from netctl.record import replace
 from tests.unit.ipam_cases import DEFAULT, network, nobody, refused
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import subprocess
 import sys
-from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from netctl.backends import ipam
 from netctl.errors import InvalidInput
 from netctl.models import Pool
+from netctl.record import replace
 from tests.unit.ipam_cases import NOWHERE, REQUEST, network, nobody, refused
 
 

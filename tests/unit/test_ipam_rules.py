@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from netctl.backends.ipam import (
@@ -12,6 +10,7 @@ from netctl.backends.ipam import (
 )
 from netctl.errors import Exhausted, InvalidInput
 from netctl.models import Pool
+from netctl.record import replace
 from tests.unit.ipam_cases import DEFAULT, NET, NOWHERE, REQUEST, refused
 
 

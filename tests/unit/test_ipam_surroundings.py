@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from ipaddress import IPv4Network, ip_network
 
 import pytest
@@ -22,6 +21,7 @@ from netctl.backends.ipam.surroundings import span
 from netctl.errors import Conflict, Exhausted
 from netctl.kernel import Address, Route
 from netctl.models import Pool
+from netctl.record import replace
 from tests.unit.ipam_cases import DEFAULT, NET, NOWHERE, REQUEST, network, refused
 
 

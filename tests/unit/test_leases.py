@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from netctl.config import AddressPool
 from netctl.controller import Controller
 from netctl.definitions.lease import duration
 from netctl.errors import Conflict, Exhausted, InvalidInput, NotFound
+from netctl.record import replace
 from tests.fake_kernel import FakeKernel
 from tests.unit.test_every_step import config
 

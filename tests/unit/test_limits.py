@@ -146,12 +146,12 @@ def test_what_a_kernel_has_is_used(tmp_path: Path) -> None:
     # Enough for what a sender hands over at once.
     assert found == Shape(rate=20_000_000, burst=500_000)
     place.controller.endpoints.limit("c1", rate_out="30mbit")
-    assert [type(step) for step in place.steps[-2:]] == [Undo, Policed]
+    assert list(map(type, place.steps[-2:])) == [Undo, Policed]
     # What the kernel has learnt meanwhile is used from the next change on.
     place.kernel.kinds.add("ifb")
     place.steps.clear()
     place.controller.endpoints.limit("c1", rate_out="40mbit", rate_in="10mbit")
-    assert [type(step) for step in place.steps] == [Shaped, Undo, Assembly, Diverted]
+    assert list(map(type, place.steps)) == [Shaped, Undo, Assembly, Diverted]
     place.steps.clear()
     place.controller.endpoints.limit("c1", rate_in="11mbit")
     [changed] = [step for step in place.steps if isinstance(step, Shaped)]

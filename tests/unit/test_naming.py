@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from netctl import naming
@@ -11,6 +9,7 @@ from netctl.config import Config
 from netctl.gateway import Member
 from netctl.models import Attachment, Endpoint, Network, Port, Sandbox
 from netctl.ports import parse
+from netctl.record import replace
 
 BOOT = "this one"
 NETWORK = Network(id="n", name="web", driver="bridge", created="", facts={"bridge": "br-n"})

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError
 
 import pytest
 
 from netctl.models import EndpointRef, Pool
-from netctl.record import field_names
+from netctl.record import field_names, replace
 from netctl.steps import LinkUp
 
 REF = EndpointRef(network_id="n", endpoint_id="e")
@@ -22,7 +22,7 @@ def test_they_are_values() -> None:
     assert other != REF
     assert pickle.loads(pickle.dumps(REF)) == REF
     assert repr(REF) == "EndpointRef(network_id='n', endpoint_id='e')"
-    assert field_names(REF) == ("network_id", "endpoint_id")
+    assert field_names(type(REF)) == ("network_id", "endpoint_id")
 
 
 def test_they_never_change() -> None:

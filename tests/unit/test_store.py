@@ -6,13 +6,13 @@ import os
 import signal
 import time
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from netctl.errors import Conflict, LockTimeout
 from netctl.models import Cursor, Endpoint, Network, Sandbox
+from netctl.record import replace
 from netctl.store import Changes, Store, storage
 from netctl.store.view import View
 from tests.unit.store_cases import (

@@ -8,13 +8,13 @@ import resource
 import signal
 import stat
 import zlib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from netctl.errors import KernelError, NetctlError, StoreDamaged
 from netctl.models import Network
+from netctl.record import replace
 from netctl.store import Changes, Store, storage
 from tests.unit.store_cases import (
     again,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from netctl.controller import Controller
 from netctl.models import Network, Sandbox
+from netctl.record import replace
 from tests.fake.stack import Stack, setting_of
 from tests.fake_kernel import FakeKernel
 from tests.unit.scenarios import Scenario
