@@ -14,12 +14,15 @@ from pathlib import Path
 
 from bench import docker_peer, kernel_peer, report
 from bench.figures import Samples, between_marks, rotated
+from bench.installed import Installed
 from bench.operations import OPERATIONS, Operation
 from bench.worlds import Failed
-from bench.worldset import HERE, Worlds, opened
+from bench.worldset import HERE, Worlds, bulk_hosts, opened
 
 _SETTLE = 0.02
 """Seconds between two commands, for what the kernel still does after a command has ended."""
+_FORGOTTEN = 65
+"""Seconds after which ext4 gives a removed file's inode to another without looking at it."""
 _WHO = ("netctl", "docker", "ip", "many")
 _MARKS = {"begin": "<!-- bench: begin -->", "end": "<!-- bench: end -->"}
 
@@ -91,7 +94,7 @@ def _measured(options: argparse.Namespace, scratch: Path, *, with_docker: bool) 
     with opened(scratch, options.endpoints, with_docker=with_docker) as worlds:
         _check_completion(worlds)
         _rounds(worlds, samples, options.rounds)
-        _bulk(worlds, samples, scratch, options)
+        _bulk(worlds.installed, samples, scratch, options)
         daemons = worlds.docker.peaks() if worlds.docker else {}
     facts = report.Facts(
         rounds=options.rounds,
@@ -143,21 +146,31 @@ def _check_completion(worlds: Worlds) -> None:
         raise Failed(f"completion does not offer the network 'work': {output.strip()!r}")
 
 
-def _bulk(worlds: Worlds, samples: Samples, scratch: Path, options: argparse.Namespace) -> None:
+def _bulk(
+    installed: Installed, samples: Samples, scratch: Path, options: argparse.Namespace
+) -> None:
+    """Every round has hosts of its own, and all are made before any is removed: where ext4 has no
+    journal, each new file looks at all that were removed in the last minute."""
     make, remove = kernel_peer.write_bulk(scratch / "bulk", options.bulk)
-    library = (worlds.installed.python, str(HERE / "bulk.py"))
-    count = str(options.bulk)
-    for index in range(options.bulk_rounds):
-        _tell(f"bulk {index + 1} of {options.bulk_rounds}")
-        for what, script in ((report.MAKE, make), (report.REMOVE, remove)):
-            action = "make" if what == report.MAKE else "remove"
-            for who in rotated(("netctl", "ip"), index):
-                if who == "netctl":
-                    ran = worlds.few.run(*library, action, count)
-                else:
-                    ran = worlds.ip.run("sh", str(script))
-                samples.add(what, who, ran.ms, ran.kib)
-                time.sleep(1)
+    library = (installed.python, str(HERE / "bulk.py"))
+    commands = {
+        report.MAKE: {"netctl": (*library, "make", str(options.bulk)), "ip": ("sh", str(make))},
+        report.REMOVE: {
+            "netctl": (*library, "remove", str(options.bulk)),
+            "ip": ("sh", str(remove)),
+        },
+    }
+    with bulk_hosts(scratch, installed, options.bulk_rounds) as hosts:
+        _tell(f"bulk: {_FORGOTTEN} s until the disk has forgotten what was removed")
+        os.sync()
+        time.sleep(_FORGOTTEN)
+        for what, by in commands.items():
+            for turn, worlds in enumerate(hosts):
+                _tell(f"{what}, {turn + 1} of {options.bulk_rounds}")
+                for who in rotated(("netctl", "ip"), turn):
+                    ran = worlds[who].run(*by[who])
+                    samples.add(what, who, ran.ms, ran.kib)
+                    time.sleep(1)
 
 
 def _write(path: Path, markdown: str) -> None:

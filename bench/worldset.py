@@ -18,6 +18,10 @@ FEW = 10
 """Endpoints in the store that the others are compared with."""
 
 
+BulkHosts = dict[str, World]
+"""The world of ``netctl`` and that of ``ip``."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worlds:
     """Who takes part."""
@@ -56,6 +60,20 @@ def opened(scratch: Path, endpoints: int, *, with_docker: bool) -> Iterator[Worl
         _prepare(few, installed, FEW)
         _prepare(many, installed, endpoints)
         yield Worlds(installed=installed, few=few, many=many, ip=ip, docker=docker)
+
+
+@contextmanager
+def bulk_hosts(scratch: Path, installed: Installed, count: int) -> Iterator[list[BulkHosts]]:
+    """Open ``count`` pairs of worlds, in each of which sandboxes are made in bulk once."""
+    with ExitStack() as stack:
+        pairs = []
+        for turn in range(count):
+            netctl = _world(stack, f"bulk-netctl{turn}", scratch)
+            ip = _world(stack, f"bulk-ip{turn}", scratch)
+            ip.sh(kernel_peer.prepare())
+            _prepare(netctl, installed, FEW)
+            pairs.append({"netctl": netctl, "ip": ip})
+        yield pairs
 
 
 def _world(stack: ExitStack, name: str, scratch: Path) -> World:
