@@ -3,6 +3,10 @@
 A line is ``CRC32 JSON``. A commit line is the moment in which an operation has happened; the shards
 follow when the lock is released. A last line without its end was torn by a crash, and was never
 acknowledged; one that has its end and not its checksum is damage.
+
+In a batch the file grows ahead of its lines, by zeros: a sync that has no length to record waits
+half as long. A loss of power may then leave zeros in the middle of what was not synced yet. Lines
+tell how much was when they were written, so that such a hole is known from damage.
 """
 
 from __future__ import annotations
@@ -37,6 +41,10 @@ from netctl.store.storage import (
 )
 
 _FOLD = b'{"type":"fold"'
+_LEAST, _MOST = 16384, 262144
+"""Bytes by which the file of a batch grows, about as many as it has."""
+_UNWRITTEN = b"\0"
+"""What is where the file has grown and no line is yet; JSON has none."""
 
 
 class NewerSchema(ValueError):
@@ -54,7 +62,7 @@ class Recorded:
     length: int = 0
     """Bytes of its whole lines."""
     torn: bool = False
-    """Whether there is more, of a line that has no end."""
+    """Whether there is more: a line that has no end, or the room for others."""
 
 
 class Reading:
@@ -108,19 +116,28 @@ def read(path: str) -> Recorded | None:
 
 def parsed(path: str, raw: bytes) -> Recorded:
     """Return what a journal of that content says. Raises ``StoreDamaged``."""
-    *whole, torn = raw.split(b"\n")
-    recorded = Recorded(written=bool(raw), length=len(raw) - len(torn), torn=bool(torn))
+    whole = raw.split(b"\n")[:-1]
+    recorded = Recorded(written=bool(raw))
     for number, line in enumerate(whole, 1):
         record = _record(line)
         if record is None:
+            if _UNWRITTEN in line and recorded.length >= _synced(whole[number:]):
+                break
             raise _damaged(path, number)
+        recorded.length += len(line) + 1
         try:
             _apply(record, recorded)
         except NewerSchema as error:
             raise _newer(path) from error
         except (KeyError, TypeError, ValueError, CodecError) as error:
             raise _damaged(path, number) from error
+    recorded.torn = recorded.length < len(raw)
     return recorded
+
+
+def _synced(lines: list[bytes]) -> int:
+    """Return how many bytes of the journal were synced when these lines were written."""
+    return max((record.get("synced", 0) for record in map(_record, lines) if record), default=0)
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
@@ -193,8 +210,13 @@ class Journal:
         self._path = path
         self._descriptor = -1
         self._size = 0
-        self._synced = False
-        """Whether a loss of power takes nothing of it."""
+        """Bytes of its lines."""
+        self._synced = 0
+        """Of those, how many no loss of power takes."""
+        self._room = 0
+        """Bytes that the file has grown to."""
+        self.batched = False
+        """Whether many lines are to come."""
 
     def intent(self, intent: Intent, *, sync: bool = True) -> None:
         """Without ``sync`` the line outlives this process, but not yet a loss of power."""
@@ -212,7 +234,7 @@ class Journal:
 
         Were power lost with half of them written, the journal would have to tell the rest.
         """
-        self._append({"type": "fold"}, sync=not self._synced)
+        self._append({"type": "fold"}, sync=self._synced < self._size)
 
     def cut(self, length: int) -> None:
         """Take away what comes after ``length`` bytes, a torn line: another written behind it would
@@ -250,33 +272,43 @@ class Journal:
     def close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
-        self._descriptor, self._size, self._synced = -1, 0, False
+        self._descriptor, self._size, self._synced, self._room = -1, 0, 0, 0
 
     def _append(self, record: dict[str, Any], *, sync: bool = True) -> None:
-        text = to_json(record)
+        text = to_json({**record, "synced": self._synced} if self._synced else record)
         line = b"%08x %s\n" % (zlib.crc32(text), text)
         try:
             if self._descriptor < 0:
                 self._open()
                 sync_directory(os.path.dirname(self._path))
-            write_all(self._descriptor, line)
+            if self.batched and self._size + len(line) > self._room:
+                self._grow(len(line))
+            write_all(self._descriptor, line, self._size)
             if sync:
                 os.fdatasync(self._descriptor)
         except OSError as error:
             self._take_back()
             raise unwritable(self._path, error) from error
         self._size += len(line)
-        self._synced = sync
+        self._synced = self._size if sync else self._synced
+
+    def _grow(self, least: int) -> None:
+        """Make room for more lines than the next one; where there is none, that one says so."""
+        more = least + min(max(self._size, _LEAST), _MOST)
+        with suppress(OSError):
+            write_all(self._descriptor, _UNWRITTEN * more, self._size)
+            self._room = self._size + more
 
     def _open(self) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         self._descriptor = os.open(self._path, flags, 0o600)
-        self._size = os.fstat(self._descriptor).st_size
+        self._size = self._room = os.fstat(self._descriptor).st_size
 
     def _take_back(self) -> None:
         """Cut off what was written of a line that could not be written whole."""
         with suppress(OSError):
             if self._descriptor >= 0:
+                self._room = self._size
                 os.ftruncate(self._descriptor, self._size)
 
 

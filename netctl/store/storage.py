@@ -11,8 +11,8 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from tinydb.storages import Storage
@@ -27,6 +27,8 @@ MIGRATIONS: dict[int, Callable[[Tables], Tables]] = {}
 _HEAD = re.compile(rb'\{"schema":(\d+),"crc32":(\d+),"tables":')
 _TAIL = b"}\n"
 TEMPORARY = ".tmp"
+_TOGETHER = 100
+"""Files that are written at once: each is open meanwhile."""
 _NESTED = "endpoints"
 """The directory with one for each network: see ``documents.folder``."""
 _NO_DIRECTORY = "a file is in the way; --state-dir and --run-dir are directories"
@@ -62,15 +64,10 @@ class ShardStorage(Storage):
         self._tables = data
         self.dirty = True
 
-    def flush(self) -> None:
-        """Bring the file up to date; one without documents is removed."""
-        if not self.dirty:
-            return
-        if any((self._tables or {}).values()):
-            save(self.path, self._tables or {})
-        else:
-            remove(self.path)
-        self.dirty = False
+    def tables(self) -> Tables:
+        """Return what belongs in the file; nothing where the file has to go."""
+        tables = self._tables or {}
+        return tables if any(tables.values()) else {}
 
 
 def load(path: str) -> Tables | None:
@@ -112,25 +109,74 @@ def _migrated(path: str, schema: int, body: bytes) -> Tables:
     return tables
 
 
-def save(path: str, tables: Tables) -> None:
-    """Write a file, so that a crash leaves either the old or the new one. The caller syncs the
-    directory. Raises ``KernelError`` and leaves the old file."""
+def flush(storages: Sequence[ShardStorage]) -> None:
+    """Bring files up to date; those without documents are removed. The caller syncs the
+    directories. Raises ``KernelError``: what was not reached is still dirty."""
+    for start in range(0, len(storages), _TOGETHER):
+        group = storages[start : start + _TOGETHER]
+        files = {storage.path: storage.tables() for storage in group}
+        save({path: tables for path, tables in files.items() if tables})
+        for path in [path for path, tables in files.items() if not tables]:
+            remove(path)
+        for storage in group:
+            storage.dirty = False
+
+
+def save(files: Mapping[str, Tables]) -> None:
+    """Write files, so that a crash leaves of each either the old or the new one. The caller syncs
+    the directories. Raises ``KernelError`` and leaves the old ones, or some of them new."""
+    try:
+        with ExitStack() as opened:
+            # All before the first is waited for: a disk takes many at once in little more time
+            # than one, and a file system with a journal has to commit only once.
+            begun = [opened.enter_context(_begun(path, files[path])) for path in files]
+            for path, descriptor in zip(files, begun, strict=True):
+                with _writing(path):
+                    os.fsync(descriptor)
+        for path in files:
+            with _writing(path):
+                _put_in_place(path)
+    except KernelError:
+        for path in files:
+            with suppress(OSError):
+                os.unlink(path + TEMPORARY)
+        raise
+
+
+@contextmanager
+def _begun(path: str, tables: Tables) -> Iterator[int]:
+    """Write the file that will take a file's place, and hold it open."""
     body = to_json(tables)
     head = b'{"schema":%d,"crc32":%d,"tables":' % (SCHEMA, zlib.crc32(body))
-    temporary = path + TEMPORARY
-    try:
+    with _writing(path):
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        write_new(temporary, head + body + _TAIL)
-        with suppress(FileNotFoundError):
-            os.unlink(path + ".bak")
-        with suppress(FileNotFoundError):
-            os.link(path, path + ".bak")
-        os.rename(temporary, path)
+            os.unlink(path + TEMPORARY)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(path + TEMPORARY, flags, 0o600)
+    try:
+        with _writing(path):
+            write_all(descriptor, head + body + _TAIL)
+            # So that the disk begins with it at once.
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _put_in_place(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path + ".bak")
+    with suppress(FileNotFoundError):
+        os.link(path, path + ".bak")
+    os.rename(path + TEMPORARY, path)
+
+
+@contextmanager
+def _writing(path: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        with suppress(OSError):
-            os.unlink(temporary)
         raise unwritable(path, error) from error
 
 
@@ -151,21 +197,12 @@ def remove(path: str) -> None:
             os.rmdir(parent)
 
 
-def write_new(path: str, content: bytes) -> None:
-    """Write a file that does not exist yet, and sync it."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(path, flags, 0o600)
-    try:
-        write_all(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_all(descriptor: int, content: bytes) -> None:
+def write_all(descriptor: int, content: bytes, place: int = 0) -> None:
+    """Write into a file from ``place`` on."""
     view = memoryview(content)
     while view:
-        view = view[os.write(descriptor, view) :]
+        written = os.pwrite(descriptor, view, place)
+        view, place = view[written:], place + written
 
 
 def read_bytes(path: str) -> bytes | None:

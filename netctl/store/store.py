@@ -66,7 +66,7 @@ class Store:
         Raises ``LockTimeout``, ``StoreDamaged``, ``KernelError``.
         """
         if self._writer:
-            self._writer.batched = True
+            self._writer.batch()
             yield self._writer
             return
         with lock.held(self._run_dir, operation, self._lock_timeout), self._directory():

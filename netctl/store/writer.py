@@ -15,7 +15,7 @@ from netctl.errors import Conflict, KernelError, NetctlError
 from netctl.models import Document
 from netctl.store import journal
 from netctl.store.documents import KIND_OF, Changes, Delta, Intent, claim_shard
-from netctl.store.storage import NO_ROOM, sync_directory
+from netctl.store.storage import NO_ROOM, flush, sync_directory
 from netctl.store.view import CLAIMS_ROW, View, of, place
 
 _CHECKPOINT = 5000
@@ -32,9 +32,11 @@ class Writer(View):
         self._pending: Intent | None = None
         self._prepared: tuple[Changes, Delta] | None = None
         self._waiting = 0
-        self.batched = False
-        """Whether this commit is one of many under one lock, which are acknowledged together."""
         self._recover()
+
+    def batch(self) -> None:
+        """Say that many commits come under one lock, which are acknowledged together."""
+        self._journal.batched = True
 
     def pending(self) -> Intent | None:
         """Return the intent that a dead process left."""
@@ -54,7 +56,7 @@ class Writer(View):
         prepared, self._prepared = self._prepared, None
         delta = prepared[1] if prepared and prepared[0] is changes else self.delta(changes)
         # In a batch the next intent's sync, or the checkpoint at its end, takes it along.
-        self._journal.commit(delta, sync=not self.batched)
+        self._journal.commit(delta, sync=not self._journal.batched)
         # It has happened: nothing may fail any more, or the kernel would be rolled back.
         self._pending = None
         self._apply(delta)
@@ -75,8 +77,7 @@ class Writer(View):
         storages = self.dirty()
         if storages:
             self._journal.fold()
-        for storage in storages:
-            storage.flush()
+        flush(storages)
         for directory in sorted({os.path.dirname(storage.path) for storage in storages}):
             sync_directory(directory)
         self._journal.restart(self._pending)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -200,9 +201,9 @@ def test_a_batch_is_durable_before_its_shards(
         log.append("sync")
         sync(descriptor)
 
-    def logged_save(path: str, tables: storage.Tables) -> None:
+    def logged_save(files: Mapping[str, storage.Tables]) -> None:
         log.append("save")
-        save(path, tables)
+        save(files)
 
     monkeypatch.setattr(os, "fdatasync", fdatasync)
     monkeypatch.setattr(storage, "save", logged_save)

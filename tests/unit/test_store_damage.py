@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from netctl.codec import encode
 from netctl.errors import KernelError, NetctlError, StoreDamaged
 from netctl.models import Network
 from netctl.record import replace
-from netctl.store import Changes, Store, storage
+from netctl.store import Changes, Store, journal, storage
+from netctl.store.documents import Delta
 from tests.unit.store_cases import (
     again,
     damage,
@@ -74,13 +76,13 @@ def test_a_damaged_file_stops_writers_too(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_torn_last_line_of_the_journal_is_ignored(store: Store, tmp_path: Path) -> None:
-    journal = journal_of_a_dead_process(store, tmp_path)
-    whole = journal.read_bytes()
+    path = journal_of_a_dead_process(store, tmp_path)
+    whole = path.read_bytes()
     first = whole.index(b"\n") + 1
     for length in range(first, len(whole) - 1):
-        damage(journal, whole[:length])
+        damage(path, whole[:length])
         assert [doc.name for doc in store.all(Network)] == ["one"]
-    damage(journal, whole)
+    damage(path, whole)
     assert [doc.name for doc in store.all(Network)] == ["one", "two"]
 
 
@@ -101,12 +103,73 @@ def test_a_torn_line_stays_the_last_one(
     assert [found.name for found in store.all(Network)] == ["db", "web"]
 
 
+SECTOR = 512
+
+
+def batch_journal(path: Path, count: int, synced: int) -> list[int]:
+    """Write a batch's journal of ``count`` documents, each longer than a sector, of which the one
+    of number ``synced`` waited for the disk. Return where each ends."""
+    written, ends = journal.Journal(str(path)), []
+    written.batched = True
+    for number in range(count):
+        web = replace(network(f"n{number}"), labels={"long": "x" * SECTOR})
+        delta = Delta(documents={("network", "", web.id): encode(web)})
+        written.commit(delta, sync=number == synced)
+        ends.append(len(path.read_bytes().rstrip(b"\0")))
+    written.close()
+    return ends
+
+
+def test_a_hole_in_a_lost_batch_is_known_from_damage(tmp_path: Path) -> None:
+    """A disk that lost its power has written any of the sectors since the last sync."""
+    ends = batch_journal(tmp_path / "image", 8, synced=3)
+    image = (tmp_path / "image").read_bytes()
+    assert len(image) > ends[-1], "the file of a batch grows ahead of its lines"
+    for start in range(0, ends[-1], SECTOR):
+        here = tmp_path / f"{start}"
+        (here / "state").mkdir(parents=True, mode=0o700)
+        (here / "state" / "journal").write_bytes(
+            image[:start] + bytes(SECTOR) + image[start + SECTOR :]
+        )
+        if start < ends[3]:
+            with pytest.raises(StoreDamaged, match="journal is damaged"):
+                again(here).all(Network)
+            with pytest.raises(StoreDamaged, match="journal is damaged"):
+                put(again(here), network("x"))
+            continue
+        whole = [f"n{number}" for number, end in enumerate(ends) if end <= start]
+        assert [found.name for found in again(here).all(Network)] == whole
+        put(again(here), network("x"))
+        assert [found.name for found in again(here).all(Network)] == [*whole, "x"]
+
+
+@pytest.mark.parametrize("length", [0, 1, 5000])
+def test_room_without_lines_is_no_damage(store: Store, tmp_path: Path, length: int) -> None:
+    path = journal_of_a_dead_process(store, tmp_path)
+    path.write_bytes(path.read_bytes() + bytes(length))
+    assert [found.name for found in store.all(Network)] == ["one", "two"]
+    put(store, network("x"))
+    assert [found.name for found in again(tmp_path).all(Network)] == ["one", "two", "x"]
+
+
+def test_a_full_disk_has_no_room_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, content: bytes, place: int) -> int:
+        if len(content) > 4096:
+            raise OSError(errno.ENOSPC, "full")
+        return write(descriptor, content, place)
+
+    write = os.pwrite
+    monkeypatch.setattr(os, "pwrite", full)
+    ends = batch_journal(tmp_path / "journal", 3, synced=1)
+    assert len((tmp_path / "journal").read_bytes()) == ends[-1]
+
+
 @pytest.mark.parametrize("line", [1, 2])
 def test_a_damaged_line_is_damage(store: Store, tmp_path: Path, line: int) -> None:
-    journal = journal_of_a_dead_process(store, tmp_path)
-    whole = journal.read_bytes()
+    path = journal_of_a_dead_process(store, tmp_path)
+    whole = path.read_bytes()
     place = 20 + (whole.index(b"\n") if line == 2 else 0)
-    damage(journal, whole[:place] + b"X" + whole[place + 1 :])
+    damage(path, whole[:place] + b"X" + whole[place + 1 :])
     with pytest.raises(StoreDamaged, match=f"line {line}"):
         store.all(Network)
     with pytest.raises(StoreDamaged, match=f"line {line}"):
@@ -212,8 +275,8 @@ def test_what_cannot_go_into_the_shards_stays_in_the_journal(
 ) -> None:
     many = [network(f"n{number}") for number in range(2100)]
 
-    def full(path: str, tables: object) -> None:
-        raise KernelError(f"{path} cannot be written", errno=errno.ENOSPC)
+    def full(files: object) -> None:
+        raise KernelError("the shards cannot be written", errno=errno.ENOSPC)
 
     with monkeypatch.context() as patch:
         patch.setattr(storage, "save", full)
@@ -243,7 +306,7 @@ def test_a_document_of_another_form_is_named_with_its_file(store: Store, tmp_pat
     web = network()
     put(store, web)
     path = tmp_path / "state" / "networks" / f"{web.id[:2]}.json"
-    storage.save(str(path), {"rows": {"1": {"id": web.id, "name": 7}}})
+    storage.save({str(path): {"rows": {"1": {"id": web.id, "name": 7}}}})
     with pytest.raises(StoreDamaged, match=str(path)):
         store.all(Network)
 
