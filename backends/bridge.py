@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from netctl.backends import access, firewall, forwarding, limits, publication, wire
+from netctl.backends import access, firewall, forwarding, publication, wire
 from netctl.backends.driver import NetworkPlan, Publishing, Site
 from netctl.backends.options import (
     PREFIX,
@@ -26,13 +26,9 @@ from netctl.models import Attachment, Endpoint, Network, Pool
 from netctl.names import MARK, alias_of, bridge_ifname, check_ifname, mac_of
 from netctl.plan import Assembly, Plan, Step
 from netctl.record import replace
-from netctl.steps import (
-    AddressAdd,
-    BridgeAdd,
-    FlowsForgotten,
-    LinkUp,
-    Sysctl,
-)
+from netctl.steps.addresses import AddressAdd
+from netctl.steps.links import BridgeAdd, LinkUp
+from netctl.steps.settings import FlowsForgotten, Sysctl
 
 NAME = PREFIX + "bridge.name"
 ICC = PREFIX + "bridge.enable_icc"
@@ -163,6 +159,8 @@ class BridgeDriver:
         return wire.announcement(network, endpoint, attachment)
 
     def plan_limits(self, network: Network, before: Endpoint, after: Endpoint) -> Plan:
+        from netctl.backends import limits
+
         return limits.change(network, before, after)
 
     def plan_publish(self, network: Network, change: Publishing, kernel: Kernel) -> Plan:

@@ -14,7 +14,7 @@ from netctl.backends import access
 from netctl.kernel import Kernel
 from netctl.kernel.ruleset import Chain
 from netctl.models import HostState, Network
-from netctl.steps import Nft
+from netctl.steps.settings import Nft
 
 TABLE = "inet netctl"
 USER_CHAINS = (f"{TABLE} user-pre", f"{TABLE} user-post")

@@ -17,7 +17,7 @@ from netctl.models import HostState, Network
 from netctl.names import MARK
 from netctl.plan import Plan
 from netctl.record import Record, replace
-from netctl.steps import Sysctl
+from netctl.steps.settings import Sysctl
 
 SYSCTLS = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 _PLAIN = re.compile(r"[!#-)+-\[\]-~]+")

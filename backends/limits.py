@@ -15,7 +15,8 @@ from netctl.kernel.interface import Shape
 from netctl.models import Attachment, Endpoint, Limits, Network
 from netctl.names import alias_of, ifb_ifname
 from netctl.plan import Assembly, Plan, Step, Undo
-from netctl.steps import Diverted, IfbAdd, LinkUp, Policed, Shaped
+from netctl.steps.links import LinkUp
+from netctl.steps.shaping import Diverted, IfbAdd, Policed, Shaped
 
 _HEADER = 14
 """Of an Ethernet frame, bytes."""

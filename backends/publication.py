@@ -15,7 +15,8 @@ from netctl.kernel import Kernel
 from netctl.models import LOOPBACK6, Endpoint, HostState, Network, Port
 from netctl.plan import Plan, Step
 from netctl.record import Record, replace
-from netctl.steps import FlowsForgotten, Hairpin, Nft
+from netctl.steps.links import Hairpin
+from netctl.steps.settings import FlowsForgotten, Nft
 
 
 class Standing(Record):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from netctl.models import Endpoint, Network, Pool
 from netctl.names import sysctl_path
-from netctl.steps import Sysctl
+from netctl.steps.settings import Sysctl
 
 
 def ipv6_switch(

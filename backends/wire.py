@@ -10,7 +10,10 @@ from netctl.backends.settings import asked, ipv6_switch
 from netctl.models import Attachment, Endpoint, Network
 from netctl.names import alias_of
 from netctl.plan import Assembly, Plan, Step
-from netctl.steps import AddressAdd, Announced, LinkUp, NeighboursForgotten, Sysctl, VethAdd
+from netctl.steps.addresses import AddressAdd
+from netctl.steps.links import LinkUp, VethAdd
+from netctl.steps.neighbours import Announced, NeighboursForgotten
+from netctl.steps.settings import Sysctl
 
 COUNT = PREFIX + "advertise_addr_nmsgs"
 GAP = PREFIX + "advertise_addr_ms"

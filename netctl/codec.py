@@ -67,7 +67,7 @@ def _encode_step(step: Step) -> dict[str, Any]:
 
 
 def _decode_step(value: Any) -> Step:
-    from netctl.steps import STEPS
+    from netctl.steps.every import STEPS
 
     kinds: dict[str, type[Any]] = {kind.__name__: kind for kind in STEPS}
     name = value.get("step") if isinstance(value, dict) else None

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from netctl.kernel import Kernel, Link, Route
 from netctl.models import Document
 from netctl.plan import Assembly, Observer, Plan, Step
-from netctl.steps import BridgeAdd, FileWrite, NetnsCreate, NetnsPin, VethAdd
+from netctl.steps.files import FileWrite
+from netctl.steps.links import BridgeAdd, VethAdd
+from netctl.steps.namespaces import NetnsCreate, NetnsPin
 
 if TYPE_CHECKING:
     from netctl.store import Reader

@@ -17,7 +17,7 @@ from netctl.models import Sandbox, SandboxKind
 from netctl.plan import Plan, Step
 from netctl.record import Record, replace
 from netctl.resolv import resolv_text
-from netctl.steps import DirectoryCreate, FileWrite, Symlink
+from netctl.steps.files import DirectoryCreate, FileWrite, Symlink
 
 ETC_NETNS = "/etc/netns"
 """Where ``ip netns exec NAME`` looks for files that it binds over /etc."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from netctl.models import Attachment, Endpoint, Network
 from netctl.plan import Step, Undo
 from netctl.record import Record
-from netctl.steps import RouteAdd
+from netctl.steps.addresses import RouteAdd
 
 DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
 FAMILIES = tuple(DEFAULT)

@@ -16,7 +16,7 @@ from netctl.names import mac_of, veth_ifname
 from netctl.plan import Plan, Step, inverse
 from netctl.record import Record, replace
 from netctl.rooms import Room, member
-from netctl.steps import RouteAdd
+from netctl.steps.addresses import RouteAdd
 
 
 class Change(Record):

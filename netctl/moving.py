@@ -10,7 +10,7 @@ from netctl.models import Document, ResolvConf, Sandbox, SandboxKind
 from netctl.names import short
 from netctl.plan import Plan, inverse
 from netctl.record import Record, replace
-from netctl.steps import LoopbackUp, NetnsCreate, NetnsPin, NetnsRelease, NetnsRename
+from netctl.steps.namespaces import LoopbackUp, NetnsCreate, NetnsPin, NetnsRelease, NetnsRename
 
 
 class Move(Record):

@@ -18,7 +18,7 @@ from netctl.kernel import Message
 from netctl.models import LOOPBACK6, RELAYED, Endpoint, Network, Port, Sandbox, SandboxKind
 from netctl.plan import Plan, inverse
 from netctl.resolv import RESOLVER, ndots
-from netctl.steps import Names, Resolver
+from netctl.steps.names import Names, Resolver
 
 Model = Mapping[tuple[str, str], Message]
 """Kind and id of an object to the message that tells of it."""

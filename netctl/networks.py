@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from netctl import naming, references
+from netctl import references
 from netctl.backends import ipam, registry
 from netctl.backends.driver import NetworkPlan, Site
 from netctl.definitions.defaults import told
@@ -291,6 +291,8 @@ def _make(op: Operation, network: Network, controller: Controller) -> None:
 def _remove(
     op: Operation, network: Network, controller: Controller, *, force: bool = False
 ) -> None:
+    from netctl import naming
+
     endpoints = op.reader.all(Endpoint, network.id)
     if endpoints and not force:
         names = ", ".join(endpoint.name for endpoint in endpoints[:5])

@@ -12,7 +12,7 @@ from netctl.gateway import ways_out
 from netctl.kernel import Kernel
 from netctl.models import HostState, Network, Sandbox
 from netctl.plan import Plan
-from netctl.steps import Sysctl
+from netctl.steps.settings import Sysctl
 from netctl.store import Reader
 
 

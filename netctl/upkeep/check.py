@@ -13,7 +13,7 @@ from netctl.models import HostState, Network, SandboxKind
 from netctl.plan import Difference
 from netctl.record import Record, replace
 from netctl.rooms import Room, intruder
-from netctl.steps import Nft, Sysctl
+from netctl.steps.settings import Nft, Sysctl
 from netctl.store import NO_ROOM, Changes, Reader, Store, Writer
 from netctl.store.memory import Memory
 from netctl.upkeep import desired, documents

@@ -12,7 +12,7 @@ from netctl.networks import site
 from netctl.plan import Plan
 from netctl.record import Record
 from netctl.rooms import Room, enter
-from netctl.steps import Sysctl
+from netctl.steps.settings import Sysctl
 from netctl.store import Reader
 
 if TYPE_CHECKING:

@@ -15,14 +15,10 @@ from netctl.models import Endpoint, HostState, Network, Sandbox
 from netctl.names import MARK, short
 from netctl.plan import Plan, Undo
 from netctl.record import Record
-from netctl.steps import (
-    DirectoryCreate,
-    FileWrite,
-    LinkGone,
-    NetnsCreate,
-    Nft,
-    Symlink,
-)
+from netctl.steps.files import DirectoryCreate, FileWrite, Symlink
+from netctl.steps.links import LinkGone
+from netctl.steps.namespaces import NetnsCreate
+from netctl.steps.settings import Nft
 from netctl.store import Reader
 from netctl.upkeep import desired
 

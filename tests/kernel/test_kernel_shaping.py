@@ -8,7 +8,7 @@ from netctl.errors import KernelError, Unsupported
 from netctl.kernel.interface import Shape
 from netctl.kernel.linux import LinuxKernel
 from netctl.kernel.snapshot import Snapshot
-from netctl.steps import Shaped
+from netctl.steps.shaping import Shaped
 from tests.kernel.host import Host
 from tests.kernel.with_kernel import refused, with_kernel
 

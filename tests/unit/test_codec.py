@@ -14,7 +14,10 @@ from netctl.kernel.interface import Shape
 from netctl.models import Attachment, Endpoint, EndpointRef, Network, Pool, Sandbox, SandboxKind
 from netctl.plan import Assembly, Plan, Undo
 from netctl.record import field_names
-from netctl.steps import STEPS, AddressAdd, FileWrite, Nft, RouteAdd
+from netctl.steps.addresses import AddressAdd, RouteAdd
+from netctl.steps.every import STEPS
+from netctl.steps.files import FileWrite
+from netctl.steps.settings import Nft
 
 texts = st.text(max_size=20)
 labels = st.dictionaries(texts, texts, max_size=3)

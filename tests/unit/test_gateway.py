@@ -5,7 +5,7 @@ from __future__ import annotations
 from netctl.gateway import Member, announce, elect, withdraw
 from netctl.models import Attachment, Endpoint, Network
 from netctl.plan import Undo
-from netctl.steps import RouteAdd
+from netctl.steps.addresses import RouteAdd
 
 
 def member(

@@ -14,7 +14,7 @@ from netctl.errors import InvalidInput
 from netctl.kernel.interface import Shape
 from netctl.models import Limits, Network
 from netctl.plan import Assembly, Undo
-from netctl.steps import Diverted, Policed, Shaped
+from netctl.steps.shaping import Diverted, Policed, Shaped
 from tests.unit import test_every_step as every_step
 from tests.unit.scenarios import Scenario
 from tests.unit.test_every_step import Place

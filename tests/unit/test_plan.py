@@ -11,7 +11,10 @@ from netctl.errors import KernelError
 from netctl.kernel import Kernel
 from netctl.kernel.snapshot import Snapshot
 from netctl.plan import Assembly, Difference, Final, Undo, execute, inverse, settle
-from netctl.steps import AddressAdd, DirectoryCreate, FileWrite, LinkUp, NetnsCreate, Symlink
+from netctl.steps.addresses import AddressAdd
+from netctl.steps.files import DirectoryCreate, FileWrite, Symlink
+from netctl.steps.links import LinkUp
+from netctl.steps.namespaces import NetnsCreate
 from tests.fake_kernel import FakeKernel
 
 C1 = "/run/netns/c1"

@@ -9,7 +9,7 @@ import pytest
 
 from netctl.models import EndpointRef, Pool
 from netctl.record import field_names, replace
-from netctl.steps import LinkUp
+from netctl.steps.links import LinkUp
 
 REF = EndpointRef(network_id="n", endpoint_id="e")
 

@@ -12,7 +12,7 @@ from netctl.controller import Controller
 from netctl.errors import KernelError
 from netctl.kernel import process
 from netctl.plan import Step
-from netctl.steps import Nft
+from netctl.steps.settings import Nft
 from tests.fake_kernel import FakeKernel
 from tests.unit.test_every_step import config
 
