@@ -155,9 +155,6 @@ class BridgeDriver:
         flows = FlowsForgotten(addresses=addresses, coming=False)
         return (flows, *wire.veth(network, endpoint, attachment))
 
-    def plan_announce(self, network: Network, endpoint: Endpoint, attachment: Attachment) -> Plan:
-        return wire.announcement(network, endpoint, attachment)
-
     def plan_limits(self, network: Network, before: Endpoint, after: Endpoint) -> Plan:
         from netctl.backends import limits
 

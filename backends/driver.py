@@ -105,11 +105,6 @@ class Driver(Protocol):
         """Return how the endpoint's interface comes into its sandbox, all but the default route."""
         ...
 
-    def plan_announce(self, network: Network, endpoint: Endpoint, attachment: Attachment) -> Plan:
-        """Return how the others on the network hear of a joined endpoint. When it is through, the
-        endpoint is reached."""
-        ...
-
     def plan_limits(self, network: Network, before: Endpoint, after: Endpoint) -> Plan:
         """Return how the limits of a joined endpoint become others."""
         ...

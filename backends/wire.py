@@ -19,9 +19,7 @@ COUNT = PREFIX + "advertise_addr_nmsgs"
 GAP = PREFIX + "advertise_addr_ms"
 OPTIONS: Mapping[str, Option] = {
     COUNT: Option(
-        form="0-3",
-        help="How often a join tells the network the endpoint's addresses. Once if not given, and"
-        " not at all where no endpoint had them before and the bridge is netctl's.",
+        form="0-3", help="How often a join tells the network the endpoint's addresses.", default="1"
     ),
     GAP: Option(
         form="100-2000",
@@ -66,20 +64,15 @@ def veth(network: Network, endpoint: Endpoint, place: Attachment) -> Plan:
     forgotten = NeighboursForgotten(link=network.facts["bridge"], addresses=addresses)
     first = (forgotten,) if addresses else ()
     whole = Assembly(steps=(*steps, *late))
-    return (*first, *limits.beside(network, endpoint, place), whole)
+    return (*first, *limits.beside(network, endpoint, place), whole, *_told(network, place))
 
 
-def _announcements(network: Network, endpoint: Endpoint) -> int:
-    """Return how often to tell the network. All ports of the bridge hear it each time, so it is not
-    told what nobody can know otherwise."""
-    unheard = endpoint.fresh and network.facts.get("made") == "true"
-    if unheard and COUNT not in network.options:
-        return 0
+def _announcements(network: Network) -> int:
     return int(network.facts.get("announcements", "1"))
 
 
 def _telling(network: Network, endpoint: Endpoint, place: Attachment) -> Iterable[Sysctl]:
-    if _announcements(network, endpoint):
+    if _announcements(network):
         if endpoint.ipv4:
             key = f"net/ipv4/conf/{place.ifname}/arp_notify"
             yield Sysctl(netns=place.netns, key=key, value="1")
@@ -88,14 +81,13 @@ def _telling(network: Network, endpoint: Endpoint, place: Attachment) -> Iterabl
             yield Sysctl(netns=place.netns, key=key, value="1")
 
 
-def announcement(network: Network, endpoint: Endpoint, place: Attachment) -> Plan:
-    """Return how the network is told an endpoint's addresses, once they can be reached."""
-    told = Announced(
-        netns=place.netns,
-        link=place.ifname,
-        port=place.host_ifname,
-        mac=place.mac,
-        count=_announcements(network, endpoint),
-        gap=int(network.facts.get("announcement_gap", "1000")),
-    )
-    return (told,)
+def _told(network: Network, place: Attachment) -> Iterable[Step]:
+    if count := _announcements(network):
+        yield Announced(
+            netns=place.netns,
+            link=place.ifname,
+            port=place.host_ifname,
+            mac=place.mac,
+            count=count,
+            gap=int(network.facts.get("announcement_gap", "1000")),
+        )

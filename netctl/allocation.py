@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address
 
 from netctl.backends import ipam
 from netctl.errors import Conflict, InvalidInput
 from netctl.models import Cursor, Document, Endpoint, Network, address_claim
 from netctl.names import short
-from netctl.record import Record, replace
+from netctl.record import replace
 from netctl.store import Reader
 
 
@@ -24,19 +23,10 @@ def check_mac_free(reader: Reader, network: Network, mac: str) -> None:
         )
 
 
-class Allocation(Record):
-    """What an endpoint gets."""
-
-    addresses: dict[int, str]
-    """Family (4, 6) to the address with its prefix length."""
-    fresh: bool
-    """Whether all of them are above what any endpoint of the network ever had."""
-    cursor: tuple[Document, ...]
-    """The network's cursor, where it moves on."""
-
-
-def allocate(reader: Reader, network: Network, preferred: Mapping[int, str]) -> Allocation:
-    """Choose an address for each family.
+def allocate(
+    reader: Reader, network: Network, preferred: Mapping[int, str]
+) -> tuple[dict[int, str], tuple[Document, ...]]:
+    """Return an address with prefix length for each family, and the cursor's document.
 
     Raises ``InvalidInput`` for a preferred address outside the subnets, ``Conflict`` for one that
     is taken, ``Exhausted``.
@@ -44,8 +34,7 @@ def allocate(reader: Reader, network: Network, preferred: Mapping[int, str]) -> 
     _check_families(network, preferred)
     allocator = ipam.load(network.ipam_driver)
     cursor = reader.get(Cursor, network.id) or Cursor(id=network.id)
-    last, highest = dict(cursor.last), dict(cursor.highest)
-    fresh = True
+    last = dict(cursor.last)
     addresses: dict[int, str] = {}
     for version, wanted in preferred.items():
         pool = network.pool(version)
@@ -56,16 +45,7 @@ def allocate(reader: Reader, network: Network, preferred: Mapping[int, str]) -> 
         addresses[version] = pool.with_prefix(address)
         if not wanted:
             last[pool.subnet] = address
-        if _above(address, highest.get(pool.subnet)):
-            highest[pool.subnet] = address
-        else:
-            fresh = False
-    after = replace(cursor, last=last, highest=highest)
-    return Allocation(addresses=addresses, fresh=fresh, cursor=(after,) if after != cursor else ())
-
-
-def _above(address: str, highest: str | None) -> bool:
-    return highest is None or int(ip_address(address)) > int(ip_address(highest))
+    return addresses, (replace(cursor, last=last),) if last != cursor.last else ()
 
 
 def _check_families(network: Network, preferred: Mapping[int, str]) -> None:

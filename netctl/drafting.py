@@ -53,8 +53,8 @@ def draft(
     mac = wanted.mac or (mac_of(endpoint_id) if driver.has_pools else "")
     check_mac_free(reader, network, mac)
     families = {4: wanted.ip} if wanted.without_ipv6 else {4: wanted.ip, 6: wanted.ip6}
-    given = allocate(reader, network, families)
-    check_on(network, wanted.routes, given.addresses)
+    addresses, cursor = allocate(reader, network, families)
+    check_on(network, wanted.routes, addresses)
     endpoint = Endpoint(
         id=endpoint_id,
         name=wanted.name,
@@ -62,9 +62,8 @@ def draft(
         created=now(),
         labels=wanted.labels,
         mac=mac,
-        ipv4=given.addresses.get(4, ""),
-        ipv6=given.addresses.get(6, ""),
-        fresh=given.fresh,
+        ipv4=addresses.get(4, ""),
+        ipv6=addresses.get(6, ""),
         ifname=wanted.ifname,
         transient=transient,
         aliases=wanted.aliases,
@@ -77,7 +76,7 @@ def draft(
         limits=wanted.limits,
     )
     chosen = ports_for(reader, network, endpoint, wanted.ports, controller)
-    return replace(endpoint, ports=chosen.ports), (*given.cursor, *chosen.cursor)
+    return replace(endpoint, ports=chosen.ports), (*cursor, *chosen.cursor)
 
 
 def ports_for(

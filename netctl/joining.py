@@ -62,7 +62,6 @@ def join(room: Room, network: Network, endpoint: Endpoint, entrance: Entrance) -
         *texts.plan,
         *naming.begin(told, room.config),
         *naming.change(model(room), told, room.config),
-        *_advertised(new),
     )
     way_out = ways_out(after).get(endpoint.id, ())
     return Change(
@@ -172,13 +171,6 @@ def wiring(item: Member, *, inside: bool = True) -> Plan:
     return (*interface, *_static_routes(item)) if inside else interface
 
 
-def _advertised(item: Member) -> Plan:
-    """Return how the network hears of a member. It is last: until packets come through there is
-    other work to do."""
-    driver = registry.load(item.network.driver)
-    return driver.plan_announce(item.network, item.endpoint, item.attachment)
-
-
 def _static_routes(item: Member) -> Iterable[Step]:
     for route in item.endpoint.routes:
         yield RouteAdd(
@@ -227,7 +219,6 @@ def everything(room: Room, families: Sequence[int], *, inside: bool = True) -> P
         *announce((), room.members, families),
         *published(room, room.members),
         *naming.change({}, model(room), room.config),
-        *(step for item in room.members for step in _advertised(item)),
     )
 
 

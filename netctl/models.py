@@ -227,8 +227,6 @@ class Endpoint(Record):
     ipv6: str = ""
     ifname: str = ""
     """The name asked for inside a sandbox; empty lets netctl choose."""
-    fresh: bool = False
-    """Whether nobody had its addresses before: no neighbour knows them with another MAC."""
     transient: bool = False
     """Made by connect: it goes with disconnect, or with its sandbox."""
     ports: tuple[Port, ...] = ()
@@ -368,8 +366,6 @@ class Cursor(Record):
     """The network's id, or ``PORTS_CURSOR``."""
     last: dict[str, str] = field(default_factory=dict)
     """Pool's subnet to the address handed out last, or protocol to the port."""
-    highest: dict[str, str] = field(default_factory=dict)
-    """Pool's subnet to the highest address that any endpoint ever had."""
 
     @property
     def parent(self) -> str:

@@ -38,9 +38,8 @@ class NeighboursForgotten(Setting):
 
 
 class Announced(Setting):
-    """The addresses of an interface, told to its neighbours once its packets come through: its
-    ``arp_notify`` and ``ndisc_notify`` have the kernel do it when the MAC address is set to what
-    it is."""
+    """The addresses of an interface, told to its neighbours: its ``arp_notify`` and
+    ``ndisc_notify`` have the kernel do it when the MAC address is set to what it is."""
 
     netns: str
     link: str
@@ -48,7 +47,6 @@ class Announced(Setting):
     """The interface's other end, which has to forward by then."""
     mac: str
     count: int
-    """0 only waits until packets come through."""
     gap: int
     """Milliseconds from one announcement to the next."""
 
@@ -70,8 +68,6 @@ class Announced(Setting):
         return ()
 
     def describe(self) -> str:
-        if not self.count:
-            return f": {self.link} is reached when {self.port} forwards"
         line = f"{ip(self.netns)} link set {self.link} address {self.mac}"
         return f"\nsleep {self.gap / 1000:g}\n".join([line] * self.count)
 

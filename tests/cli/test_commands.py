@@ -194,7 +194,7 @@ def test_dry_run_prints_commands_and_no_id(netctl: Netctl, kernel: FakeKernel) -
 
 
 def test_verbose_prints_each_step_on_stderr(netctl: Netctl) -> None:
-    done = netctl("-v", "network", "create", "-o", "advertise_addr_nmsgs=1", "web")
+    done = netctl("-v", "network", "create", "web")
     assert is_id(done.out.strip())
     assert done.err.startswith("+ ip link add br-")
     netctl("sandbox", "create", "c1")

@@ -51,24 +51,6 @@ def mac_in(host: Host, netns: str) -> str:
     return str(link["address"])
 
 
-def tells(host: Host, netns: str) -> tuple[str, str]:
-    """Return whether an interface tells its addresses, of either family."""
-    keys = ("ipv4/conf/eth0/arp_notify", "ipv6/conf/eth0/ndisc_notify")
-    four, six = (host.sh(f"ip netns exec {netns} cat /proc/sys/net/{key}").strip() for key in keys)
-    return four, six
-
-
-def test_only_an_address_that_was_anothers_is_announced(host: Host) -> None:
-    """Whom nobody can know with another MAC need not be told of, unless that is asked for."""
-    host.call(act, partial(network, {}), lambda c: owner(c, "c2"))
-    assert tells(host, "c1") == tells(host, "c2") == ("0", "0")
-    host.call(act, moved)
-    assert tells(host, "c3") == ("1", "1")
-    host.call(act, clear)
-    host.call(act, partial(network, {"advertise_addr_nmsgs": "1"}))
-    assert tells(host, "c1") == ("1", "1")
-
-
 @pytest.mark.parametrize("icc", ["true", "false"])
 def test_a_new_owner_is_reached_at_once(host: Host, icc: str) -> None:
     clean = host.snapshot()
