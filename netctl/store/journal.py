@@ -15,6 +15,7 @@ import io
 import json
 import os
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -89,9 +90,15 @@ class Reading:
 
     def recorded(self) -> Recorded:
         """Return what it says. Raises ``StoreDamaged``."""
-        found = parsed(self._path, self._file.readall() if self._file else b"")
+        found = _settled(self._path, self._content)
         self._length = found.length
         return found
+
+    def _content(self) -> bytes:
+        if not self._file:
+            return b""
+        self._file.seek(0)
+        return self._file.readall()
 
     def undisturbed(self) -> bool:
         """Whether no line has gone into the shards since ``recorded``."""
@@ -110,8 +117,25 @@ class Reading:
 
 def read(path: str) -> Recorded | None:
     """Return what the journal says, None where there is none. Raises ``StoreDamaged``."""
-    raw = read_bytes(path)
-    return None if raw is None else parsed(path, raw)
+    if read_bytes(path) is None:
+        return None
+    return _settled(path, lambda: read_bytes(path) or b"")
+
+
+def _settled(path: str, content: Callable[[], bytes]) -> Recorded:
+    """Return what a journal says that may be written meanwhile.
+
+    Who reads where the file has grown may miss a line and see those after it. It is there when it
+    is read again; what is not is damage.
+    """
+    before = ""
+    while True:
+        try:
+            return parsed(path, content())
+        except StoreDamaged as error:
+            if str(error) == before:
+                raise
+            before = str(error)
 
 
 def parsed(path: str, raw: bytes) -> Recorded:
@@ -234,7 +258,18 @@ class Journal:
 
         Were power lost with half of them written, the journal would have to tell the rest.
         """
-        self._append({"type": "fold"}, sync=self._synced < self._size)
+        # Of a journal that was found nobody knows how much of it is on the disk.
+        found = self._descriptor < 0
+        self._append({"type": "fold"}, sync=found or self._synced < self._size)
+
+    def sync(self) -> None:
+        """Wait until no loss of power takes any of its lines. Raises ``KernelError``."""
+        try:
+            if self._synced < self._size:
+                os.fdatasync(self._descriptor)
+        except OSError as error:
+            raise unwritable(self._path, error) from error
+        self._synced = self._size
 
     def cut(self, length: int) -> None:
         """Take away what comes after ``length`` bytes, a torn line: another written behind it would

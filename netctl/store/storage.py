@@ -27,8 +27,8 @@ MIGRATIONS: dict[int, Callable[[Tables], Tables]] = {}
 _HEAD = re.compile(rb'\{"schema":(\d+),"crc32":(\d+),"tables":')
 _TAIL = b"}\n"
 TEMPORARY = ".tmp"
-_TOGETHER = 100
-"""Files that are written at once: each is open meanwhile."""
+_TOGETHER = 16
+"""Files that are written at once: each is open meanwhile, and a process may have few, as 40."""
 _NESTED = "endpoints"
 """The directory with one for each network: see ``documents.folder``."""
 _NO_DIRECTORY = "a file is in the way; --state-dir and --run-dir are directories"

@@ -85,12 +85,15 @@ class Writer(View):
 
     def finish(self) -> None:
         """Bring the shards up to date at the end. The journal holds everything, so what cannot be
-        written now is written by the next process; what was done is done all the same."""
+        written now is written by the next process; what was done is done all the same.
+
+        Raises ``KernelError`` where a batch's commits may not outlive a loss of power.
+        """
         try:
-            if self.dirty() or self._pending is None:
-                self.checkpoint()
-        except NetctlError:
-            return
+            self._journal.sync()
+            with suppress(NetctlError):
+                if self.dirty() or self._pending is None:
+                    self.checkpoint()
         finally:
             self._journal.close()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import signal
 import time
 from collections.abc import Mapping
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from netctl.errors import Conflict, LockTimeout
+from netctl.errors import Conflict, KernelError, LockTimeout
 from netctl.models import Cursor, Endpoint, Network, Sandbox
 from netctl.record import replace
 from netctl.store import Changes, Store, storage
@@ -24,6 +26,7 @@ from tests.unit.store_cases import (
     in_child,
     increment,
     intent,
+    journal_of_a_dead_process,
     network,
     put,
 )
@@ -192,7 +195,7 @@ def test_the_lock_is_waited_for_and_its_holder_named(store: Store, tmp_path: Pat
 
 
 def test_a_batch_is_durable_before_its_shards(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log: list[str] = []
     sync, save = os.fdatasync, storage.save
@@ -205,12 +208,40 @@ def test_a_batch_is_durable_before_its_shards(
         log.append("save")
         save(files)
 
+    path = journal_of_a_dead_process(store, tmp_path)
     monkeypatch.setattr(os, "fdatasync", fdatasync)
     monkeypatch.setattr(storage, "save", logged_save)
+    with store.locked("recovery"):
+        assert path.read_bytes() == b""
+    assert log[:2] == ["sync", "save"]
+    log.clear()
     with store.locked("batch"):
         put(store, network("web"))
         put(store, network("db"))
     assert log[:2] == ["sync", "save"]
+
+
+def test_a_batch_that_may_not_last_is_an_error(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(descriptor: int) -> None:
+        raise OSError(errno.EIO, "broken disk")
+
+    with pytest.raises(KernelError, match="journal cannot be written"), store.locked("batch"):
+        with store.locked("batch"):
+            put(store, network("web"))
+        monkeypatch.setattr(os, "fdatasync", broken)
+
+
+def test_a_process_with_few_descriptors_writes_many_shards(store: Store, tmp_path: Path) -> None:
+    def batch() -> None:
+        few = max(int(number) for number in os.listdir("/proc/self/fd")) + 25
+        resource.setrlimit(resource.RLIMIT_NOFILE, (few, few))
+        put(store, *(network(f"n{number}") for number in range(300)))
+
+    in_child(batch)
+    assert (tmp_path / "state" / "journal").read_bytes() == b""
+    assert len(store.all(Network)) == 300
 
 
 def test_readers_write_nothing(store: Store, tmp_path: Path) -> None:

@@ -143,6 +143,19 @@ def test_a_hole_in_a_lost_batch_is_known_from_damage(tmp_path: Path) -> None:
         assert [found.name for found in again(here).all(Network)] == [*whole, "x"]
 
 
+def test_a_line_that_is_written_while_it_is_read_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who reads page by page may see the zeros before a line and, later, what follows it."""
+    ends = batch_journal(tmp_path / "journal", 8, synced=3)
+    image = (tmp_path / "journal").read_bytes()
+    early = image[: ends[1]] + bytes(SECTOR) + image[ends[1] + SECTOR :]
+    seen = iter([early, early, image])
+    monkeypatch.setattr(journal, "read_bytes", lambda path: next(seen))
+    recorded = journal.read(str(tmp_path / "journal"))
+    assert recorded and len(recorded.done.documents) == 8
+
+
 @pytest.mark.parametrize("length", [0, 1, 5000])
 def test_room_without_lines_is_no_damage(store: Store, tmp_path: Path, length: int) -> None:
     path = journal_of_a_dead_process(store, tmp_path)
