@@ -155,6 +155,9 @@ class BridgeDriver:
         flows = FlowsForgotten(addresses=addresses, coming=False)
         return (flows, *wire.veth(network, endpoint, attachment))
 
+    def plan_announce(self, network: Network, attachment: Attachment) -> Plan:
+        return wire.announcement(network, attachment)
+
     def plan_limits(self, network: Network, before: Endpoint, after: Endpoint) -> Plan:
         from netctl.backends import limits
 

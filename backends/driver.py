@@ -105,6 +105,10 @@ class Driver(Protocol):
         """Return how the endpoint's interface comes into its sandbox, all but the default route."""
         ...
 
+    def plan_announce(self, network: Network, attachment: Attachment) -> Plan:
+        """Return how the others on the network are told of a joined endpoint."""
+        ...
+
     def plan_limits(self, network: Network, before: Endpoint, after: Endpoint) -> Plan:
         """Return how the limits of a joined endpoint become others."""
         ...

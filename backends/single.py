@@ -48,6 +48,9 @@ class _Bare:
     def plan_join(self, network: Network, endpoint: Endpoint, attachment: Attachment) -> Plan:
         return ()
 
+    def plan_announce(self, network: Network, attachment: Attachment) -> Plan:
+        return ()
+
     def plan_limits(self, network: Network, before: Endpoint, after: Endpoint) -> Plan:
         return ()
 

@@ -64,7 +64,7 @@ def veth(network: Network, endpoint: Endpoint, place: Attachment) -> Plan:
     forgotten = NeighboursForgotten(link=network.facts["bridge"], addresses=addresses)
     first = (forgotten,) if addresses else ()
     whole = Assembly(steps=(*steps, *late))
-    return (*first, *limits.beside(network, endpoint, place), whole, *_told(network, place))
+    return (*first, *limits.beside(network, endpoint, place), whole)
 
 
 def _announcements(network: Network) -> int:
@@ -81,13 +81,14 @@ def _telling(network: Network, endpoint: Endpoint, place: Attachment) -> Iterabl
             yield Sysctl(netns=place.netns, key=key, value="1")
 
 
-def _told(network: Network, place: Attachment) -> Iterable[Step]:
-    if count := _announcements(network):
-        yield Announced(
-            netns=place.netns,
-            link=place.ifname,
-            port=place.host_ifname,
-            mac=place.mac,
-            count=count,
-            gap=int(network.facts.get("announcement_gap", "1000")),
-        )
+def announcement(network: Network, place: Attachment) -> Plan:
+    """Return how the network is told an endpoint's addresses, once they can be reached."""
+    told = Announced(
+        netns=place.netns,
+        link=place.ifname,
+        port=place.host_ifname,
+        mac=place.mac,
+        count=_announcements(network),
+        gap=int(network.facts.get("announcement_gap", "1000")),
+    )
+    return (told,) if told.count else ()

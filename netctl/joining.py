@@ -62,6 +62,7 @@ def join(room: Room, network: Network, endpoint: Endpoint, entrance: Entrance) -
         *texts.plan,
         *naming.begin(told, room.config),
         *naming.change(model(room), told, room.config),
+        *_announced(new),
     )
     way_out = ways_out(after).get(endpoint.id, ())
     return Change(
@@ -171,6 +172,12 @@ def wiring(item: Member, *, inside: bool = True) -> Plan:
     return (*interface, *_static_routes(item)) if inside else interface
 
 
+def _announced(item: Member) -> Plan:
+    """Return how the network is told of a member. It is last: until the bridge forwards at the new
+    port there is other work to do."""
+    return registry.load(item.network.driver).plan_announce(item.network, item.attachment)
+
+
 def _static_routes(item: Member) -> Iterable[Step]:
     for route in item.endpoint.routes:
         yield RouteAdd(
@@ -219,6 +226,7 @@ def everything(room: Room, families: Sequence[int], *, inside: bool = True) -> P
         *announce((), room.members, families),
         *published(room, room.members),
         *naming.change({}, model(room), room.config),
+        *(step for item in room.members for step in _announced(item)),
     )
 
 
