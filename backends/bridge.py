@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from netctl.backends import access, firewall, forwarding, publication, wire
+from netctl.backends import access, firewall, forwarding, limits, publication, wire
 from netctl.backends.driver import NetworkPlan, Publishing, Site
 from netctl.backends.options import (
     PREFIX,
@@ -159,8 +159,6 @@ class BridgeDriver:
         return wire.announcement(network, attachment)
 
     def plan_limits(self, network: Network, before: Endpoint, after: Endpoint) -> Plan:
-        from netctl.backends import limits
-
         return limits.change(network, before, after)
 
     def plan_publish(self, network: Network, change: Publishing, kernel: Kernel) -> Plan:

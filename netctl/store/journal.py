@@ -115,10 +115,8 @@ class Reading:
         return _FOLD not in self._file.readall()
 
 
-def read(path: str) -> Recorded | None:
-    """Return what the journal says, None where there is none. Raises ``StoreDamaged``."""
-    if read_bytes(path) is None:
-        return None
+def read(path: str) -> Recorded:
+    """Return what the journal says, nothing where there is none. Raises ``StoreDamaged``."""
     return _settled(path, lambda: read_bytes(path) or b"")
 
 

@@ -56,8 +56,7 @@ class Store:
 
     def pending(self) -> Intent | None:
         """Return the intent in the journal, be its process dead or still at work."""
-        recorded = journal.read(f"{self.state_dir}/journal")
-        return recorded.pending if recorded else None
+        return journal.read(f"{self.state_dir}/journal").pending
 
     @contextmanager
     def locked(self, operation: str) -> Iterator[Writer]:

@@ -148,7 +148,7 @@ class Writer(View):
 
     def _recover(self) -> None:
         recorded = journal.read(self._path)
-        if recorded is None or not recorded.written:
+        if not recorded.written:
             return
         if recorded.torn:
             self._journal.cut(recorded.length)

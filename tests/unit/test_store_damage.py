@@ -150,10 +150,10 @@ def test_a_line_that_is_written_while_it_is_read_is_no_damage(
     ends = batch_journal(tmp_path / "journal", 8, synced=3)
     image = (tmp_path / "journal").read_bytes()
     early = image[: ends[1]] + bytes(SECTOR) + image[ends[1] + SECTOR :]
-    seen = iter([early, early, image])
+    seen = iter([early, image])
     monkeypatch.setattr(journal, "read_bytes", lambda path: next(seen))
     recorded = journal.read(str(tmp_path / "journal"))
-    assert recorded and len(recorded.done.documents) == 8
+    assert len(recorded.done.documents) == 8
 
 
 @pytest.mark.parametrize("length", [0, 1, 5000])
