@@ -125,6 +125,19 @@ def lease(function: F) -> F:
     )(function)
 
 
+def terminal(function: F) -> F:
+    """Add docker's options for a command on a terminal."""
+    for letter, name in (("-t", "--tty"), ("-i", "--interactive")):
+        function = click.option(
+            letter,
+            name,
+            is_flag=True,
+            expose_value=False,
+            help="As with docker; no effect: the command has this terminal and input anyway.",
+        )(function)
+    return function
+
+
 ignore_missing = click.option(
     "--ignore-missing", is_flag=True, help="What is not there is no error."
 )

@@ -30,6 +30,7 @@ from netctl.groups import Command
 @common.sysctl
 @common.limits
 @sandbox_options
+@common.terminal
 @dry_run
 @click.argument(
     "command", nargs=-1, required=True, type=click.UNPROCESSED, shell_complete=complete.programs

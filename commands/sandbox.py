@@ -171,16 +171,35 @@ def exists(state: State, name: str) -> int:
 @sandbox.command(
     name="exec",
     context_settings={"allow_interspersed_args": False},
-    epilog="Example: netctl sandbox exec c1 -- ping -c1 192.0.2.1",
+    epilog="Examples: netctl sandbox exec c1 -- ping -c1 192.0.2.1; netctl sandbox exec c1",
 )
+@common.terminal
 @click.argument("name", metavar="SANDBOX", shell_complete=complete.sandboxes)
-@click.argument(
-    "command", nargs=-1, required=True, type=click.UNPROCESSED, shell_complete=complete.programs
-)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, shell_complete=complete.programs)
 @pass_state
 def exec_(state: State, name: str, command: tuple[str, ...]) -> None:
-    """Become a command in a sandbox, with its files over /etc; the exit status is the command's."""
+    """Become a command in a sandbox, with its files over /etc; the exit status is the command's.
+
+    Without a command it is a shell: $SHELL, else /bin/sh.
+    """
     state.controller.sandboxes.exec(name, command)
+
+
+@sandbox.command(epilog="Examples: netctl sandbox ps c1; netctl sandbox ps c1 --format '{pid}'")
+@click.argument("name", metavar="SANDBOX", shell_complete=complete.sandboxes)
+@format_option("table")
+@pass_state
+def ps(state: State, name: str, style: str) -> None:
+    """List the processes in a sandbox: those whose network namespace is the sandbox's."""
+    from netctl import render, views
+
+    rows = [views.process_row(each) for each in state.controller.sandboxes.processes(name)]
+    columns = [
+        render.Column("PID", "pid"),
+        render.Column("USER", "user"),
+        render.Column("COMMAND", "command", loose=True),
+    ]
+    render.show(rows, columns, style)
 
 
 @sandbox.command(name="set-key", epilog="Example: netctl sandbox set-key c1 /proc/4711/ns/net")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from netctl.models import Endpoint, Network, Sandbox
@@ -10,6 +10,7 @@ from netctl.record import Record
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
+    from netctl.kernel.inhabitants import Process
 
 
 class NetworkHandle(Record):
@@ -133,3 +134,7 @@ class SandboxHandle(Record):
     def remove(self, *, force: bool = False) -> None:
         """Remove the sandbox: see ``Sandboxes.remove``."""
         self.controller.sandboxes.remove(self.id, force=force)
+
+    def processes(self) -> Sequence[Process]:
+        """Return the processes in it: see ``Sandboxes.processes``."""
+        return self.controller.sandboxes.processes(self.id)

@@ -30,11 +30,17 @@ _MARK_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def become(sandbox: Sandbox, state_dir: str, argv: Sequence[str]) -> NoReturn:
-    """Replace this process by ``argv`` in the sandbox. Raises ``SystemExit`` 126 or 127 as a shell
-    does where the command cannot be run or found."""
-    command = checked_command(argv)
+    """Replace this process by ``argv`` in the sandbox, or by a shell where that is empty. Raises
+    ``SystemExit`` 126 or 127 as a shell does where the command cannot be run or found."""
+    command = checked_command(several(argv) or (_shell(),))
     process.enter(sandbox.netns, _binds(sandbox, state_dir))
     process.execute(command)
+
+
+def _shell() -> str:
+    """Return the user's shell, or where that cannot be run the one that every system has."""
+    chosen = os.environ.get("SHELL", "")
+    return chosen if os.path.isabs(chosen) and os.access(chosen, os.X_OK) else "/bin/sh"
 
 
 def checked_command(argv: Sequence[str]) -> Sequence[str]:

@@ -24,6 +24,7 @@ from netctl.record import field_names, replace
 if TYPE_CHECKING:
     from netctl.controller import Controller
     from netctl.definitions.endpoint import EndpointOptions
+    from netctl.kernel.inhabitants import Process
 
 NETNS_DIR = "/run/netns"
 _OF_PROCESS = re.compile(r"/proc/(\d{1,10})/ns/net", re.ASCII)
@@ -169,8 +170,16 @@ class Sandboxes:
         self._check_alive(sandbox)
         return self._kernel.links(sandbox.netns)
 
-    def exec(self, reference: str, argv: Sequence[str]) -> NoReturn:
-        """Become the command ``argv`` in the sandbox, with its files bound over /etc."""
+    def processes(self, reference: str) -> Sequence[Process]:
+        """Return the processes in a sandbox, live from the kernel. Raises ``Conflict`` where its
+        namespace is gone."""
+        sandbox = references.sandbox(self._store, reference)
+        self._check_alive(sandbox)
+        return self._kernel.inhabitants(sandbox.netns)
+
+    def exec(self, reference: str, argv: Sequence[str] = ()) -> NoReturn:
+        """Become the command ``argv`` in the sandbox, with its files bound over /etc; without one
+        the user's shell, ``$SHELL`` or /bin/sh."""
         sandbox = references.sandbox(self._store, reference)
         self._check_alive(sandbox)
         running.become(sandbox, self._state_dir, argv)

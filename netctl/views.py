@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netctl.backends import exposure
 from netctl.backends.exposure import Exposure, Presence
@@ -13,6 +13,9 @@ from netctl.kernel.interface import Ingress, Kernel, Shape, Shaper
 from netctl.models import Attachment, Endpoint, Lease, Network, Sandbox, SandboxKind, StaticRoute
 from netctl.ports import inside, outside, shown
 from netctl.store import Reader
+
+if TYPE_CHECKING:
+    from netctl.kernel.inhabitants import Process
 
 Row = dict[str, Any]
 
@@ -310,3 +313,22 @@ def sandbox_detail(sandbox: Sandbox, reader: Reader, kernel: Kernel, state_dir: 
         "origin_resolv_conf_path": sandbox.origin_resolv_conf_path or None,
         "endpoints": [endpoint_detail(endpoint, names) for endpoint in found if endpoint],
     }
+
+
+def process_row(process: Process) -> Row:
+    """Return a process for ``sandbox ps``."""
+    return {
+        "pid": process.pid,
+        "user": _user(process.uid),
+        "uid": process.uid,
+        "command": process.command,
+    }
+
+
+def _user(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

@@ -7,6 +7,9 @@ link loses the addresses too; a gateway has to be on a connected subnet.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from netctl.kernel.inhabitants import Process
 from netctl.kernel.interface import Address, Route
 from tests.fake.files import FakeFiles
 from tests.fake.firewall import FakeFirewall
@@ -23,6 +26,8 @@ class FakeKernel(FakeNamespaces, FakeLinks, FakeRoutes, FakeShaping, FakeFirewal
         self.closed = False
         self._boot_id = boot_id
         self.processes: dict[int, int] = {}
+        self.living: dict[str, list[Process]] = {}
+        """Namespaces, by their paths, to who is in there."""
 
     def start(self) -> None:
         super().start()
@@ -67,6 +72,12 @@ class FakeKernel(FakeNamespaces, FakeLinks, FakeRoutes, FakeShaping, FakeFirewal
 
     def process_start(self, pid: int) -> int | None:
         return self.processes.get(pid)
+
+    def inhabitants(self, path: str) -> list[Process]:
+        return self.living.get(path, [])
+
+    def inhabited(self, paths: Collection[str]) -> set[str]:
+        return {path for path in paths if self.living.get(path)}
 
     def boot_id(self) -> str:
         return self._boot_id

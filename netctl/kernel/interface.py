@@ -9,7 +9,7 @@ and the operation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from netctl.record import Record
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from netctl.kernel.conntrack import Flow
+    from netctl.kernel.inhabitants import Process
     from netctl.kernel.instructions import Rule, Verdict
     from netctl.kernel.lookup import Neighbour, Way
     from netctl.kernel.probing import Journey, Probe
@@ -353,6 +354,14 @@ class Kernel(Protocol):
 
     def process_start(self, pid: int) -> int | None:
         """Return when a process was started, in clock ticks after the boot; None for none."""
+        ...
+
+    def inhabitants(self, path: str) -> list[Process]:
+        """Return the processes in the namespace at ``path``, by their number."""
+        ...
+
+    def inhabited(self, paths: Collection[str]) -> set[str]:
+        """Return those of some namespaces, given by their paths, in which there are processes."""
         ...
 
     # the resolver of a run directory

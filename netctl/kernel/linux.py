@@ -6,7 +6,7 @@ ctypes nor netlink. One object serves one host's namespace; ``close`` gives ever
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from netctl.kernel.interface import Address, Ingress, Link, Message, Route, Shap
 
 if TYPE_CHECKING:
     from netctl.kernel.conntrack import Flow
+    from netctl.kernel.inhabitants import Process
     from netctl.kernel.instructions import Rule, Verdict
     from netctl.kernel.links import Links
     from netctl.kernel.lookup import Neighbour, Way
@@ -342,6 +343,16 @@ class LinuxKernel:
         # The name may hold anything, but nothing after the last parenthesis is the name's.
         fields = (files.read(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()
         return int(fields[_STARTTIME]) if fields and fields[0] not in "ZX" else None
+
+    def inhabitants(self, path: str) -> list[Process]:
+        from netctl.kernel import inhabitants
+
+        return inhabitants.of(path)
+
+    def inhabited(self, paths: Collection[str]) -> set[str]:
+        from netctl.kernel import inhabitants
+
+        return inhabitants.inhabited(paths)
 
     def resolver_start(self, run_dir: str, state_dir: str, *, anew: bool) -> bool:
         return self._telling.start(run_dir, state_dir, anew=anew)
