@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from netctl.errors import InvalidInput
@@ -42,11 +42,29 @@ def full_label(key: str) -> str:
     return key if key.startswith(PREFIX) else PREFIX + key
 
 
-def full_labels(options: Mapping[str, str]) -> dict[str, str]:
-    """Return the options by full label; raise ``InvalidInput`` for one without a value, or two."""
+def label_of(key: str, known: Collection[str]) -> str:
+    """Return the full label: ``mtu`` stands for the one ``known`` label that ends with that word.
+
+    Raises ``InvalidInput`` where several do.
+    """
+    label = full_label(key)
+    if label in known or "." in key:
+        return label
+    ending = [each for each in known if each.rpartition(".")[2] == key]
+    if len(ending) > 1:
+        shown = ", ".join(sorted(each.removeprefix(PREFIX) for each in ending))
+        raise InvalidInput(f"option {key[:60]!r} is ambiguous: {shown}", hint="give one of them")
+    return ending[0] if ending else label
+
+
+def full_labels(options: Mapping[str, str], known: Collection[str] = ()) -> dict[str, str]:
+    """Return the options by full label; raise ``InvalidInput`` for one without a value, or two.
+
+    The last word of a ``known`` label does as well, where no other ends so.
+    """
     result: dict[str, str] = {}
     for key, value in options.items():
-        label = full_label(key)
+        label = label_of(key, known)
         if not value:
             raise InvalidInput(f"option {key[:60]} is empty", hint="leave it out, or give a value")
         if result.setdefault(label, value) != value:
@@ -61,7 +79,7 @@ def normalise(
     driver: str, options: Mapping[str, str], known: Mapping[str, object]
 ) -> dict[str, str]:
     """Return the options by full label; raise ``InvalidInput`` for one that ``known`` lacks."""
-    result = full_labels(options)
+    result = full_labels(options, known)
     for label in result:
         if label not in known:
             shown = label.removeprefix(PREFIX)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from netctl import universal
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
@@ -25,10 +27,9 @@ def _store(ctx: click.Context) -> Store:
     from netctl.config import load
     from netctl.store import Store
 
-    root = ctx.find_root()
-    given = {key: root.params.get(key) for key in ("state_dir", "run_dir")}
-    overrides = {key: value for key, value in given.items() if value}
-    config = load(root.params.get("config"), overrides, os.environ)
+    given = universal.given(ctx)
+    overrides = {key: given[key] for key in ("state_dir", "run_dir") if given.get(key)}
+    config = load(given.get("config"), overrides, os.environ)
     return Store(config.state_dir, config.run_dir)
 
 

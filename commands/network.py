@@ -51,7 +51,7 @@ def network() -> None:
     multiple=True,
     metavar="K=V[,K=V]",
     shell_complete=complete.driver_options,
-    help="Driver options, see below.",
+    help="Driver options, see below; the last word of a name is enough: -o mtu=1400.",
 )
 @label
 @click.option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,21 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netctl import __version__
+from netctl import __version__, universal
 from netctl.errors import InvalidInput, KernelError, NetctlError
 from netctl.groups import LazyGroup, NoCommand
 from netctl.streams import Output, printable, say
 
 if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
     from netctl.controller import Controller
     from netctl.plan import Step
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _COMPLETE = "_NETCTL_COMPLETE"
 """Variable by which the completion scripts ask."""
-_COLORS = ("auto", "always", "never")
+_BECOMING = ("netctl run", "netctl sandbox exec")
+"""Commands that run another one."""
 _SIGPIPE = 128 + 13
 """Exit status where the reader of a pipe has gone, as a shell gives it."""
 _UNEXPECTED = "run it again with NETCTL_DEBUG=1 and report what that prints"
@@ -40,9 +39,8 @@ _LONGEST = 400
 class State:
     """What the global options say, and the controller that they lead to."""
 
-    config_path: str | None = None
-    overrides: dict[str, str] = field(default_factory=dict)
-    verbose: int = 0
+    given: dict[str, Any] = field(default_factory=dict)
+    """The global options by name, of which some come only with the command."""
     dry_run: bool = False
     made: list[Controller] = field(default_factory=list)
 
@@ -51,7 +49,8 @@ class State:
         from netctl.config import load
         from netctl.controller import Controller
 
-        config = load(self.config_path, self.overrides, os.environ)
+        overrides = {k: v for k, v in self.given.items() if k not in ("config", "verbose")}
+        config = load(self.given.get("config"), overrides, os.environ)
         observe = self._observer()
         made = Controller(config, dry_run=self.dry_run, observe=observe)
         self.made.append(made)
@@ -60,7 +59,7 @@ class State:
     def _observer(self) -> Any:
         if self.dry_run:
             return lambda step: _shown(step, click.echo)
-        return (lambda step: _shown(step, _say_step)) if self.verbose else None
+        return (lambda step: _shown(step, _say_step)) if self.given.get("verbose") else None
 
     def tell(self) -> None:
         """Tell on stderr what was found and settled beside what was asked for."""
@@ -83,57 +82,19 @@ def _say_step(text: str) -> None:
     say(f"+ {text}")
 
 
-def _offered(ctx: click.Context, option: click.Parameter, word: str) -> list[CompletionItem]:
-    """Complete a global option's value; paths are the shell's to offer."""
-    from click.shell_completion import CompletionItem
-
-    if option.name == "color":
-        return [CompletionItem(when) for when in _COLORS if when.startswith(word)]
-    return [CompletionItem(word, type="file" if option.name == "config" else "dir")]
-
-
 @click.group(cls=LazyGroup, context_settings=SETTINGS)
 @click.version_option(__version__, message="netctl %(version)s")
-@click.option(
-    "--config",
-    metavar="FILE",
-    shell_complete=_offered,
-    help="Configuration  [NETCTL_CONFIG; /etc/netctl/netctl.yaml]",
-)
-@click.option(
-    "--state-dir",
-    metavar="DIR",
-    shell_complete=_offered,
-    help="The store  [NETCTL_STATE_DIR; /var/lib/netctl]",
-)
-@click.option(
-    "--run-dir",
-    metavar="DIR",
-    shell_complete=_offered,
-    help="The lock  [NETCTL_RUN_DIR; /run/netctl]",
-)
-@click.option(
-    "--lock-timeout",
-    metavar="S",
-    help="Seconds to wait for another netctl  [NETCTL_LOCK_TIMEOUT; 30]",
-)
-@click.option(
-    "--color",
-    metavar="WHEN",
-    shell_complete=_offered,
-    help="auto, always or never  [NETCTL_COLOR, NO_COLOR; auto]",
-)
-@click.option("-v", "--verbose", count=True, help="Print each step as it is taken.")
 @click.pass_context
-def cli(ctx: click.Context, /, config: str | None, verbose: int, **options: str | None) -> None:
+def cli(ctx: click.Context) -> None:
     """Container networking for Linux without a daemon.
 
     A reference is a name, a full id, or the beginning of an id. An endpoint is NETWORK/NAME, or
-    NAME where that is unique.
+    NAME where that is unique. The options below may also follow the command.
     """
-    overrides = {key: value for key, value in options.items() if value is not None}
-    state = ctx.ensure_object(State)
-    state.config_path, state.overrides, state.verbose = config, overrides, verbose
+    ctx.ensure_object(State).given = universal.given(ctx)
+
+
+cli.params[1:1] = universal.OPTIONS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -240,14 +201,19 @@ def _usage(error: click.UsageError, given: Sequence[str]) -> InvalidInput:
 
 def _command_path(given: Sequence[str]) -> str:
     """Return the command that the words begin with: click's parser does not always say it."""
-    command: click.Command | None = cli
-    words = ["netctl"]
-    for word in _after_globals(given):
-        if not isinstance(command, click.Group):
-            break
-        command = command.get_command(click.Context(command), word)
-        words += [command.name or word] if command else []
-    return " ".join(words)
+    command: click.Command = cli
+    path = ["netctl"]
+    words = iter(given)
+    for word in words:
+        if word in universal.VALUED:
+            next(words, None)
+        elif isinstance(command, click.Group) and not word.startswith("-"):
+            found = command.get_command(click.Context(command), word)
+            if found is None:
+                break
+            command = found
+            path.append(command.name or word)
+    return " ".join(path)
 
 
 def _bug(error: Exception, *, as_json: bool) -> int:
@@ -265,25 +231,7 @@ def _bug(error: Exception, *, as_json: bool) -> int:
 
 def _wants_json(given: Sequence[str]) -> bool:
     """Whether netctl's own ``--format`` is json, and not that of a command which it is to run."""
-    words = list(_after_globals(given))
-    if words[:1] == ["run"] or words[:2] == ["sandbox", "exec"]:
+    if _command_path(given) in _BECOMING:
         return False
-    own = words[: words.index("--")] if "--" in words else words
+    own = given[: given.index("--")] if "--" in given else given
     return "--format=json" in own or ("--format", "json") in pairwise(own)
-
-
-def _after_globals(given: Sequence[str]) -> Iterator[str]:
-    """Yield the words from the command on."""
-    valued = {
-        name
-        for option in cli.params
-        if isinstance(option, click.Option) and not (option.is_flag or option.count)
-        for name in option.opts
-    }
-    words = iter(given)
-    for word in words:
-        if word in valued:
-            next(words, None)
-        elif not word.startswith("-"):
-            yield word
-            yield from words

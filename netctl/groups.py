@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
+from typing import TYPE_CHECKING, ClassVar
 
 import click
 
+from netctl import universal
 from netctl.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "check": ("netctl.commands.check:check", "Compare the kernel with the store."),
@@ -31,7 +37,10 @@ COMMANDS = {
 }
 """Name to where the command is, and its line in the help: nothing is imported to print that."""
 
-ALIASES = {"remove": "rm", "list": "ls"}
+ALIASES = {"del": "rm", "delete": "rm", "remove": "rm", "list": "ls"}
+"""Other words for the commands of a group, which its help does not list."""
+GROUP_ALIASES = {"net": "network", "sb": "sandbox", "ep": "endpoint"}
+"""The same for the groups."""
 
 
 class NoCommand(click.UsageError):
@@ -46,11 +55,33 @@ class Command(click.Command):
         _check_filled(self, ctx)
         return rest
 
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return [*super().get_params(ctx), *universal.BELOW]
+
 
 class _Group(click.Group):
     """A group that shows its help, as an error, where no command is given."""
 
     command_class = Command
+    aliases: ClassVar[Mapping[str, str]] = {}
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return [*super().get_params(ctx), *(universal.BELOW if ctx.parent else ())]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return self.command_called(ctx, self.aliases.get(cmd_name, cmd_name))
+
+    def command_called(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Return the command of that very name."""
+        return super().get_command(ctx, name)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer another word for a command only where nothing else begins so."""
+        from click.shell_completion import CompletionItem
+
+        found = super().shell_complete(ctx, incomplete)
+        others = [word for word in self.aliases if incomplete and word.startswith(incomplete)]
+        return found or [CompletionItem(word) for word in others]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args and not ctx.resilient_parsing:
@@ -69,7 +100,9 @@ class _Group(click.Group):
             near = get_close_matches(word, self.list_commands(ctx), n=1)
             meant = f" Did you mean {near[0]!r}?" if near else ""
             raise click.UsageError(f"No such command {word!r}.{meant}", ctx)
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        # Help and errors speak of a command by its own name.
+        return command.name if command else name, command, rest
 
 
 def _check_filled(command: click.Command, ctx: click.Context) -> None:
@@ -87,22 +120,23 @@ def _given(option: click.Option, ctx: click.Context) -> bool:
 
 
 class AliasGroup(_Group):
-    """A group that also takes ``remove`` and ``list``, as docker does."""
+    """A group that also takes ``remove`` and ``list``, as docker does, and other tools' words."""
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return super().get_command(ctx, ALIASES.get(cmd_name, cmd_name))
+    aliases = ALIASES
 
 
 class LazyGroup(_Group):
     """The root: a command's module is imported when the command is used."""
 
+    aliases = GROUP_ALIASES
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+    def command_called(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        module, _, attribute = COMMANDS[name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
 

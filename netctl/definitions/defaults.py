@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from netctl.backends import registry
-from netctl.backends.options import full_label, normalise
+from netctl.backends.options import full_label, label_of, normalise
 from netctl.config import Config
 from netctl.definitions.network import OPTIONS
 from netctl.errors import BadConfig, InvalidInput
@@ -34,9 +34,11 @@ def told(config: Config, driver: str, given: Mapping[str, str]) -> Iterator[None
     try:
         yield
     except InvalidInput as error:
-        own = {full_label(key) for key in given}
-        for key in config.driver_options.get(driver, {}):
-            if (label := full_label(key)) in error.message and label not in own:
+        configured = config.driver_options.get(driver, {})
+        known = {*registry.load(driver).options, *OPTIONS} if configured else set()
+        own = {label_of(key, known) for key in given}
+        for key in configured:
+            if (label := label_of(key, known)) in error.message and label not in own:
                 place = f"{config.sources['driver_options']}: driver_options"
                 raise BadConfig(f"{place}: {error.message}", hint=error.hint) from error
         raise

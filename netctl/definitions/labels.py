@@ -11,14 +11,15 @@ from netctl.errors import InvalidInput
 
 IFNAME = PREFIX + "endpoint.ifname"
 SYSCTLS = PREFIX + "endpoint.sysctls"
+_KNOWN = (IFNAME, SYSCTLS)
 
 
 def checked(options: Mapping[str, str]) -> dict[str, str]:
     """Return an endpoint's options by full label; raise ``InvalidInput`` for another."""
     check_texts(options)
-    found = full_labels(options)
+    found = full_labels(options, _KNOWN)
     for label in found:
-        if label not in (IFNAME, SYSCTLS):
+        if label not in _KNOWN:
             raise InvalidInput(
                 f"endpoints have no option {label.removeprefix(PREFIX)!r}",
                 hint="known options: endpoint.ifname, endpoint.sysctls",

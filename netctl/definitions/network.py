@@ -8,6 +8,7 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 import netctl.backends.ipam as ipam
+from netctl.backends import registry
 from netctl.backends.options import PREFIX, boolean, full_labels, switch
 from netctl.definitions.checks import check_alike, check_texts
 from netctl.machine import machine_id
@@ -55,8 +56,8 @@ class NetworkDefinition(Record):
         if self.id:
             check_id("network", self.id)
         check_texts(self.labels, self.options, self.ipam_options)
-        given = full_labels(self.options)
-        options = {**full_labels(defaults), **given}
+        known = {*registry.load(self.driver).options, *OPTIONS}
+        options = {**full_labels(defaults, known), **full_labels(self.options, known)}
         flags = {
             name: boolean(options, label, default=getattr(self, name))
             for label, name in _FLAGS.items()

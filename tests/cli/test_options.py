@@ -10,8 +10,9 @@ import pytest
 
 from netctl import manual
 from netctl.backends import registry
-from netctl.backends.options import PREFIX
+from netctl.backends.options import PREFIX, full_labels
 from netctl.cli import cli
+from netctl.errors import InvalidInput
 from tests.cli.conftest import Netctl
 from tests.cli.test_startup import LEAVES
 from tests.fake_kernel import FakeKernel
@@ -28,6 +29,7 @@ READING = frozenset(
             "info",
             "inspect",
             "ls",
+            "ps",
             "stats",
             "unit",
             "version",
@@ -302,3 +304,29 @@ def test_a_driver_that_is_not_known_stops_all_but_lists(
         assert (done.status, done.out) == (2, ""), words
         assert "environment NETCTL_DRIVER_OPTIONS: driver_options: driver bridge has no" in done.err
     assert netctl("network", "ls").status == 0
+
+
+def test_the_last_word_of_an_option_is_enough(netctl: Netctl) -> None:
+    assert netctl("network", "create", "web", "-o", "mtu=1400,enable_icc=false").status == 0
+    [row] = netctl("network", "inspect", "web").json
+    assert row["mtu"] == 1400 and set(row["options"]) == {
+        "com.docker.network.driver.mtu",
+        "com.docker.network.bridge.enable_icc",
+    }
+    again = ("network", "create", "web", "--if-not-exists", "-o", "driver.mtu=1400")
+    assert netctl(*again, "-o", "bridge.enable_icc=false").status == 0
+    netctl("sandbox", "create", "c1")
+    assert netctl("network", "connect", "web", "c1", "-o", "ifname=lan0").status == 0
+    for wrong in ("tu=1400", "driver=1400", "name.x=1", "bridge=1"):
+        done = netctl("network", "create", "db", "-o", wrong)
+        assert done.status == 2 and "has no option" in done.err
+    done = netctl("network", "create", "db", "-o", "mtu=1400", "-o", "driver.mtu=1500")
+    assert done.status == 2 and "given twice" in done.err
+
+
+def test_a_last_word_of_several_options_names_them() -> None:
+    known = (f"{PREFIX}bridge.mtu", f"{PREFIX}driver.mtu", f"{PREFIX}mtus")
+    with pytest.raises(InvalidInput, match=r"'mtu' is ambiguous: bridge\.mtu, driver\.mtu"):
+        full_labels({"mtu": "1"}, known)
+    assert full_labels({"mtus": "1"}, known) == {f"{PREFIX}mtus": "1"}
+    assert full_labels({"mtu": "1"}, (*known, f"{PREFIX}mtu")) == {f"{PREFIX}mtu": "1"}
