@@ -43,9 +43,10 @@ class Config(Record):
     """Key to where its value came from."""
 
     @property
-    def names_drivers(self) -> bool:
-        """Whether a value that somebody gave holds names and options of drivers."""
-        keys = ("default_driver", "driver_options")
+    def needs_drivers(self) -> bool:
+        """Whether somebody gave a value that only the drivers can check: their names and options,
+        and the pools that addresses come from."""
+        keys = ("default_driver", "driver_options", "address_pools")
         return any(self.sources.get(key, "default") != "default" for key in keys)
 
 

@@ -71,13 +71,10 @@ def _list_of(check: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
     return each
 
 
-def _address(value: Any) -> str:
-    from ipaddress import ip_address
+def _servers(value: Any) -> tuple[str, ...]:
+    from netctl.nameservers import check_servers
 
-    try:
-        return str(ip_address(_text(value)))
-    except ValueError:
-        raise InvalidInput(f"{value!r} is not an IP address") from None
+    return check_servers("name server", _list_of(_text)(value))
 
 
 def _domain(value: Any) -> str:
@@ -85,10 +82,9 @@ def _domain(value: Any) -> str:
 
 
 def _option(value: Any) -> str:
-    text = _text(value)
-    if not text or any(character.isspace() for character in text):
-        raise InvalidInput(f"{text!r} is not an option of resolv.conf")
-    return text
+    from netctl.nameservers import check_option
+
+    return check_option("option", _text(value))
 
 
 def _pool(value: Any) -> AddressPool:
@@ -114,8 +110,11 @@ def _pools(value: Any) -> tuple[AddressPool, ...]:
     pools: tuple[AddressPool, ...] = _list_of(_pool)(value)
     bases = [ip_network(pool.base) for pool in pools]
     for number, base in enumerate(bases):
+        if pools[number] in pools[:number]:
+            raise InvalidInput(f"address pool {base}, size {pools[number].size}, is given twice")
         for other in bases[:number]:
-            if base.version == other.version and base.overlaps(other):
+            # One base in several sizes is for large and small networks, each tried in its turn.
+            if base != other and base.version == other.version and base.overlaps(other):
                 raise InvalidInput(f"the address pools {other} and {base} overlap")
     return pools
 
@@ -189,7 +188,7 @@ KEYS: dict[str, Key] = {
         help="name servers of sandboxes, instead of the host's",
         example="[192.0.2.53]",
         text="192.0.2.53,2001:db8::53",
-        check=_list_of(_address),
+        check=_servers,
         parse=_words,
     ),
     "dns_search": Key(

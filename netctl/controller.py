@@ -87,9 +87,9 @@ class Controller:
         return self._dry_reader if self.dry_run else self.store
 
     def check_config(self) -> None:
-        """Raise ``BadConfig`` for drivers and options in the configuration that nobody knows. Only
-        the drivers can say that: whoever just lists what there is does not load them."""
-        if self.config.names_drivers and not self._checked:
+        """Raise ``BadConfig`` for drivers, options and address pools in the configuration that are
+        refused. Only drivers can tell: a command that only lists does not load them."""
+        if self.config.needs_drivers and not self._checked:
             from netctl.definitions import defaults
 
             defaults.check(self.config)

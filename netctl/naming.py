@@ -16,16 +16,15 @@ from netctl.config import Config
 from netctl.gateway import Member, ways_out
 from netctl.kernel import Message
 from netctl.models import LOOPBACK6, RELAYED, Endpoint, Network, Port, Sandbox, SandboxKind
+from netctl.nameservers import MOST_SERVERS, RESOLVER
 from netctl.plan import Plan, inverse
-from netctl.resolv import RESOLVER, ndots
+from netctl.resolv import ndots
 from netctl.steps.names import Names, Resolver
 
 Model = Mapping[tuple[str, str], Message]
 """Kind and id of an object to the message that tells of it."""
 _WORK = ("sandbox", "relay")
 """The kinds that keep the resolver at work."""
-_MOST_SERVERS = 16
-"""How many the resolver asks in turn."""
 
 
 def wanted(network: Network, endpoint: Endpoint, sandbox: Sandbox) -> bool:
@@ -137,7 +136,7 @@ def _sandbox(sandbox: Sandbox, members: Sequence[Member]) -> Message:
             }
             for item in members
         ],
-        "servers": servers[:_MOST_SERVERS],
+        "servers": servers[:MOST_SERVERS],
         "ndots": ndots(sandbox.resolv.options),
     }
 

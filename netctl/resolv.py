@@ -8,9 +8,7 @@ from ipaddress import ip_address
 from netctl.config import Config
 from netctl.kernel import Kernel
 from netctl.models import ResolvConf, Sandbox, SandboxKind, Upstream
-
-RESOLVER = "127.0.0.11"
-"""Where the resolver answers in a sandbox (libnetwork's address)."""
+from netctl.nameservers import RESOLVER
 
 _STUB, _FULL = "/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"
 _SECTIONS = ("nameserver", "search", "domain", "options")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from netctl.backends import registry
+from netctl.backends.ipam.parsing import check_for_hosts, parse_subnet
 from netctl.backends.options import full_label, label_of, normalise
 from netctl.config import Config
 from netctl.definitions.network import OPTIONS
@@ -17,7 +18,8 @@ from netctl.errors import BadConfig, InvalidInput
 
 
 def check(config: Config) -> None:
-    """Raise ``BadConfig``, with file and line, for a driver or an option that is not known."""
+    """Raise ``BadConfig``, with file and line, for a driver or an option that is not known, and for
+    an address pool that ``--subnet`` would refuse."""
     with _placed(config, "default_driver"):
         if config.default_driver not in registry.BUILT_IN:
             registry.load(config.default_driver)
@@ -25,6 +27,9 @@ def check(config: Config) -> None:
         for driver, options in config.driver_options.items():
             own = {key: value for key, value in options.items() if full_label(key) not in OPTIONS}
             normalise(driver, own, registry.load(driver).options)
+    with _placed(config, "address_pools"):
+        for pool in config.address_pools:
+            check_for_hosts(parse_subnet("address pool", pool.base))
 
 
 @contextmanager

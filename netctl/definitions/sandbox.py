@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import field
-from ipaddress import ip_address
 
 from netctl.definitions.checks import check_address, check_alike, check_path, check_texts
 from netctl.errors import InvalidInput
 from netctl.models import Sandbox, SandboxKind
-from netctl.names import check_hostname, check_ifname, check_name
+from netctl.names import check_hostname, check_name
+from netctl.nameservers import check_option, check_servers
 from netctl.record import Record, field_names, replace
 
 
@@ -39,18 +39,13 @@ class SandboxDefinition(Record):
             if domain != ".":
                 check_hostname("search domain", domain)
         for option in self.dns_options:
-            if not option.isascii() or not option.isprintable() or option.split() != [option]:
-                raise InvalidInput(
-                    f"--dns-opt {option[:80]!r} is not an option of resolv.conf",
-                    hint="one word each, for instance ndots:2",
-                )
+            check_option("--dns-opt", option)
         self._check_paths()
         extra = tuple(
             (check_hostname("--add-host", name), check_address("--add-host", address))
             for name, address in self.extra_hosts
         )
-        dns = tuple(_check_server(server) for server in self.dns)
-        return replace(self, extra_hosts=extra, dns=dns)
+        return replace(self, extra_hosts=extra, dns=check_servers("--dns", self.dns))
 
     def _check_paths(self) -> None:
         for option, path in {
@@ -73,18 +68,3 @@ class SandboxDefinition(Record):
         check_alike(
             "sandbox", self.name, [n for n in names if getattr(self, n) != getattr(existing, n)]
         )
-
-
-def _check_server(text: str) -> str:
-    """Return the address of a name server; one of a link has the sandbox's interface with it,
-    ``fe80::1%eth0``."""
-    host, sign, zone = text.partition("%")
-    address = check_address("--dns", host)
-    if not sign:
-        return address
-    if not ip_address(address).is_link_local or ":" not in address:
-        raise InvalidInput(
-            f"--dns {text[:60]!r}: only an address in fe80::/10 has an interface",
-            hint=f"use {address}",
-        )
-    return f"{address}%{check_ifname('--dns', zone)}"

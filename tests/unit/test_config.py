@@ -99,8 +99,17 @@ def test_structured_values_by_environment() -> None:
             1,
             "10.0.0.0/8 and 10.1.0.0/16 overlap",
         ),
+        (
+            "address_pools: [{base: 10.0.0.0/8, size: 24}, {base: 10.0.0.0/8, size: 24}]\n",
+            1,
+            "10.0.0.0/8, size 24, is given twice",
+        ),
         ("default_driver: a/b\n", 1, "driver name 'a/b' is not allowed"),
         ("dns: [nonsense]\n", 1, "not an IP address"),
+        ("color: auto\ndns: [0.0.0.0]\n", 2, "'0.0.0.0' cannot be a name server .unspecified"),
+        ("dns: [192.0.2.1%eth0]\n", 1, "only an address in fe80::/10 has an interface"),
+        ("dns_options: ['ndots:x']\n", 1, "ndots takes a number from 0 to 15"),
+        ("dns_options: [rotat]\n", 1, "'rotat' is not an option of resolv.conf"),
         ("ip_forward: maybe\n", 1, "auto, no-drop, off"),
         ("ip_forward: on\n", 1, "auto, no-drop, off"),
         ("color: off\n", 1, "auto, always, never"),
@@ -198,6 +207,52 @@ def test_a_configured_value_that_a_driver_refuses_is_named_with_its_place(
             controller.networks.create("web", options={option: f"{value}!"})
         assert not isinstance(caught.value, BadConfig)
         controller.networks.create("web", options={option: "1400" if value == "1" else "true"})
+
+
+@pytest.mark.parametrize(
+    ("base", "kind"),
+    [
+        ("224.0.0.0/4", "multicast"),
+        ("239.1.0.0/16", "multicast"),
+        ("0.0.0.0/8", "unspecified"),
+        ("0.0.0.0/0", "unspecified"),
+        ("127.0.0.0/8", "loopback"),
+        ("169.254.0.0/16", "link-local"),
+        ("255.255.255.0/24", "broadcast"),
+        ("ff00::/8", "multicast"),
+        ("::/64", "unspecified"),
+    ],
+)
+def test_a_pool_that_is_not_for_hosts_is_refused_with_its_line(
+    file: Path, base: str, kind: str
+) -> None:
+    size = 64 if ":" in base else 28
+    config = of(file, f"\naddress_pools: [{{base: '{base}', size: {size}}}]\n")
+    for use in (
+        lambda c: c.networks,
+        lambda c: c.check_config(),
+        lambda c: c.sandboxes.create("c1"),
+        lambda c: c.endpoints.create("bridge", "e"),
+    ):
+        with pytest.raises(BadConfig, match=f"not for hosts .*{kind}") as caught:
+            use(Controller(config, kernel=FakeKernel()))
+        assert caught.value.message.startswith(f"{file}:2: address_pools: ")
+        assert caught.value.hint and caught.value.exit_code == 2
+
+
+def test_one_base_in_two_sizes_gives_both(file: Path, tmp_path: Path) -> None:
+    places = {"NETCTL_STATE_DIR": f"{tmp_path}/state", "NETCTL_RUN_DIR": f"{tmp_path}/run"}
+    file.write_text(
+        "address_pools: [{base: 10.8.0.0/23, size: 24}, {base: 10.8.0.0/23, size: 28}]\n"
+    )
+    file.chmod(0o600)
+    with Controller(load(str(file), {}, places), kernel=FakeKernel()) as controller:
+        made = [controller.networks.create("large")]
+        made.append(controller.networks.create("small", subnets=["auto/28"]))
+        # Where no large piece is left, there may be a small one.
+        made.append(controller.networks.create("next"))
+        subnets = [network.doc.pools[0].subnet for network in made]
+        assert subnets == ["10.8.0.0/24", "10.8.1.0/28", "10.8.1.16/28"]
 
 
 def test_drivers_that_are_known_with_options_of_every_driver(file: Path) -> None:
