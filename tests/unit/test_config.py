@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -228,12 +229,13 @@ def test_a_pool_that_is_not_for_hosts_is_refused_with_its_line(
 ) -> None:
     size = 64 if ":" in base else 28
     config = of(file, f"\naddress_pools: [{{base: '{base}', size: {size}}}]\n")
-    for use in (
+    uses: list[Callable[[Controller], object]] = [
         lambda c: c.networks,
         lambda c: c.check_config(),
         lambda c: c.sandboxes.create("c1"),
         lambda c: c.endpoints.create("bridge", "e"),
-    ):
+    ]
+    for use in uses:
         with pytest.raises(BadConfig, match=f"not for hosts .*{kind}") as caught:
             use(Controller(config, kernel=FakeKernel()))
         assert caught.value.message.startswith(f"{file}:2: address_pools: ")
