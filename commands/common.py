@@ -11,7 +11,7 @@ import click
 
 from netctl.cli import State, report
 from netctl.commands import complete
-from netctl.errors import InvalidInput, NetctlError, NotFound
+from netctl.errors import InvalidInput, NetctlError, NotFound, NotJoined
 
 if TYPE_CHECKING:
     from netctl.definitions.endpoint import EndpointOptions
@@ -125,6 +125,14 @@ def lease(function: F) -> F:
     )(function)
 
 
+def label_changes(function: F) -> F:
+    """Add the options that set labels and take them away."""
+    function = click.option(
+        "--label-rm", "labels_gone", multiple=True, metavar="K", help="Take a label away."
+    )(function)
+    return label(function)
+
+
 def terminal(function: F) -> F:
     """Add docker's options for a command on a terminal."""
     for letter, name in (("-t", "--tty"), ("-i", "--interactive")):
@@ -140,6 +148,9 @@ def terminal(function: F) -> F:
 
 ignore_missing = click.option(
     "--ignore-missing", is_flag=True, help="What is not there is no error."
+)
+if_not_joined = click.option(
+    "--if-not-exists", is_flag=True, help="Accept one that is there already in the same way."
 )
 
 priority = click.option(
@@ -315,6 +326,18 @@ def each(
             report(error, as_json=_json_wanted())
             status = status or error.exit_code
     return status
+
+
+def missing_ignored(ignored: bool) -> contextlib.AbstractContextManager[None]:
+    """Return a block in which it is no error, where that is wanted, that something is not there or
+    not joined."""
+    return contextlib.suppress(*([NotFound, NotJoined] if ignored else []))
+
+
+def check_change(*given: object, hint: str = "--label K=V or --label-rm K") -> None:
+    """Raise ``InvalidInput`` where nothing is to be changed."""
+    if not any(given):
+        raise InvalidInput("nothing to change is given", hint=hint)
 
 
 def _json_wanted() -> bool:

@@ -51,12 +51,18 @@ def create(state: State, /, network: str, name: str, **given: Any) -> None:
     metavar="NAME:ALIAS",
     help="Another name for NAME, in this sandbox alone.",
 )
+@common.if_not_joined
 @dry_run
 @pass_state
-def join(state: State, name: str, sandbox: str, priority: int, aliases: tuple[str, ...]) -> None:
+def join(state: State, /, name: str, sandbox: str, **given: Any) -> None:
     """Join an endpoint to a sandbox."""
-    local = common.local_aliases(aliases)
-    state.controller.endpoints.join(name, sandbox, priority=priority, local_aliases=local)
+    state.controller.endpoints.join(
+        name,
+        sandbox,
+        priority=given["priority"],
+        local_aliases=common.local_aliases(given["aliases"]),
+        if_not_exists=given["if_not_exists"],
+    )
 
 
 @endpoint.command(epilog="Example: netctl endpoint publish web/web1 8080:80 53:53/udp")
@@ -109,11 +115,52 @@ def limit(
 @endpoint.command(epilog="Example: netctl endpoint leave web/web1")
 @click.argument("name", metavar="ENDPOINT", shell_complete=complete.endpoints)
 @click.argument("sandbox", required=False, shell_complete=complete.sandboxes)
+@common.ignore_missing
 @dry_run
 @pass_state
-def leave(state: State, name: str, sandbox: str | None) -> None:
+def leave(state: State, name: str, sandbox: str | None, ignore_missing: bool) -> None:
     """Take an endpoint out of its sandbox; it keeps its addresses."""
-    state.controller.endpoints.leave(name, sandbox)
+    with common.missing_ignored(ignore_missing):
+        state.controller.endpoints.leave(name, sandbox)
+
+
+@endpoint.command(epilog="Example: netctl endpoint rename web/web1 front")
+@click.argument("name", metavar="ENDPOINT", shell_complete=complete.endpoints)
+@click.argument("new")
+@dry_run
+@pass_state
+def rename(state: State, name: str, new: str) -> None:
+    """Give an endpoint another name; its network knows it by that at once.
+
+    Aliases and the names of its sandbox stay. What --alias NAME:ALIAS made in other sandboxes
+    stands for the old name still.
+    """
+    state.controller.endpoints.rename(name, new)
+
+
+@endpoint.command(
+    name="set", epilog="Example: netctl endpoint set web/web1 --alias www --label-rm old"
+)
+@click.argument("name", metavar="ENDPOINT", shell_complete=complete.endpoints)
+@click.option("--alias", "aliases", multiple=True, metavar="NAME", help="One more name of it.")
+@click.option(
+    "--alias-rm", "aliases_gone", multiple=True, metavar="NAME", help="Take such a name away."
+)
+@common.label_changes
+@dry_run
+@pass_state
+def set_(state: State, /, name: str, **given: Any) -> None:
+    """Change the aliases and the labels of an endpoint, at once where it is in a sandbox."""
+    keys = ("labels", "labels_gone", "aliases", "aliases_gone")
+    hint = "--alias NAME, --alias-rm NAME, --label K=V or --label-rm K"
+    common.check_change(*(given[key] for key in keys), hint=hint)
+    state.controller.endpoints.update(
+        name,
+        labels=common.labels(given["labels"]),
+        labels_gone=given["labels_gone"],
+        aliases=given["aliases"],
+        aliases_gone=given["aliases_gone"],
+    )
 
 
 @endpoint.command(epilog="Example: netctl endpoint rm web/web1")

@@ -218,6 +218,7 @@ def _ask() -> None:
     help="One more name of it; with a colon, another name for NAME in this sandbox alone.",
 )
 @common.endpoint_options
+@common.if_not_joined
 @dry_run
 @pass_state
 def connect(state: State, /, name: str, sandbox: str, **given: Any) -> None:
@@ -229,6 +230,7 @@ def connect(state: State, /, name: str, sandbox: str, **given: Any) -> None:
         name=given["endpoint_name"],
         priority=given["priority"],
         local_aliases=here,
+        if_not_exists=given["if_not_exists"],
         **common.endpoint_definition(given, everywhere),
     )
     common.created(state, made.id)
@@ -237,8 +239,33 @@ def connect(state: State, /, name: str, sandbox: str, **given: Any) -> None:
 @network.command(epilog="Example: netctl network disconnect web c1")
 @click.argument("name", metavar="NETWORK", shell_complete=complete.networks)
 @click.argument("sandbox", shell_complete=complete.sandboxes)
+@common.ignore_missing
 @dry_run
 @pass_state
-def disconnect(state: State, name: str, sandbox: str) -> None:
+def disconnect(state: State, name: str, sandbox: str, ignore_missing: bool) -> None:
     """Take a sandbox out of a network."""
-    state.controller.endpoints.disconnect(name, sandbox)
+    with common.missing_ignored(ignore_missing):
+        state.controller.endpoints.disconnect(name, sandbox)
+
+
+@network.command(epilog="Example: netctl network rename web front")
+@click.argument("name", metavar="NETWORK", shell_complete=complete.networks)
+@click.argument("new")
+@dry_run
+@pass_state
+def rename(state: State, name: str, new: str) -> None:
+    """Give a network another name; its sandboxes know it by that at once."""
+    state.controller.networks.rename(name, new)
+
+
+@network.command(
+    name="set", epilog="Example: netctl network set web --label tier=front --label-rm old"
+)
+@click.argument("name", metavar="NETWORK", shell_complete=complete.networks)
+@common.label_changes
+@dry_run
+@pass_state
+def set_(state: State, name: str, labels: tuple[str, ...], labels_gone: tuple[str, ...]) -> None:
+    """Change the labels of a network."""
+    common.check_change(labels, labels_gone)
+    state.controller.networks.update(name, labels=common.labels(labels), labels_gone=labels_gone)

@@ -222,6 +222,19 @@ def rename(state: State, name: str, new: str) -> None:
     state.controller.sandboxes.rename(name, new)
 
 
+@sandbox.command(
+    name="set", epilog="Example: netctl sandbox set c1 --label tier=front --label-rm old"
+)
+@click.argument("name", metavar="SANDBOX", shell_complete=complete.sandboxes)
+@common.label_changes
+@dry_run
+@pass_state
+def set_(state: State, name: str, labels: tuple[str, ...], labels_gone: tuple[str, ...]) -> None:
+    """Change the labels of a sandbox."""
+    common.check_change(labels, labels_gone)
+    state.controller.sandboxes.update(name, labels=common.labels(labels), labels_gone=labels_gone)
+
+
 @sandbox.command(epilog="Example: netctl sandbox refresh c1")
 @click.argument("name", metavar="SANDBOX", shell_complete=complete.sandboxes)
 @dry_run

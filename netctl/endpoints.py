@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
-from netctl import joining, limiting, references, rooms
+from netctl import joining, limiting, presence, references, renaming, rooms
 from netctl.backends import registry
 from netctl.backends.driver import Publishing
+from netctl.definitions.alterations import aliases_after, label_change
 from netctl.definitions.endpoint import (
     EndpointDefinition,
     EndpointOptions,
@@ -21,14 +22,13 @@ from netctl.errors import Conflict, NotFound
 from netctl.gateway import FAMILIES, ways_out
 from netctl.handles import EndpointHandle
 from netctl.joining import Entrance
-from netctl.models import Attachment, Document, Endpoint, Network, Port, Sandbox
-from netctl.names import short
+from netctl.models import Document, Endpoint, Network, Port, Sandbox
+from netctl.names import several, short
 from netctl.operation import Operation
 from netctl.plan import Plan, Step, inverse
 from netctl.ports import parse_all
 from netctl.publishing import check_unheld, published_as
 from netctl.record import Record, replace
-from netctl.store import Reader
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
@@ -83,13 +83,15 @@ class Endpoints:
         *,
         priority: int = 0,
         local_aliases: Mapping[str, str] | None = None,
+        if_not_exists: bool = False,
     ) -> EndpointHandle:
         """Join an endpoint to a sandbox.
 
         Among a sandbox's endpoints the one of highest ``priority`` gives the default route.
         ``local_aliases`` are names that hold in this sandbox alone, each with the name in the
-        network that it stands for. Raises ``Conflict`` where it is joined already, or does not fit,
-        ``Exhausted`` where a port that it publishes has come to be held.
+        network that it stands for. ``if_not_exists`` accepts an endpoint that is in that sandbox
+        already, with the same priority and aliases. Raises ``Conflict`` where it is joined already,
+        or does not fit, ``Exhausted`` where a port that it publishes has come to be held.
         """
         aliases = check_local_aliases(local_aliases or {})
         entrance = Entrance(priority=check_priority(priority), aliases=aliases)
@@ -98,16 +100,20 @@ class Endpoints:
             network = self._controller.networks.need(op, endpoint.network_id)
             room = self._room(op, references.sandbox(op.reader, sandbox))
             if endpoint.attachment:
-                raise _joined_already(op.reader, network, endpoint, room.sandbox)
+                same = endpoint.attachment.sandbox_id == room.sandbox.id
+                if not (if_not_exists and same):
+                    raise presence.joined_already(op.reader, network, endpoint, room.sandbox)
+                presence.check_entered(room, endpoint, entrance)
+                return self._handle(endpoint)
             return self._joined(op, room, network, endpoint, entrance)
 
     def leave(self, reference: str, sandbox: str | None = None) -> EndpointHandle:
-        """Take an endpoint out of its sandbox. Raises ``Conflict`` where it is in none, or in
-        another than the given one."""
+        """Take an endpoint out of its sandbox. Raises ``NotJoined``, a ``Conflict``, where it is in
+        none, and ``Conflict`` where it is in another than the given one."""
         with self._controller.operation(f"endpoint leave {reference}") as op:
             endpoint = references.endpoint(op.reader, reference)
             expected = references.sandbox(op.reader, sandbox) if sandbox else None
-            _check_joined(op.reader, endpoint, expected)
+            presence.check_joined(op.reader, endpoint, expected)
             change = self.leaving(op, [endpoint])
             op.commit(change.plan, put=(*change.kept, *change.sandboxes), forward=True)
             return self._handle(change.kept[0])
@@ -117,7 +123,7 @@ class Endpoints:
         with self._controller.operation(f"endpoint rm {reference}") as op:
             endpoint = references.endpoint(op.reader, reference)
             if endpoint.attachment and not force:
-                holder = _holder(op.reader, endpoint.attachment)
+                holder = presence.holder(op.reader, endpoint.attachment)
                 raise Conflict(
                     f"endpoint {endpoint.name} is in sandbox {holder}",
                     hint=f"netctl endpoint leave {reference}, or use --force",
@@ -133,19 +139,91 @@ class Endpoints:
         name: str | None = None,
         priority: int = 0,
         local_aliases: Mapping[str, str] | None = None,
+        if_not_exists: bool = False,
         **options: Unpack[EndpointOptions],
     ) -> EndpointHandle:
-        """Create an endpoint named like the sandbox, and join it, in one operation."""
+        """Create an endpoint named like the sandbox, and join it, in one operation.
+
+        ``if_not_exists`` returns the endpoint by which the sandbox is in the network already, where
+        it is of the same definition.
+        """
         aliases = check_local_aliases(local_aliases or {})
         entrance = Entrance(priority=check_priority(priority), aliases=aliases)
         with self._controller.operation(f"network connect {network} {sandbox}") as op:
             holder = references.sandbox(op.reader, sandbox)
             wanted = asked(name or holder.name, options)
+            if if_not_exists and (there := self._connected(op, network, holder, name, wanted)):
+                presence.check_entered(self._room(op, holder), there, entrance)
+                return self._handle(there)
             parent = self._controller.networks.needed(op, network)
             make = partial(draft, op.reader, parent, wanted, self._controller, transient=True)
             endpoint, extra = self._controller.reclaiming(op, make, parent.id, holder.id)
             room = self._room(op, references.sandbox(op.reader, holder.id))
             return self._joined(op, room, parent, endpoint, entrance, extra)
+
+    def _connected(
+        self,
+        op: Operation,
+        network: str,
+        sandbox: Sandbox,
+        name: str | None,
+        wanted: EndpointDefinition,
+    ) -> Endpoint | None:
+        parent = references.find_network(op.reader, network)
+        return presence.connected(self._room(op, sandbox), parent, name, wanted) if parent else None
+
+    def rename(self, reference: str, name: str) -> EndpointHandle:
+        """Give an endpoint another name, by which its network knows it at once.
+
+        Raises ``InvalidInput``, ``NotFound`` or ``Conflict`` (a name that is taken).
+        """
+        EndpointDefinition(name=name).checked()
+        with self._controller.operation(f"endpoint rename {reference} {name}") as op:
+            endpoint = references.endpoint(op.reader, reference)
+            network = references.network(op.reader, endpoint.network_id)
+            references.check_endpoint_free(op.reader, network, name)
+            after = replace(endpoint, name=name)
+            self._called(op, after)
+            self._controller.notices += renaming.dangling(op.reader, network, endpoint)
+            return self._handle(after)
+
+    def update(
+        self,
+        reference: str,
+        *,
+        labels: Mapping[str, str] | None = None,
+        labels_gone: Iterable[str] = (),
+        aliases: Iterable[str] = (),
+        aliases_gone: Iterable[str] = (),
+    ) -> EndpointHandle:
+        """Set labels, give an endpoint more names in its network, and take labels and names away,
+        at once where it is in a sandbox.
+
+        Raises ``InvalidInput``, or ``NotFound`` for what it does not have.
+        """
+        change = label_change(labels, labels_gone)
+        less = several(aliases_gone)
+        with self._controller.operation(f"endpoint set {reference}") as op:
+            endpoint = references.endpoint(op.reader, reference)
+            network = references.network(op.reader, endpoint.network_id)
+            more = EndpointDefinition(name=endpoint.name, aliases=several(aliases)).checked()
+            if not registry.load(network.driver).has_pools:
+                more.check_bare(network)
+            what = f"endpoint {network.name}/{endpoint.name}"
+            after = replace(
+                endpoint,
+                labels=change.applied(what, endpoint.labels),
+                aliases=aliases_after(what, endpoint.aliases, more.aliases, less),
+            )
+            self._called(op, after)
+            return self._handle(after)
+
+    def _called(self, op: Operation, after: Endpoint) -> None:
+        """Record an endpoint with other names, and let its network know them."""
+        room = self._room_of(op, after)
+        change = renaming.endpoint([room] if room else [], after)
+        op.commit(change.plan, put=(after,), forward=True)
+        self._controller.notices += change.notices
 
     def publish(self, reference: str, ports: Iterable[str]) -> EndpointHandle:
         """Publish ports of an endpoint, at once where it is its sandbox's way out.
@@ -316,34 +394,3 @@ class Endpoints:
         if making.put:
             self._controller.look_around(network)
         return endpoint
-
-
-def _check_joined(reader: Reader, endpoint: Endpoint, expected: Sandbox | None) -> None:
-    if endpoint.attachment is None:
-        raise Conflict(
-            f"endpoint {endpoint.name} is in no sandbox", hint="netctl endpoint ls shows who is"
-        )
-    if expected and expected.id != endpoint.attachment.sandbox_id:
-        holder = _holder(reader, endpoint.attachment)
-        raise Conflict(
-            f"endpoint {endpoint.name} is in sandbox {holder}, not in {expected.name}",
-            hint=f"netctl endpoint leave {endpoint.name} {holder}",
-        )
-
-
-def _joined_already(
-    reader: Reader, network: Network, endpoint: Endpoint, wanted: Sandbox
-) -> Conflict:
-    assert endpoint.attachment
-    name, holder = f"{network.name}/{endpoint.name}", _holder(reader, endpoint.attachment)
-    if endpoint.attachment.sandbox_id == wanted.id:
-        return Conflict(
-            f"endpoint {name} is in sandbox {holder} already",
-            hint=f"netctl sandbox refresh {holder} makes its interface anew",
-        )
-    return Conflict(f"endpoint {name} is in sandbox {holder}", hint=f"netctl endpoint leave {name}")
-
-
-def _holder(reader: Reader, attachment: Attachment) -> str:
-    found = reader.get(Sandbox, attachment.sandbox_id)
-    return found.name if found else short(attachment.sandbox_id)

@@ -47,6 +47,10 @@ class Conflict(NetctlError):
     code, exit_code = "conflict", 4
 
 
+class NotJoined(Conflict):
+    """The endpoint is in no sandbox."""
+
+
 class Exhausted(NetctlError):
     """No address, pool or port is left."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from netctl.models import Endpoint, Network, Sandbox
@@ -36,6 +36,16 @@ class NetworkHandle(Record):
         """The endpoints of this network."""
         return NetworkEndpoints(network=self)
 
+    def rename(self, name: str) -> NetworkHandle:
+        """Give it another name: see ``Networks.rename``."""
+        return self.controller.networks.rename(self.id, name)
+
+    def update(
+        self, *, labels: Mapping[str, str] | None = None, labels_gone: Iterable[str] = ()
+    ) -> NetworkHandle:
+        """Set and take away labels: see ``Networks.update``."""
+        return self.controller.networks.update(self.id, labels=labels, labels_gone=labels_gone)
+
     def remove(self, *, force: bool = False) -> None:
         """Remove the network: see ``Networks.remove``."""
         self.controller.networks.remove(self.doc.id, force=force)
@@ -56,7 +66,7 @@ class NetworkEndpoints(Record):
 
 
 class EndpointHandle:
-    """An endpoint. ``join`` and ``leave`` bring ``doc`` up to date."""
+    """An endpoint. What changes it here brings ``doc`` up to date."""
 
     def __init__(self, controller: Controller, doc: Endpoint) -> None:
         self.controller = controller
@@ -95,17 +105,43 @@ class EndpointHandle:
         *,
         priority: int = 0,
         local_aliases: Mapping[str, str] | None = None,
+        if_not_exists: bool = False,
     ) -> None:
         """Join a sandbox, given as a handle or a reference: see ``Endpoints.join``."""
         reference = sandbox if isinstance(sandbox, str) else sandbox.id
         endpoints = self.controller.endpoints
         self.doc = endpoints.join(
-            self.id, reference, priority=priority, local_aliases=local_aliases
+            self.id,
+            reference,
+            priority=priority,
+            local_aliases=local_aliases,
+            if_not_exists=if_not_exists,
         ).doc
 
     def leave(self) -> None:
         """Leave the sandbox: see ``Endpoints.leave``."""
         self.doc = self.controller.endpoints.leave(self.id).doc
+
+    def rename(self, name: str) -> None:
+        """Give it another name: see ``Endpoints.rename``."""
+        self.doc = self.controller.endpoints.rename(self.id, name).doc
+
+    def update(
+        self,
+        *,
+        labels: Mapping[str, str] | None = None,
+        labels_gone: Iterable[str] = (),
+        aliases: Iterable[str] = (),
+        aliases_gone: Iterable[str] = (),
+    ) -> None:
+        """Set and take away labels and aliases: see ``Endpoints.update``."""
+        self.doc = self.controller.endpoints.update(
+            self.id,
+            labels=labels,
+            labels_gone=labels_gone,
+            aliases=aliases,
+            aliases_gone=aliases_gone,
+        ).doc
 
     def remove(self, *, force: bool = False) -> None:
         """Remove the endpoint: see ``Endpoints.remove``."""
@@ -130,6 +166,16 @@ class SandboxHandle(Record):
     def key(self) -> str:
         """Path of the namespace, for ``nsenter --net=KEY``."""
         return self.doc.key
+
+    def rename(self, name: str) -> SandboxHandle:
+        """Give it another name: see ``Sandboxes.rename``."""
+        return self.controller.sandboxes.rename(self.id, name)
+
+    def update(
+        self, *, labels: Mapping[str, str] | None = None, labels_gone: Iterable[str] = ()
+    ) -> SandboxHandle:
+        """Set and take away labels: see ``Sandboxes.update``."""
+        return self.controller.sandboxes.update(self.id, labels=labels, labels_gone=labels_gone)
 
     def remove(self, *, force: bool = False) -> None:
         """Remove the sandbox: see ``Sandboxes.remove``."""

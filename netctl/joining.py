@@ -131,6 +131,18 @@ def leave(room: Room, endpoints: Sequence[Endpoint]) -> Change:
     return Change(plan=plan, endpoints=alone, sandbox=texts.sandbox, notices=texts.notices)
 
 
+def reordered(room: Room, after: Sequence[Member]) -> Plan:
+    """Return how the default routes and the published ports follow a change of what decides which
+    of a sandbox's endpoints is the way out."""
+    routes_away, routes_new = _routes(room, after)
+    return (
+        *inverse(published(room, room.members, after)),
+        *routes_away,
+        *routes_new,
+        *published(room, after, room.members),
+    )
+
+
 def _texts(room: Room, sandbox: Sandbox, members: Sequence[Member]) -> files.Update:
     """Return how a sandbox's files follow a change of what is in it."""
     return files.update(room.sandbox, room.members, sandbox, members, room.state_dir, room.kernel)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from netctl import references
 from netctl.backends import ipam, registry
 from netctl.backends.driver import NetworkPlan, Site
+from netctl.definitions.alterations import label_change
 from netctl.definitions.defaults import told
 from netctl.definitions.lease import asked
 from netctl.definitions.network import NetworkDefinition
@@ -16,7 +17,7 @@ from netctl.errors import Conflict, Exhausted
 from netctl.handles import NetworkHandle
 from netctl.kernel import Kernel
 from netctl.models import PORTS_CURSOR, Cursor, Document, Endpoint, HostState, Lease, Network
-from netctl.names import new_id, several
+from netctl.names import check_name, new_id, several
 from netctl.operation import Operation
 from netctl.plan import Plan, inverse
 from netctl.record import Record, replace
@@ -112,6 +113,51 @@ class Networks:
         with self._controller.operation(f"network rm {reference}") as op:
             network = references.network(op.reader, reference)
             _remove(op, network, self._controller, force=force)
+
+    def rename(self, reference: str, name: str) -> NetworkHandle:
+        """Give a network another name, by which its sandboxes know it at once.
+
+        Raises ``InvalidInput``, ``NotFound`` or ``Conflict`` (a name that is taken).
+        """
+        check_name("network", name)
+        with self._controller.operation(f"network rename {reference} {name}") as op:
+            network = references.network(op.reader, reference)
+            if op.reader.owner(f"network/{name}"):
+                raise Conflict(f"network {name} exists already", hint="choose another name")
+            after = replace(network, name=name)
+            self._called(op, after)
+            if network.name == self._controller.config.default_network:
+                self._controller.notices.append(_no_default(network))
+            return self._handle(after)
+
+    def _called(self, op: Operation, after: Network) -> None:
+        from netctl import renaming, rooms
+
+        endpoints = op.reader.all(Endpoint, after.id)
+        found = [
+            rooms.enter(op.reader, sandbox, self._controller.kernel, self._controller.config)
+            for sandbox in renaming.sandboxes_of(op.reader, endpoints)
+        ]
+        change = renaming.network(found, after)
+        op.commit(change.plan, put=(after,), forward=True)
+        self._controller.notices += change.notices
+
+    def update(
+        self,
+        reference: str,
+        *,
+        labels: Mapping[str, str] | None = None,
+        labels_gone: Iterable[str] = (),
+    ) -> NetworkHandle:
+        """Set labels of a network, and take others away. Raises ``InvalidInput``, or ``NotFound``
+        for a label that it does not have."""
+        change = label_change(labels, labels_gone)
+        with self._controller.operation(f"network set {reference}") as op:
+            network = references.network(op.reader, reference)
+            found = change.applied(f"network {network.name}", network.labels)
+            after = replace(network, labels=found)
+            op.commit((), put=(after,))
+            return self._handle(after)
 
     def dissolve(self, op: Operation, network: Network) -> None:
         """Remove a network and its endpoints, joined or not, within an operation."""
@@ -245,6 +291,13 @@ def _beside_host(network: Network, around: ipam.Surroundings, kernel: Kernel) ->
                 f" ({', '.join(users[:_USERS_SHOWN])}): one of the two will not be reached"
             )
     return notices
+
+
+def _no_default(network: Network) -> str:
+    return (
+        f"the default network is still called {network.name}: what needs it makes another one"
+        " (default_network in the configuration names another)"
+    )
 
 
 def surroundings(others: Iterable[Network], kernel: Any) -> ipam.Surroundings:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from netctl import files, joining, moving, naming, references, resolv, rooms, running
+from netctl import files, joining, moving, naming, references, renaming, resolv, rooms, running
+from netctl.definitions.alterations import label_change
 from netctl.definitions.checks import check_path
 from netctl.definitions.lease import asked
 from netctl.definitions.sandbox import SandboxDefinition
@@ -130,15 +131,34 @@ class Sandboxes:
             room = self._room(op, references.sandbox(op.reader, reference))
             if op.reader.owner(f"sandbox/{name}"):
                 raise Conflict(f"sandbox {name} exists already", hint="choose another name")
+            notices: list[str] = []
             for item in room.members:
                 if item.endpoint.transient and item.endpoint.name == room.sandbox.name:
                     references.check_endpoint_free(op.reader, item.network, name)
+                    notices += renaming.dangling(op.reader, item.network, item.endpoint)
             pinned = room.sandbox.netns and room.sandbox.pinned
             path = self._pin_path(name, "choose another name") if pinned else ""
             change = moving.rename(room, name, path)
-            self._controller.notices += change.notices
+            self._controller.notices += (*change.notices, *notices)
             op.commit(change.plan, put=change.documents, forward=True)
             return self._handle(change.sandbox)
+
+    def update(
+        self,
+        reference: str,
+        *,
+        labels: Mapping[str, str] | None = None,
+        labels_gone: Iterable[str] = (),
+    ) -> SandboxHandle:
+        """Set labels of a sandbox, and take others away. Raises ``InvalidInput``, or ``NotFound``
+        for a label that it does not have."""
+        change = label_change(labels, labels_gone)
+        with self._controller.operation(f"sandbox set {reference}") as op:
+            sandbox = references.sandbox(op.reader, reference)
+            found = change.applied(f"sandbox {sandbox.name}", sandbox.labels)
+            after = replace(sandbox, labels=found)
+            op.commit((), put=(after,))
+            return self._handle(after)
 
     def set_key(self, reference: str, path: str) -> SandboxHandle:
         """Move a sandbox with all its endpoints into the namespace at ``path``."""

@@ -9,7 +9,7 @@ import sys
 import time
 
 from tests.kernel.host import Host
-from tests.system.library import act, two
+from tests.system.library import act, clear, two
 
 
 def test_a_shell_without_a_command_and_the_processes_of_a_sandbox(host: Host) -> None:
@@ -40,3 +40,69 @@ def test_a_shell_without_a_command_and_the_processes_of_a_sandbox(host: Host) ->
     process.wait(10)
     process.stdin.close()
     process.stdout.close()
+
+
+def found(host: Host, sandbox: str, *names: str) -> list[bool]:
+    """Whether names resolve in a sandbox, asked for with glibc and without its hosts file."""
+    asked = (["ip", "netns", "exec", sandbox, "getent", "-s", "dns", "ahosts", n] for n in names)
+    return [host.run(*words).returncode == 0 for words in asked]
+
+
+def test_names_follow_what_is_renamed(host: Host) -> None:
+    host.call(act, two)
+    assert found(host, "c1", "c2", "c2.web", "front", "c2.lan", "www") == [True, True, *[False] * 3]
+    for words in (
+        "network rename web lan",
+        "endpoint rename lan/c2 front",
+        "endpoint set lan/front --alias www",
+    ):
+        done = host.netctl(*words.split())
+        assert (done.returncode, done.stderr) == (0, "")
+    names = ("front", "front.lan", "www", "www.lan", "c2", "c2.lan", "c2.web", "front.web")
+    assert found(host, "c1", *names) == [True] * 4 + [False] * 4
+    # In its own sandbox it is known by the sandbox's name as well.
+    assert found(host, "c2", "front", "c2", "c1.lan") == [True] * 3
+    assert host.run("ip", "netns", "exec", "c1", "ping", "-c1", "-W2", "www").returncode == 0
+    assert host.netctl("endpoint", "set", "lan/front", "--alias-rm", "www").returncode == 0
+    assert found(host, "c1", "www", "front") == [False, True]
+    assert host.netctl("check").returncode == 0
+    # Another resolver begins with the same names.
+    host.sh("kill -9 $(cat /run/netctl/resolver.pid)")
+    assert host.netctl("repair").returncode == 0
+    assert found(host, "c1", "front.lan", "c2", "c2.web") == [True, False, False]
+    before = host.snapshot()
+    host.call(act, clear)
+    assert before != host.snapshot()
+    assert host.netctl("check").returncode == 0
+
+
+def test_a_published_port_follows_the_way_out_that_a_name_decides(host: Host) -> None:
+    host.call(
+        act,
+        two,
+        lambda c: c.networks.create("zoo", ipv6=True),
+        lambda c: c.endpoints.connect("zoo", "c1", ports=["8080:80"]),
+    )
+    server = host.start(
+        *("ip", "netns", "exec", "c1", sys.executable, "-m", "http.server", "80"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def reached() -> bool:
+        words = ("curl", "-s", "-o", "/dev/null", "-m2", "http://127.0.0.1:8080/")
+        return host.run(*words).returncode == 0
+
+    assert not reached()
+    done = host.netctl("network", "rename", "zoo", "ark")
+    assert done.returncode == 0 and "the way out of sandbox c1 is ark/c1 now" in done.stderr
+    for _ in range(50):
+        if reached():
+            break
+        time.sleep(0.2)
+    assert reached()
+    assert host.netctl("check").returncode == 0
+    assert host.netctl("network", "rename", "ark", "zoo").returncode == 0
+    assert not reached()
+    server.kill()
+    server.wait()

@@ -143,6 +143,20 @@ def _external(controller: Controller) -> None:
     controller.endpoints.connect("web", "c1")
 
 
+def _alike(controller: Controller) -> None:
+    """Two networks in a sandbox, of which the name alone decides which is the way out."""
+    _published(controller)
+    controller.networks.create("zoo", ipv6=True)
+    controller.endpoints.connect("zoo", "c1", ports=["8082:80"], aliases=["animals"])
+    controller.notices.clear()  # That of the ports is no part of what follows.
+
+
+def _two_sandboxes(controller: Controller) -> None:
+    _connected(controller)
+    controller.sandboxes.create("c2")
+    controller.endpoints.connect("web", "c2", local_aliases={"database": "c1"})
+
+
 SCENARIOS = (
     Scenario("network create", _nothing, lambda c: c.networks.create("web")),
     Scenario("network create ipv6", _nothing, _network),
@@ -153,6 +167,23 @@ SCENARIOS = (
     Scenario("network rm", _network, lambda c: c.networks.remove("web")),
     Scenario("network rm of two", _two_networks, lambda c: c.networks.remove("db", force=True)),
     Scenario("network rm of all in it", _published, lambda c: c.networks.remove("web", force=True)),
+    Scenario("network rename", _two_sandboxes, lambda c: c.networks.rename("web", "front")),
+    Scenario("rename of an empty network", _network, lambda c: c.networks.rename("web", "front")),
+    Scenario(
+        "network rename that moves the way out", _alike, lambda c: c.networks.rename("zoo", "a")
+    ),
+    Scenario("network set", _network, lambda c: c.networks.update("web", labels={"a": "b"})),
+    Scenario("sandbox set", _endpoint, lambda c: c.sandboxes.update("c1", labels={"a": "b"})),
+    Scenario("endpoint rename", _two_sandboxes, lambda c: c.endpoints.rename("web/c1", "front")),
+    Scenario("rename of a joined endpoint", _joined, lambda c: c.endpoints.rename("web1", "web2")),
+    Scenario("rename of an endpoint", _endpoint, lambda c: c.endpoints.rename("web1", "web2")),
+    Scenario(
+        "endpoint set",
+        _alike,
+        lambda c: c.endpoints.update(
+            "zoo/c1", aliases=["beasts"], aliases_gone=["animals"], labels={"a": "b"}
+        ),
+    ),
     Scenario("network prune", _network, lambda c: c.networks.prune()),
     Scenario("sandbox create", _nothing, lambda c: c.sandboxes.create("c1")),
     Scenario("sandbox rm", _endpoint, lambda c: c.sandboxes.remove("c1")),
