@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from netctl.definitions.alterations import label_change
 from netctl.definitions.defaults import told
 from netctl.definitions.lease import asked
 from netctl.definitions.network import NetworkDefinition
-from netctl.errors import Conflict, Exhausted
+from netctl.errors import Conflict, Exhausted, NetctlError
 from netctl.handles import NetworkHandle
 from netctl.kernel import Kernel
 from netctl.models import PORTS_CURSOR, Cursor, Document, Endpoint, HostState, Lease, Network
@@ -339,6 +340,22 @@ def _make(op: Operation, network: Network, controller: Controller) -> None:
     making = _making(op, network, controller)
     op.commit(making.plan, put=making.put)
     controller.look_around(network)
+    if not controller.dry_run:
+        controller.notices += _led_elsewhere(network, controller.kernel)
+
+
+def _led_elsewhere(network: Network, kernel: Kernel) -> Iterator[str]:
+    """Yield a notice of each pool to which the host's routes or rules of routing do not lead, now
+    that its bridge is there."""
+    if "bridge" not in network.facts:
+        return
+    from netctl.backends import diversion
+
+    for pool in network.pools:
+        with suppress(NetctlError):
+            address = diversion.first_address(pool)
+            if pool.gateway and (found := diversion.find(network, pool, address, kernel)):
+                yield "\n".join([found.what, *(f"hint: {line}" for line in found.remedy)])
 
 
 def _remove(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 
-from netctl.backends import ipam
+from netctl.backends import diversion, ipam
+from netctl.backends.diversion import Diversion
 from netctl.backends.ipam.allocate import bounds
 from netctl.backends.ipam.surroundings import Surroundings
 from netctl.definitions.network import NetworkDefinition
@@ -22,24 +23,22 @@ _COUNTED = 1 << 17
 
 
 def led_elsewhere(machine: Machine) -> Iterator[Finding]:
-    """Networks to which the host's routes, of whatever table, do not lead any more."""
+    """Networks to which the host's routes or rules of routing do not lead any more."""
     for network in machine.networks:
         bridge = machine.found.link("", network.facts["bridge"])
         if bridge is None or not bridge.up:
             continue
         for pool in network.pools:
-            address = _some_address(network, pool, machine)
-            way = machine.way(address)
-            there = {a.address.partition("/")[0] for a in machine.found.addresses("")}
-            if pool.gateway in there and way.link != bridge.name and way.kind != "local":
-                where = f"dev {way.link}" if way.link else way.kind
-                yield problem(
-                    "route-elsewhere",
-                    f"the host's packets to network {network.name} go another way: a route that"
-                    " came later, as of a VPN, covers its subnet",
-                    f"ip route get {address}: {where}, not dev {bridge.name}",
-                    f"netctl network create NAME  # with another subnet than {pool.subnet}",
-                )
+            if found := _diversion(network, pool, machine):
+                yield problem("route-elsewhere", found.what, found.evidence, *found.remedy)
+
+
+def _diversion(network: Network, pool: Pool, machine: Machine) -> Diversion | None:
+    there = {a.address.partition("/")[0] for a in machine.found.addresses("")}
+    if pool.gateway not in there:
+        return None
+    address = _some_address(network, pool, machine)
+    return diversion.find(network, pool, address, machine.kernel)
 
 
 def _some_address(network: Network, pool: Pool, machine: Machine) -> str:
@@ -47,9 +46,7 @@ def _some_address(network: Network, pool: Pool, machine: Machine) -> str:
     endpoints = machine.endpoints.get(network.id, ())
     held = (e.ipv4 if pool.version == 4 else e.ipv6 for e in endpoints)
     taken = next(filter(None, held), "").partition("/")[0]
-    low, high = bounds(pool)
-    first = str(ip_address(low if str(ip_address(low)) != pool.gateway else min(low + 1, high)))
-    return taken or first
+    return taken or diversion.first_address(pool)
 
 
 def overlaps(machine: Machine) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from netctl.kernel.conntrack import Flow
     from netctl.kernel.inhabitants import Process
     from netctl.kernel.instructions import Rule, Verdict
-    from netctl.kernel.lookup import Neighbour, Way
+    from netctl.kernel.lookup import Neighbour, PolicyRule, Way
     from netctl.kernel.probing import Journey, Probe
     from netctl.kernel.ruleset import Chain, LegacyChain
 
@@ -201,6 +201,10 @@ class Kernel(Protocol):
     def way(self, netns: str, destination: str, *, source: str = "", iif: str = "") -> Way:
         """Look up the route of a packet; with ``iif`` of one that came in there, from ``source``,
         else of one from here."""
+        ...
+
+    def rules(self, version: int) -> list[PolicyRule]:
+        """Return the host's rules of routing of a family (4, 6), in their order."""
         ...
 
     def neighbours(self, netns: str) -> list[Neighbour]: ...

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from netctl.kernel.inhabitants import Process
     from netctl.kernel.instructions import Rule, Verdict
     from netctl.kernel.links import Links
-    from netctl.kernel.lookup import Neighbour, Way
+    from netctl.kernel.lookup import Neighbour, PolicyRule, Way
     from netctl.kernel.nftables import Nftables
     from netctl.kernel.nftlink import Ruleset
     from netctl.kernel.probing import Journey, Probe
@@ -181,6 +181,11 @@ class LinuxKernel:
         from netctl.kernel import lookup
 
         return lookup.way(self._sockets, netns, destination, source, iif)
+
+    def rules(self, version: int) -> list[PolicyRule]:
+        from netctl.kernel import lookup
+
+        return lookup.rules(self._sockets, version)
 
     def neighbours(self, netns: str) -> list[Neighbour]:
         from netctl.kernel import lookup

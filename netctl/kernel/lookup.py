@@ -1,4 +1,4 @@
-"""Looking up the way of one packet: ``ip route get`` and ``ip neighbour``."""
+"""Looking up the way of one packet: ``ip route get``, ``ip rule`` and ``ip neighbour``."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ from netctl.record import Record
 
 _RTMSG = struct.Struct("=8BI")
 _NDMSG = struct.Struct("=BxxxiHBB")
-_RTA_DST, _RTA_SRC, _RTA_IIF, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_VIA = 1, 2, 3, 4, 5, 7, 18
-_RTM_GETNEIGH = 30
+_RTA_DST, _RTA_SRC, _RTA_IIF, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC = 1, 2, 3, 4, 5, 7
+_RTA_TABLE, _RTA_VIA = 15, 18
+_RTM_GETNEIGH, _RTM_GETRULE = 30, 34
+_RTM_F_LOOKUP_TABLE = 0x1000
+"""The answer names the table that the route was found in, not just ``main``."""
+_FRA_DST, _FRA_PRIORITY, _FRA_TABLE = 1, 6, 15
 _NDA_DST, _NDA_LLADDR = 1, 2
 _KINDS = {1: "unicast", 2: "local", 3: "broadcast", 4: "anycast", 5: "multicast"}
 _NO_WAY = {
@@ -49,6 +53,19 @@ class Way(Record):
     gateway: str = ""
     source: str = ""
     """The address that the kernel would send it from."""
+    table: int = 0
+    """Where the route stands; 0 where there is none."""
+
+
+class PolicyRule(Record):
+    """A rule that says in which table a route is looked up: ``ip rule``."""
+
+    preference: int
+    """The order: the lowest first."""
+    destination: str = ""
+    """CIDR; empty for every destination."""
+    table: int = 0
+    """Where it leads; 0 for a rule that refuses packets."""
 
 
 class Neighbour(Record):
@@ -74,7 +91,9 @@ def way(sockets: Sockets, netns: str, destination: str, source: str, iif: str) -
             if isinstance(index, Refusal):
                 raise refused(f"{what}: find interface {iif}", index.errno, words=index.words)
             body += attribute(_RTA_IIF, struct.pack("=I", index))
-        header = _RTMSG.pack(family, bits, bits if source else 0, 0, 0, 0, 0, 0, 0)
+        # IPv6 always names it, and refuses the flag.
+        flags = _RTM_F_LOOKUP_TABLE if family == socket.AF_INET else 0
+        header = _RTMSG.pack(family, bits, bits if source else 0, 0, 0, 0, 0, 0, flags)
         answer = sock.get(Message(netlink.RTM_GETROUTE, header + body))
         if isinstance(answer, Refusal):
             if answer.errno in _NO_WAY:
@@ -92,6 +111,29 @@ def _way(body: bytes, name_of: netlink.NameOf) -> Way:
         link=name_of(netlink.number(found.get(_RTA_OIF, b""))),
         gateway=_address(family, gateway),
         source=_address(family, found.get(_RTA_PREFSRC, b"")),
+        table=netlink.number(found.get(_RTA_TABLE, b"")) or body[4],
+    )
+
+
+def rules(sockets: Sockets, version: int) -> list[PolicyRule]:
+    """``ip -VERSION rule``: those of the host, in their order."""
+    family = socket.AF_INET6 if version == 6 else socket.AF_INET
+    with sockets.at("") as sock:
+        header = _RTMSG.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
+        found = sock.dump(Message(_RTM_GETRULE, header))
+    if isinstance(found, Refusal):
+        raise refused("list the rules of routing", found.errno, words=found.words)
+    return sorted(map(_rule, found), key=lambda rule: rule.preference)
+
+
+def _rule(body: bytes) -> PolicyRule:
+    """Read struct fib_rule_hdr (linux/fib_rules.h), which is laid out as struct rtmsg."""
+    found = netlink.attributes(body, _RTMSG.size)
+    destination = _address(body[0], found.get(_FRA_DST, b""))
+    return PolicyRule(
+        preference=netlink.number(found.get(_FRA_PRIORITY, b"")),
+        destination=f"{destination}/{body[1]}" if destination else "",
+        table=netlink.number(found.get(_FRA_TABLE, b"")) or body[4],
     )
 
 

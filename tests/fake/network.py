@@ -10,7 +10,7 @@ from typing import Any
 from netctl.errors import InvalidInput
 from netctl.kernel.conntrack import Flow
 from netctl.kernel.interface import Address, Link, Route
-from netctl.kernel.lookup import Neighbour, Way
+from netctl.kernel.lookup import Neighbour, PolicyRule, Way
 from netctl.kernel.probing import Journey, Probe
 from netctl.record import replace
 from tests.fake.base import Base, mutating
@@ -218,13 +218,16 @@ class FakeRoutes(Base):
         best = max(fitting, key=lambda r: int(r.destination.split("/")[1]), default=None)
         if best is None:
             return Way(kind="none")
-        return Way(kind="unicast", link=best.link, gateway=best.gateway)
+        return Way(kind="unicast", link=best.link, gateway=best.gateway, table=254)
 
     def probe(self, probe: Probe, source: str, seconds: float) -> Journey:
         return Journey(answer="answered", source=source, port=0, number=1, events=())
 
     def flow(self, source: str, destination: str, protocol: str, number: int) -> Flow | None:
         return None
+
+    def rules(self, version: int) -> list[PolicyRule]:
+        return [PolicyRule(preference=32766, table=254)]
 
     def neighbours(self, netns: str) -> list[Neighbour]:
         return []

@@ -201,14 +201,34 @@ WAYS: list[Case] = [
         "ip route add 172.17.0.0/25 via 192.0.2.254",
         "route-elsewhere",
         "ip route get {c1_ip}: dev uplink, not dev {web}",
-        "ip route delete 172.17.0.0/25",
+        "",
     ),
+    ("ip route add blackhole 172.17.0.0/25", "route-elsewhere", "blackhole, not dev {web}", ""),
     (
         # As WireGuard does it, in a table of its own.
         "ip route add 172.16.0.0/12 via 192.0.2.254 table 51820; ip rule add table 51820 pref 99",
         "route-elsewhere",
-        "dev uplink, not dev {web}",
-        "ip rule delete pref 99; ip route flush table 51820",
+        "dev uplink, not dev {web}; ip rule: 99: lookup 51820",
+        "",
+    ),
+    (
+        # As Tailscale does it, where the table has a default route; here for answers alone.
+        "ip route add default via 192.0.2.254 table 52; ip rule add iif uplink pref 90 lookup 52",
+        "route-elsewhere",
+        "ip route get {c1_ip} from 198.41.0.4 iif uplink: dev uplink, not dev {web}; ip rule: 90:",
+        "",
+    ),
+    (
+        "ip -6 route add default via 2001:db8::fe table 52; ip -6 rule add pref 70 lookup 52",
+        "route-elsewhere",
+        "dev uplink, not dev {web}; ip -6 rule: 70: lookup 52",
+        "",
+    ),
+    (
+        "ip rule add pref 60 to 172.16.0.0/12 prohibit",
+        "route-elsewhere",
+        "ip route get {c1_ip}: prohibit, not dev {web}; ip rule: 60: a refusal",
+        "",
     ),
     (
         "ip route add 172.16.0.0/12 via 192.0.2.254",
@@ -268,6 +288,31 @@ def test_what_is_broken_is_named_and_mended(patient: Patient, cases: list[Case])
             patient.sh("\n".join(line for each in left for line in each.remedy))
             left = patient.findings()
         assert left == [], script
+
+
+def test_a_network_that_a_rule_of_routing_takes_is_noticed_at_once(host: Host) -> None:
+    host.sh(_NOT_BRIDGED)
+    host.sh(
+        "ip route add default via 192.0.2.254 table 52; ip rule add pref 5270 lookup 52;"
+        "ip -6 route add default via 2001:db8::fe table 52; ip -6 rule add pref 5271 lookup 52"
+    )
+    done = host.netctl("network", "create", "web", "--subnet", "10.70.0.0/24", "--ipv6")
+    assert done.returncode == 0 and "a rule of routing" in done.stderr
+    hints = [line for line in done.stderr.splitlines() if line.startswith("hint: ")]
+    assert hints[0] == "hint: ip rule add pref 5269 to 10.70.0.0/24 lookup main"
+    assert hints[1].startswith("hint: ip -6 rule add pref 5270 to fd")
+    host.sh("\n".join(line.removeprefix("hint: ") for line in hints))
+    done = host.netctl("doctor", "--format", "json")
+    assert (done.returncode, done.stdout.strip()) == (0, "[]")
+    # wg-quick's rules leave the networks alone: it is not noticed.
+    host.sh(
+        "for v in -4 -6; do for p in 5270 5271 5269; do ip $v rule delete pref $p || :; done;"
+        "ip $v rule add pref 32700 lookup main suppress_prefixlength 0;"
+        "ip $v rule add pref 32701 lookup 52; done"
+    )
+    done = host.netctl("network", "create", "db", "--subnet", "10.71.0.0/24", "--ipv6")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert host.call(look) == []
 
 
 def test_the_uplink(patient: Patient) -> None:
