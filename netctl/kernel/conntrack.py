@@ -29,8 +29,8 @@ _ORIGINAL, _REPLY, _ID, _ZONE = 1, 2, 12, 18
 _TUPLE_IP, _TUPLE_PROTO = 1, 2
 _SOURCES, _DESTINATIONS = (1, 3), (2, 4)
 """Of IPv4 and IPv6."""
-_PROTO_NUMBER, _DESTINATION_PORT = 1, 3
-_STATUS, _SEEN_REPLY, _SOURCE_PORT = 3, 2, 2
+_PROTO_NUMBER, _SOURCE_PORT, _DESTINATION_PORT = 1, 2, 3
+_STATUS, _SEEN_REPLY = 3, 2
 _PROTOCOLS = {"tcp": ((6,), (2,)), "udp": ((17,), (2,)), "icmp": ((1, 58), (4, 7))}
 """Their numbers, and the attributes that tell flows apart: source port, ICMP and ICMPv6 id."""
 _FILTER = 25
@@ -117,6 +117,24 @@ def flow(source: str, destination: str, protocol: str, number: int) -> Flow | No
             if same and proto[_PROTO_NUMBER][0] in kinds:
                 return _flow(body, family)
     return None
+
+
+def knows(protocol: str, own: tuple[str, int], peer: tuple[str, int]) -> bool:
+    """Whether a flow between two ends, each an address and a port, is tracked."""
+    family = _family(own[0])
+    source, destination = (
+        _SOURCES[family != socket.AF_INET],
+        _DESTINATIONS[family != socket.AF_INET],
+    )
+    ip = attribute(source, _packed(own[0])) + attribute(destination, _packed(peer[0]))
+    proto = attribute(_PROTO_NUMBER, bytes([_NUMBERS[protocol]]))
+    proto += attribute(_SOURCE_PORT, struct.pack("!H", own[1]))
+    proto += attribute(_DESTINATION_PORT, struct.pack("!H", peer[1]))
+    both = attribute(_TUPLE_IP | NLA_F_NESTED, ip) + attribute(_TUPLE_PROTO | NLA_F_NESTED, proto)
+    header = struct.pack("=BBH", family, 0, 0)
+    with NetlinkSocket(_NETFILTER) as sock:
+        answer = sock.get(Message(_GET, header + attribute(_ORIGINAL | NLA_F_NESTED, both)))
+    return not isinstance(answer, Refusal)
 
 
 def _flow(body: bytes, family: int) -> Flow:

@@ -135,6 +135,19 @@ class NetlinkSocket:
                 return bodies
         return Refusal(errno.EAGAIN, "")
 
+    def some(self, message: Message, limit: int) -> list[bytes] | Refusal:
+        """Return the bodies of the first ``limit`` objects. This socket is for nothing else: what
+        is not read stays in it."""
+        sequence = self._send([message], NLM_F_DUMP)
+        bodies: list[bytes] = []
+        for part in self._parts(sequence, sequence):
+            if part.type in (_NLMSG_DONE, _NLMSG_ERROR):
+                return _verdict(part) or bodies
+            bodies.append(part.body)
+            if len(bodies) == limit:
+                return bodies
+        raise AssertionError("unreachable: the reading loop raises at its end")
+
     def name_of(self, index: int) -> str:
         """Return the name of a link, ``""`` where there is none.
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from functools import partial
 
 from netctl.errors import Conflict
+from netctl.kernel.diag import LIMIT, Socket, sockets
 from netctl.kernel.refusal import refused
 
 _KINDS = {
@@ -19,24 +18,24 @@ _KINDS = {
     "sctp": (socket.SOCK_STREAM, 132),
 }
 _ALL = {4: "0.0.0.0", 6: "::"}
-_LISTEN = "0A"
-_LOOPBACK6 = f"{0:024X}{socket.htonl(1):08X}"
-_MAPPED = f"{0:016X}{socket.htonl(0xFFFF):08X}"
-"""::1 there, and how ::ffff:0:0/96 begins."""
+_LOOPBACK6 = "::1"
+_SERVING = ("listening", "unconnected")
 
 
 def holder(protocol: str, address: str, port: int) -> str | None:
     """Return who holds a port of the host, None where it is free.
 
-    An empty address is all of both families. Raises ``Conflict`` for an address that is not the
+    It is free too where it is only the end of connections that publishing it does not disturb. An
+    empty address is all of both families. Raises ``Conflict`` for an address that is not the
     host's, and ``Unsupported`` for a protocol that the kernel lacks.
     """
     for version in (4, 6):
         if address and (":" in address) != (version == 6):
             continue
         if _busy(protocol, version, address or _ALL[version], port, everywhere=not address):
-            there = partial(_in_the_way, version, address or _ALL[version])
-            return _process(_inodes(protocol, port, there)) or "another process"
+            held = _holders(protocol, version, address or _ALL[version], port)
+            if held is not None:
+                return _named(held)
     return None
 
 
@@ -90,13 +89,17 @@ def listener(protocol: str, port: int) -> str | None:
     Nothing is bound to find out; of processes whose files cannot be read there is only that they
     are. Who listens on ::1 alone is none of them: what is sent there nobody translates.
     """
-    inodes = set(_inodes(protocol, port, lambda address: address != _LOOPBACK6))
-    return (_process(inodes) or "a process") if inodes else None
+    found = [
+        each
+        for each in sockets(protocol, port, listening=True)
+        if each.address != _LOOPBACK6 and each.state in _SERVING
+    ]
+    return (_process(found) or "a process") if found else None
 
 
-def _process(inodes: Iterable[str]) -> str | None:
+def _process(held: Iterable[Socket]) -> str | None:
     """Return the process that has one of the sockets, of those whose files can be read."""
-    links = {f"socket:[{inode}]" for inode in inodes}
+    links = {f"socket:[{each.inode}]" for each in held if each.inode}
     for pid in (name for name in os.listdir("/proc") if name.isdigit()) if links else ():
         with suppress(OSError):
             for name in os.listdir(f"/proc/{pid}/fd"):
@@ -110,33 +113,40 @@ def _command(pid: str) -> str:
         return file.read().strip()
 
 
-def _in_the_way(version: int, wanted: str, there: str) -> bool:
-    """Whether a socket of the address ``there``, as proc(5) writes it, keeps ``wanted``."""
-    there = there.removeprefix(_MAPPED)
-    if not there.strip("0"):
-        return version == 4 or len(there) == len(_LOOPBACK6)
-    return there == _written(wanted) or (
-        wanted == _ALL[version] and len(there) == len(_written(wanted))
-    )
+def _in_the_way(version: int, wanted: str, there: Socket) -> bool:
+    """Whether a socket keeps ``wanted``, an address of the family."""
+    if version not in there.takes:
+        return False
+    return _ALL[version] == wanted or there.address in (*_ALL.values(), wanted)
 
 
-def _written(address: str) -> str:
-    """Return an address as proc(5) writes it: words in the byte order of the machine (net/ipv6/
-    tcp_ipv6.c)."""
-    packed = socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
-    words = struct.unpack(f"={len(packed) // 4}I", packed)
-    return "".join(f"{word:08X}" for word in words)
+def _harmless(protocol: str, held: Socket) -> bool:
+    """Whether a socket is an end of a connection that goes on whatever becomes of its port, for
+    what is tracked is not translated again.
+
+    What is sent to ::1 is relayed by a socket of the host, which needs the port itself.
+    """
+    if protocol != "tcp" or not held.peer or held.address == _LOOPBACK6:
+        return False
+    if held.state == "time-wait":
+        return True
+    from netctl.kernel import conntrack
+
+    ends = (held.address, held.port), (held.peer_address, held.peer_port)
+    return conntrack.knows(protocol, *ends)
 
 
-def _inodes(protocol: str, port: int, asked: Callable[[str], bool]) -> Iterator[str]:
-    """Yield the inodes of the sockets at a port, of the addresses that are ``asked`` for, from
-    proc(5)'s tables (net/ipv4/tcp_ipv4.c)."""
-    wanted = f"{port:04X}"
-    for table in (protocol, f"{protocol}6"):
-        with suppress(OSError), open(f"/proc/thread-self/net/{table}", encoding="ascii") as file:
-            for line in list(file)[1:]:
-                words = line.split()
-                address, _, number = words[1].rpartition(":")
-                listens = protocol != "tcp" or words[3] == _LISTEN
-                if number == wanted and listens and asked(address):
-                    yield words[9]
+def _holders(protocol: str, version: int, wanted: str, port: int) -> list[Socket] | None:
+    """Return what keeps a port, None where all that does is harmless."""
+    there = sockets(protocol, port)
+    # A socket of IPv6 without V6ONLY keeps the port of IPv4 too, whatever address it has by now.
+    found = [each for each in there if _in_the_way(version, wanted, each)] or there
+    held = [each for each in found if len(found) == LIMIT or not _harmless(protocol, each)]
+    return held if held or not found else None
+
+
+def _named(held: Sequence[Socket]) -> str:
+    """Return who holds a port: listeners before connections."""
+    first = sorted(held, key=lambda each: bool(each.peer))[:1]
+    process = _process(first) or "another process"
+    return process + "".join(f", for its connection to {each.peer}" for each in first if each.peer)
