@@ -182,7 +182,7 @@ def exec_(state: State, name: str, command: tuple[str, ...]) -> None:
 
     Without a command it is a shell: $SHELL, else /bin/sh.
     """
-    state.controller.sandboxes.exec(name, command)
+    state.controller.sandboxes.become(name, command)
 
 
 @sandbox.command(epilog="Examples: netctl sandbox ps c1; netctl sandbox ps c1 --format '{pid}'")

@@ -5,13 +5,41 @@
 
 from typing import TYPE_CHECKING, Any
 
-from netctl.errors import NetctlError
+from netctl.errors import (
+    BadConfig,
+    Conflict,
+    Exhausted,
+    InvalidInput,
+    KernelError,
+    LockTimeout,
+    NetctlError,
+    NotFound,
+    NotPermitted,
+    Partial,
+    StoreDamaged,
+    Unsupported,
+)
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
 
 __version__ = "0.1.0"
-__all__ = ["Controller", "NetctlError", "__version__"]
+__all__ = [
+    "BadConfig",
+    "Conflict",
+    "Controller",
+    "Exhausted",
+    "InvalidInput",
+    "KernelError",
+    "LockTimeout",
+    "NetctlError",
+    "NotFound",
+    "NotPermitted",
+    "Partial",
+    "StoreDamaged",
+    "Unsupported",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -179,7 +179,7 @@ def report(error: NetctlError, *, as_json: bool) -> None:
         content = {
             "code": error.code,
             "message": error.message,
-            "hint": error.hint,
+            "hint": error.command_hint,
             "notes": error.notes,
         }
         say(json.dumps({"error": content}))
@@ -187,8 +187,8 @@ def report(error: NetctlError, *, as_json: bool) -> None:
     say(f"netctl: {printable(error.message)}")
     for note in error.notes:
         say(f"  {printable(note)}")
-    if error.hint:
-        say(f"hint: {printable(error.hint)}")
+    if error.command_hint:
+        say(f"hint: {printable(error.command_hint)}")
 
 
 def _usage(error: click.UsageError, given: Sequence[str]) -> InvalidInput:

@@ -37,7 +37,7 @@ def _placed(place: str, value: object, hint: str) -> Iterator[None]:
     except InvalidInput as error:
         shown = f"{value!r:.80}"
         what = error.message if shown in error.message else f"{shown}: {error.message}"
-        raise BadConfig(f"{place}: {what}", hint=error.hint or hint) from error
+        raise BadConfig(f"{place}: {what}", hint=error.command_hint or hint) from error
 
 
 def take_file(path: str, required: bool, values: dict[str, Any], sources: dict[str, str]) -> None:

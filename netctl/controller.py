@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from netctl.endpoints import Endpoints
     from netctl.models import Network, Sandbox
     from netctl.networks import Networks
+    from netctl.references import Ref
     from netctl.sandboxes import Sandboxes
     from netctl.upkeep.check import Finding
     from netctl.upkeep.leases import Ended
@@ -42,7 +43,16 @@ T = TypeVar("T")
 
 
 class Controller:
-    """Networks, endpoints and sandboxes of one host.
+    """Networks, endpoints and sandboxes of one host. It is a context manager, too.
+
+    Example::
+
+        with netctl.Controller() as controller:
+            net = controller.networks.create("network1", driver="bridge")
+            ep = net.endpoints.create("Endpoint1")
+            sb = controller.sandboxes.create("container1", hostname="test")
+            ep.join(sb)
+            print(ep.mac_address, sb.key)
 
     ``config`` defaults to the host's configuration. With ``dry_run`` nothing is changed, and
     ``observe`` is given each step that would be taken; without, each step as it is taken. One
@@ -97,6 +107,7 @@ class Controller:
 
     @cached_property
     def networks(self) -> Networks:
+        """The networks of the host."""
         from netctl.networks import Networks
 
         self.check_config()
@@ -104,12 +115,14 @@ class Controller:
 
     @cached_property
     def endpoints(self) -> Endpoints:
+        """The endpoints of all networks."""
         from netctl.endpoints import Endpoints
 
         return Endpoints(self)
 
     @cached_property
     def sandboxes(self) -> Sandboxes:
+        """The sandboxes of the host."""
         from netctl.sandboxes import Sandboxes
 
         return Sandboxes(self)
@@ -238,7 +251,7 @@ class Controller:
 
         return examine(self, probe=probe)
 
-    def follow(self, sandbox: str, destination: str | None = None) -> list[Station]:
+    def follow(self, sandbox: Ref, destination: str | None = None) -> list[Station]:
         """Send one packet from a sandbox and return the stations of its way; the last one says
         whether it arrives.
 

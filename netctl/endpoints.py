@@ -29,6 +29,7 @@ from netctl.plan import Plan, Step, inverse
 from netctl.ports import parse_all
 from netctl.publishing import check_unheld, published_as
 from netctl.record import Record, replace
+from netctl.references import Ref
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
@@ -43,7 +44,16 @@ class Leaving(Record):
 
 
 class Endpoints:
-    """The endpoints of a host's networks."""
+    """The endpoints of a host's networks.
+
+    Example::
+
+        controller.networks.create("web")
+        controller.sandboxes.create("c1")
+        endpoint = controller.endpoints.connect("web", "c1", aliases=["www"])
+        controller.endpoints.publish(endpoint, ["8080:80"])
+        controller.endpoints.disconnect("web", "c1")
+    """
 
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
@@ -51,7 +61,7 @@ class Endpoints:
 
     def create(
         self,
-        network: str,
+        network: Ref,
         name: str,
         *,
         if_not_exists: bool = False,
@@ -67,19 +77,19 @@ class Endpoints:
             parent = self._controller.networks.needed(op, network)
             return self._handle(self._create(op, parent, wanted, if_not_exists=if_not_exists))
 
-    def get(self, reference: str) -> EndpointHandle:
+    def get(self, reference: Ref) -> EndpointHandle:
         """Return the endpoint ``NET/NAME``, ``NAME`` where that is unique, or by id."""
         return self._handle(references.endpoint(self._store, reference))
 
-    def list(self, network: str | None = None) -> list[EndpointHandle]:
+    def list(self, network: Ref | None = None) -> list[EndpointHandle]:
         """Return every endpoint, or those of a network, sorted by name."""
         parent = references.network(self._store, network).id if network else ""
         return [self._handle(doc) for doc in self._store.all(Endpoint, parent)]
 
     def join(
         self,
-        reference: str,
-        sandbox: str,
+        reference: Ref,
+        sandbox: Ref,
         *,
         priority: int = 0,
         local_aliases: Mapping[str, str] | None = None,
@@ -107,7 +117,7 @@ class Endpoints:
                 return self._handle(endpoint)
             return self._joined(op, room, network, endpoint, entrance)
 
-    def leave(self, reference: str, sandbox: str | None = None) -> EndpointHandle:
+    def leave(self, reference: Ref, sandbox: Ref | None = None) -> EndpointHandle:
         """Take an endpoint out of its sandbox. Raises ``NotJoined``, a ``Conflict``, where it is in
         none, and ``Conflict`` where it is in another than the given one."""
         with self._controller.operation(f"endpoint leave {reference}") as op:
@@ -118,7 +128,7 @@ class Endpoints:
             op.commit(change.plan, put=(*change.kept, *change.sandboxes), forward=True)
             return self._handle(change.kept[0])
 
-    def remove(self, reference: str, *, force: bool = False) -> None:
+    def remove(self, reference: Ref, *, force: bool = False) -> None:
         """Remove an endpoint; with ``force`` it leaves its sandbox first."""
         with self._controller.operation(f"endpoint rm {reference}") as op:
             endpoint = references.endpoint(op.reader, reference)
@@ -133,8 +143,8 @@ class Endpoints:
 
     def connect(
         self,
-        network: str,
-        sandbox: str,
+        network: Ref,
+        sandbox: Ref,
         *,
         name: str | None = None,
         priority: int = 0,
@@ -164,7 +174,7 @@ class Endpoints:
     def _connected(
         self,
         op: Operation,
-        network: str,
+        network: Ref,
         sandbox: Sandbox,
         name: str | None,
         wanted: EndpointDefinition,
@@ -172,7 +182,7 @@ class Endpoints:
         parent = references.find_network(op.reader, network)
         return presence.connected(self._room(op, sandbox), parent, name, wanted) if parent else None
 
-    def rename(self, reference: str, name: str) -> EndpointHandle:
+    def rename(self, reference: Ref, name: str) -> EndpointHandle:
         """Give an endpoint another name, by which its network knows it at once.
 
         Raises ``InvalidInput``, ``NotFound`` or ``Conflict`` (a name that is taken).
@@ -189,7 +199,7 @@ class Endpoints:
 
     def update(
         self,
-        reference: str,
+        reference: Ref,
         *,
         labels: Mapping[str, str] | None = None,
         labels_gone: Iterable[str] = (),
@@ -225,7 +235,7 @@ class Endpoints:
         op.commit(change.plan, put=(after,), forward=True)
         self._controller.notices += change.notices
 
-    def publish(self, reference: str, ports: Iterable[str]) -> EndpointHandle:
+    def publish(self, reference: Ref, ports: Iterable[str]) -> EndpointHandle:
         """Publish ports of an endpoint, at once where it is its sandbox's way out.
 
         Raises ``InvalidInput``, ``NotFound``, or ``Exhausted`` for a port that is held.
@@ -247,7 +257,7 @@ class Endpoints:
 
     def limit(
         self,
-        reference: str,
+        reference: Ref,
         *,
         rate_in: str | None = None,
         rate_out: str | None = None,
@@ -264,7 +274,7 @@ class Endpoints:
             op.commit(plan, put=(after,))
             return self._handle(after)
 
-    def unpublish(self, reference: str, ports: Iterable[str]) -> EndpointHandle:
+    def unpublish(self, reference: Ref, ports: Iterable[str]) -> EndpointHandle:
         """Publish ports no more. A port is named as it was given, or by less: ``80`` is every
         publication of port 80. Raises ``NotFound`` for one that is not published."""
         wanted = parse_all(ports)
@@ -314,7 +324,7 @@ class Endpoints:
                     room, item, set(FAMILIES).difference(ways)
                 )
 
-    def disconnect(self, network: str, sandbox: str) -> None:
+    def disconnect(self, network: Ref, sandbox: Ref) -> None:
         """Take the endpoints of a network out of a sandbox; those that connect made are removed."""
         with self._controller.operation(f"network disconnect {network} {sandbox}") as op:
             parent = references.network(op.reader, network)

@@ -7,6 +7,13 @@ class NetctlError(Exception):
     """Something netctl reports in one sentence: what, why and, as ``hint``, the remedy.
 
     ``code`` is the word in JSON errors and ``exit_code`` the process status; both are API.
+
+    Example::
+
+        try:
+            controller.networks.get("absent")
+        except netctl.NotFound as error:
+            print(error.message, error.hint, error.exit_code)
     """
 
     code = "error"
@@ -15,7 +22,17 @@ class NetctlError(Exception):
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.command_hint = hint
+
+    @property
+    def hint(self) -> str | None:
+        """The remedy as Python: ``force=True``, where a command line says ``--force``.
+        ``command_hint`` is the same for the command line."""
+        if self.command_hint is None:
+            return None
+        from netctl.library_words import translated
+
+        return translated(self.command_hint)
 
     @property
     def notes(self) -> list[str]:

@@ -1,34 +1,63 @@
-"""What the library lends: networks, endpoints and sandboxes as they were when they were read."""
+"""The library's objects: networks, endpoints and sandboxes as they were when they were read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from netctl.models import Endpoint, Network, Sandbox
+from netctl.names import short
 from netctl.record import Record
 
 if TYPE_CHECKING:
+    from subprocess import CompletedProcess
+
     from netctl.controller import Controller
+    from netctl.definitions.endpoint import EndpointOptions
     from netctl.kernel.inhabitants import Process
+    from netctl.references import Ref
 
 
-class NetworkHandle(Record):
-    """A network as it was when it was read."""
+class _Shown:
+    """Prints a handle: ``str`` is the name, ``repr`` has the kind, the name and the id."""
+
+    __slots__ = ()
+
+    doc: Network | Endpoint | Sandbox
+
+    def __str__(self) -> str:
+        return self.doc.name
+
+    def __repr__(self) -> str:
+        return f"<{self.doc.kind.capitalize()} {self.doc.name} {short(self.doc.id)}>"
+
+
+class NetworkHandle(_Shown, Record):
+    """A network as it was when it was read. A handle is accepted wherever a name is.
+
+    Example::
+
+        web = controller.networks.create("web", subnets=["10.0.0.0/24"])
+        api = web.endpoints.create("api", ports=["8080:80"])
+        web.remove(force=True)
+    """
 
     controller: Controller
     doc: Network
 
     @property
     def id(self) -> str:
+        """64 hexadecimal digits."""
         return self.doc.id
 
     @property
     def name(self) -> str:
+        """The name at the time when it was read."""
         return self.doc.name
 
     @property
     def driver(self) -> str:
+        """``bridge``, ``host``, ``null``, or the name of a driver from another package."""
         return self.doc.driver
 
     @property
@@ -52,11 +81,18 @@ class NetworkHandle(Record):
 
 
 class NetworkEndpoints(Record):
-    """The endpoints of one network."""
+    """The endpoints of one network.
+
+    Example::
+
+        web = controller.networks.create("web")
+        web.endpoints.create("api", ip="172.17.0.10", aliases=["www"])
+        print([endpoint.name for endpoint in web.endpoints.list()])
+    """
 
     network: NetworkHandle
 
-    def create(self, name: str, **options: Any) -> EndpointHandle:
+    def create(self, name: str, **options: Unpack[EndpointOptions]) -> EndpointHandle:
         """Create an endpoint: see ``Endpoints.create``."""
         return self.network.controller.endpoints.create(self.network.id, name, **options)
 
@@ -65,8 +101,20 @@ class NetworkEndpoints(Record):
         return self.network.controller.endpoints.list(network=self.network.id)
 
 
-class EndpointHandle:
-    """An endpoint. What changes it here brings ``doc`` up to date."""
+class EndpointHandle(_Shown):
+    """An endpoint. What changes it here brings ``doc`` up to date.
+
+    Example::
+
+        web = controller.networks.create("web")
+        api = web.endpoints.create("api")
+        box = controller.sandboxes.create("box")
+        api.join(box)
+        print(api.ipv4, api.mac_address)
+        api.leave()
+    """
+
+    doc: Endpoint
 
     def __init__(self, controller: Controller, doc: Endpoint) -> None:
         self.controller = controller
@@ -74,14 +122,17 @@ class EndpointHandle:
 
     @property
     def id(self) -> str:
+        """64 hexadecimal digits."""
         return self.doc.id
 
     @property
     def name(self) -> str:
+        """The name at the time when it was read."""
         return self.doc.name
 
     @property
     def network(self) -> NetworkHandle:
+        """The network that it belongs to, as it is now."""
         return self.controller.networks.get(self.doc.network_id)
 
     @property
@@ -91,28 +142,27 @@ class EndpointHandle:
 
     @property
     def ipv4(self) -> str:
-        """With prefix length, or empty."""
+        """Address with prefix length, or empty."""
         return self.doc.ipv4
 
     @property
     def ipv6(self) -> str:
-        """With prefix length, or empty."""
+        """Address with prefix length, or empty."""
         return self.doc.ipv6
 
     def join(
         self,
-        sandbox: SandboxHandle | str,
+        sandbox: Ref,
         *,
         priority: int = 0,
         local_aliases: Mapping[str, str] | None = None,
         if_not_exists: bool = False,
     ) -> None:
         """Join a sandbox, given as a handle or a reference: see ``Endpoints.join``."""
-        reference = sandbox if isinstance(sandbox, str) else sandbox.id
         endpoints = self.controller.endpoints
         self.doc = endpoints.join(
             self.id,
-            reference,
+            sandbox,
             priority=priority,
             local_aliases=local_aliases,
             if_not_exists=if_not_exists,
@@ -148,18 +198,29 @@ class EndpointHandle:
         self.controller.endpoints.remove(self.id, force=force)
 
 
-class SandboxHandle(Record):
-    """A sandbox as it was when it was read."""
+class SandboxHandle(_Shown, Record):
+    """A sandbox as it was when it was read.
+
+    Example::
+
+        box = controller.sandboxes.create("box")
+        controller.endpoints.connect(controller.networks.create("web"), box)
+        shown = box.exec(["ip", "-brief", "address"], capture_output=True, text=True, check=True)
+        print(shown.stdout)
+        box.remove(force=True)
+    """
 
     controller: Controller
     doc: Sandbox
 
     @property
     def id(self) -> str:
+        """64 hexadecimal digits."""
         return self.doc.id
 
     @property
     def name(self) -> str:
+        """The name at the time when it was read."""
         return self.doc.name
 
     @property
@@ -184,3 +245,7 @@ class SandboxHandle(Record):
     def processes(self) -> Sequence[Process]:
         """Return the processes in it: see ``Sandboxes.processes``."""
         return self.controller.sandboxes.processes(self.id)
+
+    def exec(self, argv: Sequence[str], **options: Any) -> CompletedProcess[Any]:
+        """Run a command in the sandbox, as ``subprocess.run`` does: see ``Sandboxes.exec``."""
+        return self.controller.sandboxes.exec(self.doc.id, argv, **options)

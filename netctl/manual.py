@@ -1,7 +1,7 @@
 """The man pages, made from the command tree so that they cannot drift.
 
-``python -m netctl.manual DIRECTORY`` writes them to DIRECTORY/man and the completion scripts to
-DIRECTORY/completions.
+``python -m netctl.manual DIRECTORY`` writes them to DIRECTORY/man, the completion scripts to
+DIRECTORY/completions and the library's page to DIRECTORY/docs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from netctl import __version__
+from netctl import __version__, api_page
 from netctl.cli import cli
 from netctl.commands.driver_options import WithDriverOptions
 from netctl.completion import script
@@ -94,7 +94,8 @@ def scripts() -> Iterator[tuple[str, str]]:
 
 def write(directory: Path) -> None:
     """Write all of it below a directory."""
-    for folder, files in (("man", pages()), ("completions", scripts())):
+    library = (("library.md", api_page.page()),)
+    for folder, files in (("man", pages()), ("completions", scripts()), ("docs", library)):
         (directory / folder).mkdir(exist_ok=True)
         for name, content in files:
             (directory / folder / name).write_text(content, encoding="utf-8")

@@ -22,6 +22,7 @@ from netctl.names import check_name, new_id, several
 from netctl.operation import Operation
 from netctl.plan import Plan, inverse
 from netctl.record import Record, replace
+from netctl.references import Ref
 from netctl.store import Reader
 
 if TYPE_CHECKING:
@@ -43,7 +44,14 @@ class Making(Record):
 
 
 class Networks:
-    """The networks of a host."""
+    """The networks of a host.
+
+    Example::
+
+        db = controller.networks.create("db", subnets=["10.8.0.0/24"], internal=True)
+        print([network.name for network in controller.networks.list()])
+        controller.networks.remove(db, force=True)
+    """
 
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
@@ -101,7 +109,7 @@ class Networks:
             with self._controller.operation(f"network create {name}") as op:
                 return self._handle(self._create(op, definition, if_not_exists, lease))
 
-    def get(self, reference: str) -> NetworkHandle:
+    def get(self, reference: Ref) -> NetworkHandle:
         """Return the network of that name, id or unique id prefix; raise ``NotFound``."""
         return self._handle(references.network(self._store, reference))
 
@@ -109,13 +117,13 @@ class Networks:
         """Return every network, sorted by name."""
         return [self._handle(doc) for doc in self._store.all(Network)]
 
-    def remove(self, reference: str, *, force: bool = False) -> None:
+    def remove(self, reference: Ref, *, force: bool = False) -> None:
         """Remove a network without endpoints; with ``force`` its endpoints too, joined or not."""
         with self._controller.operation(f"network rm {reference}") as op:
             network = references.network(op.reader, reference)
             _remove(op, network, self._controller, force=force)
 
-    def rename(self, reference: str, name: str) -> NetworkHandle:
+    def rename(self, reference: Ref, name: str) -> NetworkHandle:
         """Give a network another name, by which its sandboxes know it at once.
 
         Raises ``InvalidInput``, ``NotFound`` or ``Conflict`` (a name that is taken).
@@ -145,7 +153,7 @@ class Networks:
 
     def update(
         self,
-        reference: str,
+        reference: Ref,
         *,
         labels: Mapping[str, str] | None = None,
         labels_gone: Iterable[str] = (),
@@ -177,18 +185,18 @@ class Networks:
                     removed.append(network.name)
         return removed
 
-    def need(self, op: Operation, reference: str) -> Network:
+    def need(self, op: Operation, reference: Ref) -> Network:
         """Return a network for use; one from before a reboot is made again."""
         return self._revived(op, references.network(op.reader, reference))
 
-    def needed(self, op: Operation, reference: str) -> Network:
+    def needed(self, op: Operation, reference: Ref) -> Network:
         """Return a network for use, be it the default one that is still to be made: ``making`` says
         how, for whoever needs it first makes it in one with what it is needed for."""
         network = references.find_network(op.reader, reference)
         config = self._controller.config
         if network is not None or reference != config.default_network:
             return self._revived(op, references.found("network", reference, network))
-        definition = NetworkDefinition(name=reference, driver=config.default_driver)
+        definition = NetworkDefinition(name=config.default_network, driver=config.default_driver)
         with told(config, config.default_driver, {}):
             wanted = definition.checked(config.driver_options.get(config.default_driver, {}))
             return self._controller.reclaiming(op, lambda: self._designed(op, wanted))

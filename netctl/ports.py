@@ -80,7 +80,7 @@ def exposed(text: str) -> str:
     if port.host_ip or port.host_first:
         raise InvalidInput(
             f"port {text[:60]!r} has not the form PORT[-END][/tcp|udp|sctp]",
-            hint="--expose only says what is served; -p publishes it on the host",
+            hint="--expose only says what is served; --publish publishes it on the host",
         )
     return f"{_text(port.first, port.last)}/{port.protocol}"
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from netctl.errors import Conflict, NotFound
-from netctl.models import Endpoint, Network, Sandbox
+from netctl.models import Document, Endpoint, Network, Sandbox
 from netctl.names import is_id, is_id_prefix, short
 from netctl.store import Reader
 
@@ -14,32 +14,57 @@ _T = TypeVar("_T")
 _Named = TypeVar("_Named", Network, Endpoint, Sandbox)
 
 
-def find_network(store: Reader, reference: str) -> Network | None:
+class Handle(Protocol):
+    """What the library gives for an object: see ``netctl.handles``."""
+
+    @property
+    def doc(self) -> Document: ...
+
+
+Ref = str | Handle
+"""A name, an id, the unique beginning of one, or a handle."""
+
+
+def _text(what: str, reference: Ref) -> str:
+    """Return a reference as text. Raises ``TypeError`` for what is none, such as the handle of
+    another kind of object: that is a mistake in a program, and no object can be meant."""
+    if isinstance(reference, str):
+        return reference
+    document = getattr(reference, "doc", None)
+    if document is None or document.kind != what:
+        raise TypeError(f"{what}: a name, an id or its handle is expected, not {reference!r:.80}")
+    return str(document.id)
+
+
+def find_network(store: Reader, reference: Ref) -> Network | None:
     """Return the network of that name or id; None where there is none, ``Conflict`` for several."""
+    reference = _text("network", reference)
     if holder := store.owner(f"network/{reference}"):
         return store.get(Network, holder)
     return _by_id(store, Network, reference)
 
 
-def network(store: Reader, reference: str) -> Network:
+def network(store: Reader, reference: Ref) -> Network:
     """Return the network of that name or id, or raise ``NotFound``."""
     return found("network", reference, find_network(store, reference))
 
 
-def find_sandbox(store: Reader, reference: str) -> Sandbox | None:
+def find_sandbox(store: Reader, reference: Ref) -> Sandbox | None:
     """Return the sandbox of that name or id; None where there is none, ``Conflict`` for several."""
+    reference = _text("sandbox", reference)
     if holder := store.owner(f"sandbox/{reference}"):
         return store.get(Sandbox, holder)
     return _by_id(store, Sandbox, reference)
 
 
-def sandbox(store: Reader, reference: str) -> Sandbox:
+def sandbox(store: Reader, reference: Ref) -> Sandbox:
     """Return the sandbox of that name or id, or raise ``NotFound``."""
     return found("sandbox", reference, find_sandbox(store, reference))
 
 
-def find_endpoint(store: Reader, reference: str) -> Endpoint | None:
+def find_endpoint(store: Reader, reference: Ref) -> Endpoint | None:
     """Return the endpoint ``NET/NAME``, ``NAME`` or id; None where there is none."""
+    reference = _text("endpoint", reference)
     if "/" in reference:
         place, _, name = reference.partition("/")
         parent = find_network(store, place)
@@ -47,7 +72,7 @@ def find_endpoint(store: Reader, reference: str) -> Endpoint | None:
     return _by_name(store, reference) or _by_id(store, Endpoint, reference)
 
 
-def endpoint(store: Reader, reference: str) -> Endpoint:
+def endpoint(store: Reader, reference: Ref) -> Endpoint:
     """Return the endpoint ``NET/NAME``, ``NAME`` where that is unique, or id; else ``NotFound``."""
     return found("endpoint", reference, find_endpoint(store, reference))
 
@@ -107,11 +132,11 @@ def _by_id(store: Reader, kind: type[_Named], prefix: str, parent: str = "") -> 
     return matches[0] if matches else None
 
 
-def found(what: str, reference: str, document: _T | None) -> _T:
+def found(what: str, reference: Ref, document: _T | None) -> _T:
     """Return ``document``, or raise ``NotFound`` for None."""
     if document is None:
         raise NotFound(
-            f"no {what} {reference[:80]!r}", hint=f"netctl {what} ls shows what there is"
+            f"no {what} {str(reference)[:80]!r}", hint=f"netctl {what} ls shows what there is"
         )
     return document
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from netctl import files, references
+from netctl.definitions.endpoint import check_known
 from netctl.errors import Conflict, InvalidInput, NetctlError, NotFound
 from netctl.kernel import process
 from netctl.kernel.files import directory_list
@@ -23,6 +24,8 @@ from netctl.models import Sandbox
 from netctl.names import is_id, new_id, several, short
 
 if TYPE_CHECKING:
+    from subprocess import CompletedProcess
+
     from netctl.controller import Controller
     from netctl.definitions.endpoint import EndpointOptions
 
@@ -41,6 +44,13 @@ def _shell() -> str:
     """Return the user's shell, or where that cannot be run the one that every system has."""
     chosen = os.environ.get("SHELL", "")
     return chosen if os.path.isabs(chosen) and os.access(chosen, os.X_OK) else "/bin/sh"
+
+
+def completed(
+    sandbox: Sandbox, state_dir: str, argv: Sequence[str], options: Mapping[str, Any]
+) -> CompletedProcess[Any]:
+    """Run ``argv`` in the sandbox as ``subprocess.run`` does, with those options of it."""
+    return process.completed(sandbox.netns, _binds(sandbox, state_dir), several(argv), options)
 
 
 def checked_command(argv: Sequence[str]) -> Sequence[str]:
@@ -67,6 +77,7 @@ def run(
     Returns the command's exit status, 128 and the number of the signal that ended it.
     """
     command = checked_command(argv)
+    check_known(endpoint)
     chosen = list(networks) or [controller.config.default_network]
     if twice := [name for name in chosen if chosen.count(name) > 1]:
         raise InvalidInput(f"--network {twice[0][:60]} is given twice", hint="give it once")

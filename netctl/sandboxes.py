@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from netctl import files, joining, moving, naming, references, renaming, resolv, rooms, running
 from netctl.definitions.alterations import label_change
@@ -21,8 +21,11 @@ from netctl.networks import now
 from netctl.operation import Operation
 from netctl.plan import Plan, inverse
 from netctl.record import field_names, replace
+from netctl.references import Ref
 
 if TYPE_CHECKING:
+    from subprocess import CompletedProcess
+
     from netctl.controller import Controller
     from netctl.definitions.endpoint import EndpointOptions
     from netctl.kernel.inhabitants import Process
@@ -32,7 +35,15 @@ _OF_PROCESS = re.compile(r"/proc/(\d{1,10})/ns/net", re.ASCII)
 
 
 class Sandboxes:
-    """The sandboxes of a host."""
+    """The sandboxes of a host.
+
+    Example::
+
+        controller.sandboxes.create("c1", hostname="c1", dns=["192.0.2.53"])
+        result = controller.sandboxes.exec("c1", ["hostname"], capture_output=True, text=True)
+        print(result.returncode, result.stdout)
+        controller.sandboxes.remove("c1")
+    """
 
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
@@ -98,7 +109,7 @@ class Sandboxes:
         with self._controller.operation(f"sandbox create {name}") as op:
             return self._handle(self._create(op, wanted, draft, source, if_not_exists))
 
-    def get(self, reference: str) -> SandboxHandle:
+    def get(self, reference: Ref) -> SandboxHandle:
         """Return the sandbox of that name, id or unique id prefix; raise ``NotFound``."""
         return self._handle(references.sandbox(self._store, reference))
 
@@ -106,7 +117,7 @@ class Sandboxes:
         """Return every sandbox, sorted by name."""
         return [self._handle(doc) for doc in self._store.all(Sandbox)]
 
-    def remove(self, reference: str, *, force: bool = False) -> None:
+    def remove(self, reference: Ref, *, force: bool = False) -> None:
         """Remove a sandbox without endpoints; with ``force`` they leave it first, and those that
         connect made are removed."""
         with self._controller.operation(f"sandbox rm {reference}") as op:
@@ -124,7 +135,7 @@ class Sandboxes:
         """Remove a sandbox and what connect made in it, within an operation."""
         self._remove(op, self._room(op, sandbox))
 
-    def rename(self, reference: str, name: str) -> SandboxHandle:
+    def rename(self, reference: Ref, name: str) -> SandboxHandle:
         """Give a sandbox, and with it its namespace, another name."""
         check_name("sandbox", name)
         with self._controller.operation(f"sandbox rename {reference} {name}") as op:
@@ -145,7 +156,7 @@ class Sandboxes:
 
     def update(
         self,
-        reference: str,
+        reference: Ref,
         *,
         labels: Mapping[str, str] | None = None,
         labels_gone: Iterable[str] = (),
@@ -160,7 +171,7 @@ class Sandboxes:
             op.commit((), put=(after,))
             return self._handle(after)
 
-    def set_key(self, reference: str, path: str) -> SandboxHandle:
+    def set_key(self, reference: Ref, path: str) -> SandboxHandle:
         """Move a sandbox with all its endpoints into the namespace at ``path``."""
         source = check_path("namespace path", path)
         with self._controller.operation(f"sandbox set-key {reference} {path}") as op:
@@ -169,7 +180,7 @@ class Sandboxes:
             op.commit(change.plan, put=change.documents, forward=True)
             return self._handle(change.sandbox)
 
-    def refresh(self, reference: str) -> SandboxHandle:
+    def refresh(self, reference: Ref) -> SandboxHandle:
         """Make a sandbox's files, interfaces and, where it is gone, its namespace anew."""
         with self._controller.operation(f"sandbox refresh {reference}") as op:
             return self._handle(self.renew(op, references.sandbox(op.reader, reference)))
@@ -184,22 +195,33 @@ class Sandboxes:
         op.commit(change.plan, put=change.documents, forward=True)
         return change.sandbox
 
-    def stats(self, reference: str) -> Sequence[Link]:
+    def stats(self, reference: Ref) -> Sequence[Link]:
         """Return the interfaces of a sandbox with their counters, live from the kernel."""
         sandbox = references.sandbox(self._store, reference)
         self._check_alive(sandbox)
         return self._kernel.links(sandbox.netns)
 
-    def processes(self, reference: str) -> Sequence[Process]:
+    def processes(self, reference: Ref) -> Sequence[Process]:
         """Return the processes in a sandbox, live from the kernel. Raises ``Conflict`` where its
         namespace is gone."""
         sandbox = references.sandbox(self._store, reference)
         self._check_alive(sandbox)
         return self._kernel.inhabitants(sandbox.netns)
 
-    def exec(self, reference: str, argv: Sequence[str] = ()) -> NoReturn:
-        """Become the command ``argv`` in the sandbox, with its files bound over /etc; without one
-        the user's shell, ``$SHELL`` or /bin/sh."""
+    def exec(self, reference: Ref, argv: Sequence[str], **options: Any) -> CompletedProcess[Any]:
+        """Run a command in the sandbox, with its files bound over /etc, and wait for its end.
+
+        ``options`` are those of ``subprocess.run`` (``input``, ``capture_output``, ``text``,
+        ``timeout``, ``check``, ...), and so is the result. Raises ``NotFound``, ``Conflict`` where
+        the namespace is gone, ``KernelError``, and what ``subprocess.run`` raises.
+        """
+        sandbox = references.sandbox(self._store, reference)
+        self._check_alive(sandbox)
+        return running.completed(sandbox, self._state_dir, argv, options)
+
+    def become(self, reference: Ref, argv: Sequence[str] = ()) -> NoReturn:
+        """Replace this process by a command in the sandbox, with its files bound over /etc; without
+        one by the user's shell, ``$SHELL`` or /bin/sh."""
         sandbox = references.sandbox(self._store, reference)
         self._check_alive(sandbox)
         running.become(sandbox, self._state_dir, argv)
@@ -220,7 +242,7 @@ class Sandboxes:
         """
         return running.run(self._controller, argv, name, networks, ports, endpoint or {}, options)
 
-    def way_out(self, reference: str) -> str:
+    def way_out(self, reference: Ref) -> str:
         """Return the id of the endpoint that is the sandbox's way out, IPv4 before IPv6; raise
         ``Conflict`` where none is."""
         reader = self._controller.reader

@@ -77,7 +77,12 @@ class Control:
             return {"ok": True, **self._handle(told)}
         except NetctlError as error:
             number = getattr(error, "errno", 0)
-            return {"error": error.message, "code": error.code, "errno": number, "hint": error.hint}
+            return {
+                "error": error.message,
+                "code": error.code,
+                "errno": number,
+                "hint": error.command_hint,
+            }
         except (ValueError, RecursionError) as error:
             return {"error": f"not JSON: {error}", "code": InvalidInput.code, "errno": 0}
         except Exception as error:

@@ -45,7 +45,7 @@ def told(config: Config, driver: str, given: Mapping[str, str]) -> Iterator[None
         for key in configured:
             if (label := label_of(key, known)) in error.message and label not in own:
                 place = f"{config.sources['driver_options']}: driver_options"
-                raise BadConfig(f"{place}: {error.message}", hint=error.hint) from error
+                raise BadConfig(f"{place}: {error.message}", hint=error.command_hint) from error
         raise
 
 
@@ -55,4 +55,4 @@ def _placed(config: Config, key: str) -> Iterator[None]:
         yield
     except InvalidInput as error:
         message = f"{config.sources[key]}: {key}: {error.message}"
-        raise BadConfig(message, hint=error.hint) from error
+        raise BadConfig(message, hint=error.command_hint) from error

@@ -145,8 +145,16 @@ class EndpointDefinition(Record):
         check_alike("endpoint", self.name, differing)
 
 
+def check_known(given: EndpointOptions) -> None:
+    """Raise ``TypeError`` for an option that no endpoint has, as Python does for a keyword."""
+    for key in given:
+        if key not in EndpointOptions.__annotations__:
+            raise TypeError(f"an endpoint has no option {key!r}")
+
+
 def asked(name: str, given: EndpointOptions) -> EndpointDefinition:
     """Return the checked definition of what was asked for. Raises ``InvalidInput``."""
+    check_known(given)
     for key in ("ip", "ip6", "mac", "ifname"):
         if given.get(key) == "":
             # As from a script's unset variable, whose writer meant something else than "any".

@@ -89,7 +89,7 @@ def _examined(machine: Machine) -> list[Finding]:
 
 
 def _impossible(error: NetctlError, names: list[str]) -> Finding:
-    remedy = (error.hint,) if error.hint else ()
+    remedy = (error.command_hint,) if error.command_hint else ()
     if isinstance(error, StoreDamaged):
         what = "netctl's documents cannot be read: no command that needs them works"
         return problem("store-damaged", what, error.message, *remedy)

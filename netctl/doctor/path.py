@@ -30,7 +30,7 @@ _WHOLE = "netctl doctor  # whether the host is in its way"
 _ASKED = {"icmp": "ping", "tcp": "connect", "udp": "one datagram"}
 
 
-def of(controller: Controller, sandbox: str, destination: str | None) -> list[Station]:
+def of(controller: Controller, sandbox: references.Ref, destination: str | None) -> list[Station]:
     """Return the stations of a packet from a sandbox; see ``Controller.follow``."""
     machine = Machine(controller)
     found = references.sandbox(machine.reader, sandbox)
@@ -58,7 +58,7 @@ def follow(machine: Machine, room: Room, to: Destination) -> Iterator[Station]:
         )
     if not room.alive:
         error = rooms.absent(room)
-        remedy = (error.hint,) if error.hint else ()
+        remedy = (error.command_hint,) if error.command_hint else ()
         yield ends("sandbox", error.message, f"{room.sandbox.netns}: not its namespace", *remedy)
         return
     for station in _Path(machine, room, to).stations():

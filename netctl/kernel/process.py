@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import NoReturn
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from netctl.errors import KernelError
 from netctl.kernel import namespaces, syscalls
 from netctl.kernel.refusal import refused
+
+if TYPE_CHECKING:
+    from subprocess import CompletedProcess
 
 _FORWARDED = (
     signal.SIGINT,
@@ -23,6 +27,7 @@ _FORWARDED = (
     signal.SIGCONT,
 )
 _WAITED = frozenset({*_FORWARDED, signal.SIGCHLD})
+_ENTERING = "CAP_SYS_ADMIN"
 _SI_KERNEL = 0x80
 """Where a signal comes from (asm-generic/siginfo.h): here, from the terminal."""
 
@@ -45,9 +50,7 @@ def enter(netns: str, binds: Sequence[tuple[str, str]]) -> None:
             if os.path.exists(target):
                 syscalls.mount(source, target, syscalls.MS_BIND)
     except OSError as error:
-        raise refused(
-            f"enter namespace {netns}", error.errno or 0, capability="CAP_SYS_ADMIN"
-        ) from error
+        raise refused(f"enter namespace {netns}", error.errno or 0, capability=_ENTERING) from error
 
 
 def _leave_mounts() -> None:
@@ -79,6 +82,41 @@ def execute(argv: Sequence[str]) -> NoReturn:
         print(f"netctl: command {argv[0]!r} cannot be run ({why})", file=sys.stderr, flush=True)
         status = 126
     raise SystemExit(status)
+
+
+def completed(
+    netns: str,
+    binds: Sequence[tuple[str, str]],
+    argv: Sequence[str],
+    options: Mapping[str, Any],
+) -> CompletedProcess[Any]:
+    """Run a command in a namespace by ``subprocess.run`` with those options, and return its result.
+
+    Raises ``KernelError`` where the namespace cannot be entered, else what ``subprocess.run`` does.
+    """
+    import subprocess
+
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+
+    def entered() -> None:
+        try:
+            enter(netns, binds)
+        except KernelError as error:
+            # Of an exception here subprocess tells no more than that there was one.
+            os.write(writing, str(error.errno).encode())
+            raise
+
+    try:
+        return subprocess.run(list(argv), preexec_fn=entered, **options)
+    except subprocess.SubprocessError:
+        with suppress(BlockingIOError):
+            number = int(os.read(reading, 16))
+            raise refused(f"enter namespace {netns}", number, capability=_ENTERING) from None
+        raise
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def supervise(netns: str, binds: Sequence[tuple[str, str]], argv: Sequence[str]) -> int:

@@ -83,7 +83,9 @@ def _refused(what: str, error: OSError) -> NetctlError:
         return not_permitted(what, number, "CAP_NET_ADMIN")
     found = refused(what, number)
     if number == errno.EROFS:
-        found.hint = "/proc/sys is read-only, as in a container: set it outside"
+        found.command_hint = "/proc/sys is read-only, as in a container: set it outside"
     if number in (errno.EINVAL, errno.ERANGE):
-        found.hint = "the setting takes no such value: sysctl(8), and the kernel's ip-sysctl.rst"
+        found.command_hint = (
+            "the setting takes no such value: sysctl(8), and the kernel's ip-sysctl.rst"
+        )
     return found

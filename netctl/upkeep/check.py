@@ -178,7 +178,7 @@ def lost_sandboxes(rooms: Iterable[Room]) -> Iterator[Finding]:
                 title=f"sandbox {name}",
                 difference=_gone(room),
                 lost=own and not error,
-                remedy=(error and error.hint) or remedy,
+                remedy=(error and error.command_hint) or remedy,
             )
 
 

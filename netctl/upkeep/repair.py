@@ -135,7 +135,7 @@ class Repairs:
             action()
         except NetctlError as error:
             self._failed[line] = "; ".join([error.message, *error.notes])
-            self._remedies[line] = error.hint or ""
+            self._remedies[line] = error.command_hint or ""
             return False
         self._done.append(line)
         return True

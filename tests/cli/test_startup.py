@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from netctl import manual
+from netctl import api_page, manual
 from netctl.cli import cli
 from netctl.groups import COMMANDS
 from tests.cli.conftest import Netctl
@@ -127,6 +127,7 @@ def generated() -> list[tuple[str, str]]:
     return [
         *((f"man/{name}", content) for name, content in manual.pages()),
         *((f"completions/{name}", content) for name, content in manual.scripts()),
+        ("docs/library.md", api_page.page()),
     ]
 
 

@@ -71,7 +71,7 @@ def test_when_none_is_left_the_error_names_who_is_in_the_way() -> None:
     assert "route 172.16.0.0/12 dev tun0" in caught.value.message
     assert "network web (192.168.0.0/16)" in caught.value.message
     assert "10.0.0.1" not in caught.value.message
-    assert "--subnet" in (caught.value.hint or "")
+    assert "--subnet" in (caught.value.command_hint or "")
 
 
 def test_configured_pools_take_the_place_of_the_defaults() -> None:

@@ -96,7 +96,7 @@ def test_a_search_has_an_end_and_says_so() -> None:
         "none of the 131072 addresses looked at in fd00::/64 is free (network web)",
         lambda: DEFAULT.address(network(pool), pool, "fd00::ffff", everybody, None),
     )
-    assert "--ip6" in (error.hint or "")
+    assert "--ip6" in (error.command_hint or "")
     assert len(asked) == allocate.SCAN_LIMIT
     assert asked[0] == "fd00::1:0"
 
@@ -108,7 +108,7 @@ def test_a_full_range_says_which_and_that_there_is_more_outside() -> None:
         "no free address is left in 10.0.0.8/32 of 10.0.0.0/24 (network web)",
         lambda: DEFAULT.address(network(pool), pool, "10.0.0.8", lambda a: "x", None),
     )
-    assert "outside of the range with --ip" in (error.hint or "")
+    assert "outside of the range with --ip" in (error.command_hint or "")
 
 
 def test_the_range_is_a_round_of_its_own() -> None:

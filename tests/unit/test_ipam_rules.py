@@ -94,9 +94,11 @@ def test_what_is_refused(changes: dict[str, object], words: str) -> None:
 
 def test_the_hint_names_the_switch_of_the_family() -> None:
     six = replace(REQUEST, subnets=("fd00::/64",))
-    assert refused(InvalidInput, "IPv6", lambda: DEFAULT.pools(six, NOWHERE)).hint == "add --ipv6"
+    assert (
+        refused(InvalidInput, "IPv6", lambda: DEFAULT.pools(six, NOWHERE)).hint == "add ipv6=True"
+    )
     four = replace(REQUEST, subnets=NET, ipv4=False, ipv6=True)
-    hint = refused(InvalidInput, "IPv4", lambda: DEFAULT.pools(four, NOWHERE)).hint
+    hint = refused(InvalidInput, "IPv4", lambda: DEFAULT.pools(four, NOWHERE)).command_hint
     assert hint == "leave out --no-ipv4"
 
 
