@@ -10,11 +10,10 @@ from netctl.names import short
 from netctl.record import Record
 
 if TYPE_CHECKING:
-    from subprocess import CompletedProcess
-
     from netctl.controller import Controller
     from netctl.definitions.endpoint import EndpointOptions
     from netctl.kernel.inhabitants import Process
+    from netctl.kernel.process import CompletedProcess
     from netctl.references import Ref
 
 

@@ -24,10 +24,9 @@ from netctl.models import Sandbox
 from netctl.names import is_id, new_id, several, short
 
 if TYPE_CHECKING:
-    from subprocess import CompletedProcess
-
     from netctl.controller import Controller
     from netctl.definitions.endpoint import EndpointOptions
+    from netctl.kernel.process import CompletedProcess
 
 _MARK_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 

@@ -24,11 +24,10 @@ from netctl.record import field_names, replace
 from netctl.references import Ref
 
 if TYPE_CHECKING:
-    from subprocess import CompletedProcess
-
     from netctl.controller import Controller
     from netctl.definitions.endpoint import EndpointOptions
     from netctl.kernel.inhabitants import Process
+    from netctl.kernel.process import CompletedProcess
 
 NETNS_DIR = "/run/netns"
 _OF_PROCESS = re.compile(r"/proc/(\d{1,10})/ns/net", re.ASCII)

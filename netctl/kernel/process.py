@@ -14,7 +14,7 @@ from netctl.kernel import namespaces, syscalls
 from netctl.kernel.refusal import refused
 
 if TYPE_CHECKING:
-    from subprocess import CompletedProcess
+    from subprocess import CompletedProcess as CompletedProcess
 
 _FORWARDED = (
     signal.SIGINT,

@@ -142,7 +142,8 @@ def test_no_generated_file_is_left_over() -> None:
         for d in ("man", "completions")
         for path in (ROOT / d).iterdir()
     }
-    assert found == {name for name, _ in generated()}
+    # The other pages of docs are written by hand.
+    assert found | {"docs/library.md"} == {name for name, _ in generated()}
 
 
 def leaves(command: click.Command, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
