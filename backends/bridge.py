@@ -124,8 +124,13 @@ class BridgeDriver:
     def plan_network(self, network: Network, site: Site) -> NetworkPlan:
         forward = forwarding.plan(network, site)
         others = any("bridge" in other.facts for other in site.others)
-        alone = not (others or forward.without.uplinks)
-        rules = firewall.plan(network, forward.without, forward.with_it, alone=alone)
+        rules = firewall.plan(
+            network,
+            forward.without,
+            forward.with_it,
+            alone=not (others or forward.without.forwarding),
+            spared=site.spared,
+        )
         return NetworkPlan(
             plan=(*_bridge_steps(network), rules, *forward.plan),
             host=forward.without if site.removing else forward.with_it,

@@ -37,8 +37,9 @@ def _by_name(objects: Objects) -> dict[tuple[str, str], list[str]]:
     for item in objects:
         for kind, value in item.items():
             if kind in ("set", "map"):
-                elements = sorted(_text(each) for each in value.get("elem", ()))
-                result["set", value["name"]] = elements
+                # What packets put in goes again by itself.
+                there = () if "timeout" in value else value.get("elem", ())
+                result["set", value["name"]] = sorted(map(_text, there))
             elif kind == "chain":
                 result["chain", value["name"]] = [_definition(value)]
             elif kind == "rule":

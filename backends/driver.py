@@ -27,6 +27,8 @@ class Site(Record):
     host: HostState
     ip_forward: str = "auto"
     """``auto``, ``no-drop`` or ``off``: see the configuration key of that name."""
+    spared: tuple[str, ...] = ()
+    """Interfaces between which and others forwarding is not netctl's to restrict."""
     removing: bool = False
     """Whether the network is there and about to go, rather than about to come."""
 

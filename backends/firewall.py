@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from netctl.backends import access
+from netctl.backends import access, guard
 from netctl.kernel import Kernel
 from netctl.kernel.ruleset import Chain
 from netctl.models import HostState, Network
@@ -25,9 +25,9 @@ add table {TABLE}
 add chain {TABLE} apart
 add chain {TABLE} open
 add chain {TABLE} routed
+{guard.objects(TABLE)}\
 add set {TABLE} networks {{ type ifname; }}
 add set {TABLE} internal {{ type ifname; }}
-add set {TABLE} uplinks {{ type ifname; }}
 add map {TABLE} pairs {{ type ifname . ifname : verdict; }}
 add set {TABLE} hairpin {{ type ifname . ifname; }}
 """ + "".join(
@@ -45,9 +45,7 @@ add set {TABLE} admitted{v} {{ type ifname . ipv{v}_addr; }}
 
 # A drop is final in every table, an accept only in its own. Established traffic comes first; a
 # new connection enters a network's bridge only from that bridge, unless its mode says more
-# (`inward`); `uplinks` is filled when netctl had to turn forwarding on, so that the host does not
-# become a router between its own interfaces. A bridge among them that a network uses is let out
-# while it does.
+# (`inward`). What is left has nothing to do with a network, and comes to the guard.
 #
 # A host answers on every interface for the addresses of all others. From an internal network only
 # those of its bridge are reached, and a bridge's own (`guarded`) not from outside.
@@ -79,7 +77,7 @@ add rule {TABLE} forward meta nfproto ipv4 oifname vmap @inward4
 add rule {TABLE} forward meta nfproto ipv6 oifname vmap @inward6
 add rule {TABLE} forward oifname @networks drop
 add rule {TABLE} forward jump user-post
-add rule {TABLE} forward iifname != @networks iifname @uplinks oifname @uplinks drop
+{guard.rules(TABLE)}\
 add rule {TABLE} apart ct status dnat accept
 add rule {TABLE} apart drop
 add rule {TABLE} open iifname @internal drop
@@ -103,17 +101,27 @@ FRAME = OBJECTS + RULES
 GONE = f"{OBJECTS}delete table {TABLE}\n"
 
 
-def plan(network: Network, before: HostState, after: HostState, *, alone: bool) -> Nft:
+def plan(
+    network: Network,
+    before: HostState,
+    after: HostState,
+    *,
+    alone: bool,
+    spared: Iterable[str] = (),
+) -> Nft:
     """Return the transaction that lets a network in, and as its opposite the one that takes it out.
 
     ``before`` and ``after`` are the host's states without and with the network. ``alone`` means
     that nothing else needs the table: it goes with the network, unless a rule of the operator is
-    in it then.
+    in it then. ``spared`` are the interfaces that the guard leaves alone.
     """
-    elements = [*elements_of(network), *uplinks_of(before, after)]
+    own, kept = list(elements_of(network)), set(guard.elements(before))
+    guarded = list(guard.elements(after))
+    gone = [*own, *(item for item in guarded if item not in kept)]
+    do = FRAME + added_text([*own, *guarded])
+    do += f"flush set {TABLE} spared\n" + added_text(guard.spared(spared))
     # Adding first makes the removal succeed where an element, or the table, is missing.
-    added, removed = added_text(elements), removed_text(elements)
-    do, undo = FRAME + added, OBJECTS + added + removed
+    undo = OBJECTS + added_text(gone) + removed_text(gone)
     if not alone:
         return Nft(do=do, undo=undo)
     return Nft(do=do, undo=GONE, undo_kept=undo, chains=USER_CHAINS)
@@ -173,10 +181,6 @@ def added_text(elements: Iterable[tuple[str, str]]) -> str:
 
 def removed_text(elements: Iterable[tuple[str, str]]) -> str:
     return "".join(f"delete element {TABLE} {name} {{ {item} }}\n" for name, item in elements)
-
-
-def uplinks_of(before: HostState, after: HostState) -> Iterable[tuple[str, str]]:
-    return (("uplinks", quoted(name)) for name in after.uplinks if name not in before.uplinks)
 
 
 def quoted(ifname: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from netctl.backends import access, firewall, opening
+from netctl.backends import access, firewall, guard, opening
 from netctl.backends.driver import Occasion, Publishing
 from netctl.backends.firewall import TABLE
 from netctl.kernel import Kernel
@@ -137,11 +137,19 @@ def _rules(
     return Nft(do=do, undo=undo)
 
 
-def reload(networks: Iterable[Network], host: HostState, published: Iterable[Standing]) -> Nft:
+def reload(
+    networks: Iterable[Network],
+    host: HostState,
+    published: Iterable[Standing],
+    spared: Iterable[str] = (),
+) -> Nft:
     """Return the transaction that puts the whole table in order, whatever is left of it; the
-    operator's chains stay as they are."""
+    operator's chains stay as they are.
+
+    ``spared`` are the interfaces that the guard leaves alone.
+    """
     elements = [item for network in networks for item in firewall.elements_of(network)]
-    elements += firewall.uplinks_of(HostState(), host)
+    elements += (*guard.elements(host), *guard.spared(spared))
     frame, opened = firewall.FRAME, ""
     for item in published:
         lent = access.translated(item.network, item.endpoint, item.versions)

@@ -36,6 +36,8 @@ class Config(Record):
     lock_timeout: float = 30.0
     """Seconds."""
     ip_forward: str = "auto"
+    ip_forward_interfaces: tuple[str, ...] = ()
+    """Names, or beginnings of names with ``*`` after them."""
     state_dir: str = "/var/lib/netctl"
     run_dir: str = "/run/netctl"
     color: str = "auto"

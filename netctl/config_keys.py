@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
 from netctl.config import AddressPool
 from netctl.errors import InvalidInput
-from netctl.names import check_hostname, check_name
+from netctl.names import IFNAME_LIMIT, check_hostname, check_name
 from netctl.record import Record
+
+_INTERFACE = re.compile(r"[!#-)+-.0-9;-\[\]-~]+\*?")
+"""What nft takes between quotes; a star stands at the end alone."""
 
 
 class Key(Record):
@@ -79,6 +83,17 @@ def _servers(value: Any) -> tuple[str, ...]:
 
 def _domain(value: Any) -> str:
     return "." if value == "." else check_hostname("search domain", _text(value))
+
+
+def _interface(value: Any) -> str:
+    """Return an interface's name, or with ``*`` after it what names begin with."""
+    text = _text(value)
+    if not _INTERFACE.fullmatch(text) or len(text) > IFNAME_LIMIT + text.endswith("*"):
+        raise InvalidInput(
+            f"{text[:40]!r} is not an interface: a name of at most {IFNAME_LIMIT} characters, or"
+            " the beginning of one with * after it"
+        )
+    return text
 
 
 def _option(value: Any) -> str:
@@ -209,9 +224,17 @@ KEYS: dict[str, Key] = {
     "ip_forward": Key(
         example="auto",
         help="whether forwarding is turned on where it is off: auto does, until the last network"
-        " goes, and drops between the interfaces that were there as before; no-drop does for good,"
-        " and does not drop; off never turns it on",
+        " goes, and drops what would pass between interfaces that are not netctl's; no-drop does"
+        " for good, and does not drop; off never turns it on",
         check=_one_of("auto", "no-drop", "off"),
+    ),
+    "ip_forward_interfaces": Key(
+        help="interfaces of other tools and routers, to and from which ip_forward: auto drops"
+        " nothing; br-* means all that begin so; netctl reload makes a change take effect",
+        example='[docker0, "br-*"]',
+        text="docker0,br-*",
+        check=_list_of(_interface),
+        parse=_words,
     ),
     "state_dir": Key(help="directory of the store", example="/var/lib/netctl", check=_directory),
     "run_dir": Key(help="directory of the lock", example="/run/netctl", check=_directory),

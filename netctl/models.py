@@ -389,7 +389,13 @@ class HostState(Record):
     forwarding: dict[str, str] = field(default_factory=dict)
     """Sysctl that netctl had to turn on, to the value it had before."""
     uplinks: tuple[str, ...] = ()
-    """The interfaces there were at that moment: between them nothing is forwarded still."""
+    """The interfaces of other owners that there were at that moment."""
+    reset: dict[str, str] = field(default_factory=dict)
+    """Settings that turning it off resets, to the values that are put back then."""
+    advertised: tuple[str, ...] = ()
+    """The interfaces that heed routers' advertisements because netctl made them (accept_ra=2)."""
+    heard: tuple[str, ...] = ()
+    """Those that did in this boot or an earlier one: at boot netctl may come before the router."""
     boot_id: str = ""
 
     @property
@@ -400,8 +406,8 @@ class HostState(Record):
         return frozenset()
 
     def believed(self, boot_id: str) -> Self | HostState:
-        """Return this state if it is of the given boot, else an empty one."""
-        return self if self.boot_id == boot_id else HostState(boot_id=boot_id)
+        """Return this state if it is of the given boot, else what outlives a boot of it."""
+        return self if self.boot_id == boot_id else HostState(boot_id=boot_id, heard=self.heard)
 
 
 KINDS: tuple[type[Network] | type[Endpoint] | type[Sandbox] | type[Cursor] | type[HostState], ...]

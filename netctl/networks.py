@@ -334,6 +334,7 @@ def site(reader: Reader, network: Network, controller: Controller, *, removing: 
         ),
         host=stored.believed(boot_id),
         ip_forward=controller.config.ip_forward,
+        spared=controller.config.ip_forward_interfaces,
         removing=removing,
     )
 

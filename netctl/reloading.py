@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from netctl import rooms
-from netctl.backends import publication, registry
+from netctl.backends import forwarding, publication, registry
 from netctl.backends.publication import Standing
 from netctl.config import Config
 from netctl.gateway import ways_out
@@ -18,7 +18,7 @@ from netctl.store import Reader
 
 def plan(reader: Reader, kernel: Kernel, config: Config) -> Plan:
     """Return how everything of this boot gets its rules again, in one transaction; nothing where
-    there is no network."""
+    nothing of netctl's needs any."""
     boot_id = kernel.boot_id()
     stored = reader.get(HostState, HostState.ID) or HostState()
     host = stored.believed(boot_id)
@@ -27,9 +27,11 @@ def plan(reader: Reader, kernel: Kernel, config: Config) -> Plan:
         for network in reader.all(Network)
         if "bridge" in network.facts and network.boot_id == boot_id
     ]
-    if not networks:
+    # The guard stands as long as the forwarding that netctl turned on is on.
+    if not networks and not host.forwarding:
         return ()
-    rules = publication.reload(networks, host, _published(reader, kernel, config))
+    spared = config.ip_forward_interfaces
+    rules = publication.reload(networks, host, _published(reader, kernel, config), spared)
     return (rules, *_settings(networks, host, kernel))
 
 
@@ -37,10 +39,10 @@ def _settings(networks: Iterable[Network], host: HostState, kernel: Kernel) -> I
     """Yield the host's settings that the rules rely on, which ``sysctl --system`` may have put
     back; those of a bridge that is gone are not to be had."""
     own = (key for network in networks for key in registry.load(network.driver).settings(network))
-    for key in (*host.forwarding, *own):
+    for key, value in {**forwarding.settings(host), **dict.fromkeys(own, "1")}.items():
         found = kernel.sysctl_get("", key)
         if found is not None:
-            yield Sysctl(netns="", key=key, value="1", previous=found)
+            yield Sysctl(netns="", key=key, value=value, previous=found)
 
 
 def _published(reader: Reader, kernel: Kernel, config: Config) -> Iterator[Standing]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from netctl.doctor import addressing, bridges, firewalls, host, routing, state
+from netctl.doctor import addressing, bridges, firewalls, guarded, host, routing, state
 from netctl.doctor.finding import Finding, Severity, note, problem
 from netctl.doctor.machine import Machine
 from netctl.errors import NetctlError, StoreDamaged
@@ -34,6 +34,7 @@ CHECKS: dict[str, Check] = {
     "br_netfilter": firewalls.bridged,
     "isolated ports": firewalls.isolated_ports,
     "forwarding": routing.forwarding,
+    "the guard": guarded.guarded,
     "the way out": routing.way_out,
     "router advertisements": routing.advertisements,
     "reverse path filters": routing.reverse_path,

@@ -92,6 +92,22 @@ def advertisements(machine: Machine) -> Iterator[Finding]:
                 f"{dotted} = 1; default via {route.gateway} dev {route.link}",
                 f"sysctl -w {dotted}=2",
             )
+    yield from _unheard(machine) if not defaults else ()
+
+
+def _unheard(machine: Machine) -> Iterator[Finding]:
+    """Yield that the uplink takes no route from a router, as when netctl came first at boot."""
+    link = machine.uplink(4).link
+    ignored = link and machine.sysctl(f"{_CONF[6]}/{link}/accept_ra") == "1"
+    if ignored and machine.sysctl(SYSCTLS[6]) == "1":
+        dotted = f"net.ipv6.conf.{link}.accept_ra"
+        yield note(
+            "accept-ra",
+            f"the host forwards IPv6 and so heeds no router's advertisement on {link}: it has no"
+            " IPv6 default route, even if a router advertises one there",
+            f"{dotted} = 1; ip -6 route show default: nothing",
+            f"sysctl -w {dotted}=2",
+        )
 
 
 def reverse_path(machine: Machine) -> Iterator[Finding]:

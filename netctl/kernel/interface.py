@@ -76,6 +76,8 @@ class Route(Record):
     metric: int
     kind: str = "unicast"
     """unicast, blackhole, unreachable or prohibit."""
+    advertised: bool = False
+    """Whether it comes from a router's advertisement."""
 
 
 class Shape(Record):

@@ -27,7 +27,7 @@ _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 4, 5, 6
 _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 9, 15, 18
 _NODAD = 0x02
-_TABLE_MAIN, _STATIC = 254, 4
+_TABLE_MAIN, _STATIC, _RA = 254, 4, 9
 _KINDS = {"unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}
 """linux/rtnetlink.h, RTN_UNICAST and so on."""
 _KIND_NAMES = {number: name for name, number in _KINDS.items()}
@@ -166,7 +166,7 @@ def _address_of(body: bytes, names: Callable[[int], str]) -> Address | None:
 
 
 def _routes_of(body: bytes, names: Callable[[int], str]) -> Iterator[Route]:
-    family, length, _, _, table, _, _, kind, _ = _RTMSG.unpack_from(body)
+    family, length, _, _, table, protocol, _, kind, _ = _RTMSG.unpack_from(body)
     found = netlink.attributes(body, _ROUTE_BYTES)
     name = _KIND_NAMES.get(kind)
     if not name or (netlink.number(found.get(_RTA_TABLE, b"")) or table) != _TABLE_MAIN:
@@ -180,6 +180,7 @@ def _routes_of(body: bytes, names: Callable[[int], str]) -> Iterator[Route]:
             link=names(index) if name == "unicast" else "",
             metric=netlink.number(found.get(_RTA_PRIORITY, b"")),
             kind=name,
+            advertised=protocol == _RA,
         )
 
 

@@ -11,7 +11,8 @@ from netctl.errors import InvalidInput, NetctlError
 from netctl.kernel import namespaces
 from netctl.kernel.refusal import not_permitted, refused
 
-_PART = re.compile(r"[A-Za-z0-9_.-]+")
+_PART = re.compile(r"[!-.0-~]+")
+"""Printable ASCII without the slash, as interfaces are named."""
 
 
 def get(netns: str, key: str) -> str | None:

@@ -8,7 +8,7 @@ from netctl.steps.links import BridgeAdd, Hairpin, LinkChange, LinkGone, LinkUp,
 from netctl.steps.names import Names, Resolver
 from netctl.steps.namespaces import LoopbackUp, NetnsCreate, NetnsPin, NetnsRelease, NetnsRename
 from netctl.steps.neighbours import Announced, NeighboursForgotten
-from netctl.steps.settings import FlowsForgotten, Nft, Sysctl
+from netctl.steps.settings import FlowsForgotten, Nft, PutBack, Sysctl
 from netctl.steps.shaping import Diverted, IfbAdd, Policed, Shaped
 
 STEPS = (
@@ -32,6 +32,7 @@ STEPS = (
     NeighboursForgotten,
     Announced,
     Sysctl,
+    PutBack,
     Nft,
     FlowsForgotten,
     FileWrite,

@@ -55,6 +55,33 @@ class Sysctl(Setting):
         return f"ip netns exec {self.netns.rpartition('/')[2]} " if self.netns else ""
 
 
+class PutBack(Setting):
+    """A setting of the host's that another step's ``revert`` changes beside its own. It comes
+    before that step, so that reading the plan backwards puts it back afterwards."""
+
+    key: str
+    value: str
+
+    def apply(self, kernel: Kernel) -> None:
+        """Nothing: the setting has the value."""
+
+    def revert(self, kernel: Kernel) -> bool:
+        if kernel.sysctl_get("", self.key) is None:
+            return False
+        kernel.sysctl_set("", self.key, self.value)
+        return True
+
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        """None: only afterwards it has to have the value again."""
+        return ()
+
+    def describe(self) -> str:
+        return f": {self.key} = {self.value} is put back when this is taken down"
+
+    def describe_revert(self) -> str:
+        return f"sysctl -w {self.key}={self.value}"
+
+
 class Nft(Setting):
     """Two transactions, each other's opposite. ``undo`` works with the table present or absent.
 

@@ -138,17 +138,22 @@ def _lent(network: Network, part: Part, found: Snapshot) -> Iterator[Finding]:
 
 def _forwarding(network: Network, part: Part, found: Snapshot, reader: Reader) -> Iterator[Finding]:
     """Yield the forwarding that is off; what netctl had not turned on it does not turn on again."""
-    host = reader.get(HostState, HostState.ID) or HostState()
-    ours = host.believed(found.kernel.boot_id()).forwarding
-    for key in forwarding.wanted(network):
+    stored = reader.get(HostState, HostState.ID) or HostState()
+    host = stored.believed(found.kernel.boot_id())
+    wanted = forwarding.wanted(network)
+    for key in wanted:
         step = Sysctl(netns="", key=key, value="1", previous="0")
         for difference in step.differences(found):
-            repair = difference.repair if key in ours else ()
+            repair = difference.repair if key in host.forwarding else ()
             yield Finding(
                 title=part.title,
                 difference=replace(difference, repair=repair),
                 remedy=f"{step.describe()} turns on what had been on before netctl",
             )
+    for link in host.advertised if forwarding.SYSCTLS[6] in wanted else ():
+        # An interface that is gone heeds nothing, and needs not to.
+        if found.sysctl("", forwarding.advertisements(link)) is not None:
+            yield from differing(Part(title=part.title, plan=(forwarding.heeding(link),)), found)
 
 
 def _of_sandboxes(rooms: Iterable[Room], found: Snapshot) -> Iterator[Finding]:

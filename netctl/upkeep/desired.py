@@ -33,11 +33,8 @@ def networks(reader: Reader, controller: Controller) -> Iterator[tuple[Network, 
         standing = site(reader, network, controller, removing=True)
         made = registry.load(network.driver).plan_network(network, standing).plan
         # Forwarding is the host's, and belongs to no network alone.
-        plan = tuple(
-            step
-            for step in made
-            if not (isinstance(step, Sysctl) and step.key in forwarding.SYSCTLS.values())
-        )
+        shared = set(forwarding.settings(standing.host))
+        plan = tuple(s for s in made if not (isinstance(s, Sysctl) and s.key in shared))
         yield network, Part(title=f"network {network.name}", plan=plan)
 
 

@@ -116,8 +116,8 @@ def _emptied(directory: str) -> Undo:
 def _table(reader: Reader, controller: Controller) -> Iterator[Leftover]:
     kernel = controller.kernel
     host = reader.get(HostState, HostState.ID) or HostState()
-    # It also keeps apart what was there when forwarding was turned on, which is on still.
-    kept = host.believed(controller.boot_id()).uplinks
+    # The guard stands in it as long as the forwarding that netctl turned on is on.
+    kept = host.believed(controller.boot_id()).forwarding
     if kept or any("bridge" in network.facts for network in reader.all(Network)):
         return
     if not kernel.nft_list(f"list table {firewall.TABLE}"):

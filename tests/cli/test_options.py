@@ -75,7 +75,7 @@ def test_forwarding_is_turned_on_as_configured(
     assert (done.status, kernel.sysctl_get("", FORWARDING)) == (status, forwarding)
     assert ("ip_forward: off" in done.err) == (word == "off")
     assert netctl("network", "create", "in", "--internal").status == 0
-    assert ("'\"uplink\"'" in str(kernel.firewall.state())) == (word == "auto")
+    assert ("'ipv4 : goto guard'" in str(kernel.firewall.state())) == (word == "auto")
     netctl("network", "rm", "web", "in")
     assert kernel.sysctl_get("", FORWARDING) == later
 

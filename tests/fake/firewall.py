@@ -11,7 +11,7 @@ from netctl.kernel.interface import NAMES_TABLE
 from netctl.kernel.ruleset import Chain, LegacyChain
 from tests.fake.base import mutating
 from tests.fake.resolver import FakeResolver
-from tests.fake.stack import refused, setting_of
+from tests.fake.stack import FORWARDING, refused, setting_of, turn_forwarding
 from tests.fake_nft import FakeNft
 
 _LINK_DEFAULTS = {"accept_ra": "1"}
@@ -40,6 +40,8 @@ class FakeFirewall(FakeResolver):
         if (link and link not in stack.links) or key.endswith("/nothing"):
             return None
         default = _LINK_DEFAULTS.get(key.rpartition("/")[2], "0") if link else None
+        if link and key.endswith("/forwarding"):
+            default = stack.settings[f"net/{key.split('/')[1]}/conf/default/forwarding"]
         return stack.settings.get(key, default)
 
     @mutating
@@ -51,6 +53,8 @@ class FakeFirewall(FakeResolver):
             return
         stack = self._stack(netns)
         stack.settings[key] = value
+        if key in FORWARDING:
+            turn_forwarding(stack, key, value)
         if key.endswith("/disable_ipv6") and value == "1" and (link := setting_of(key)):
             stack.drop_ipv6(link)
 

@@ -17,12 +17,16 @@ from netctl.record import replace
 _SETTINGS = {
     "net/ipv4/ip_forward": "0",
     "net/ipv4/conf/all/forwarding": "0",
+    "net/ipv4/conf/all/accept_redirects": "1",
+    "net/ipv4/conf/default/forwarding": "0",
     "net/ipv6/conf/all/forwarding": "0",
     "net/ipv6/conf/default/forwarding": "0",
     "net/ipv6/conf/all/disable_ipv6": "0",
     "net/ipv6/conf/default/disable_ipv6": "0",
 }
+FORWARDING = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
 _LINK_SETTING = re.compile(r"net/ipv[46]/(?:conf|neigh)/(.+)/[a-z0-9_]+")
+_RA = "net/ipv6/conf/"
 IPV6_METRIC = 1024
 
 
@@ -72,6 +76,21 @@ class Stack:
 def setting_of(key: str) -> str:
     match = _LINK_SETTING.fullmatch(key)
     return match[1] if match and match[1] not in ("all", "default") else ""
+
+
+def turn_forwarding(stack: Stack, key: str, value: str) -> None:
+    """Change what the kernel changes with the host's forwarding."""
+    family = key.split("/")[1]
+    for name in ("all", "default"):
+        stack.settings[f"net/{family}/conf/{name}/forwarding"] = value
+    for name in stack.links:
+        # What is not there is the default: see FakeFirewall.sysctl_get.
+        stack.settings.pop(f"net/{family}/conf/{name}/forwarding", None)
+    if family == "ipv4":
+        stack.settings["net/ipv4/conf/all/accept_redirects"] = "0" if value == "1" else "1"
+    elif value == "1":
+        heeding = {n for n in stack.links if stack.settings.get(f"{_RA}{n}/accept_ra") == "2"}
+        stack.routes = [r for r in stack.routes if not r.advertised or r.link in heeding]
 
 
 def stack_state(stack: Stack, titles: dict[int, str]) -> object:

@@ -75,9 +75,9 @@ def test_forwarding_stays_for_newcomers_and_keeps_its_drop(host: Host) -> None:
     host.sh("ip link add docker0 type bridge")
     host.call(act, clear)
     assert host.sh("cat /proc/sys/net/ipv4/ip_forward") == "1\n"
-    assert "uplinks" in host.sh("nft list table inet netctl")
+    assert "goto guard" in host.sh("nft list map inet netctl guards")
     assert host.netctl("gc", "--yes").stdout == host.netctl("check").stdout == ""
-    assert "uplinks" in host.sh("nft list table inet netctl")
+    assert "goto guard" in host.sh("nft list map inet netctl guards")
     host.sh("ip link delete docker0")
     host.call(act, web, clear)
     assert host.sh("cat /proc/sys/net/ipv4/ip_forward") == "0\n"
@@ -117,7 +117,7 @@ def test_forwarding_that_was_on_stays_on_and_drops_nothing(host: Host) -> None:
     )
     before = host.snapshot()
     host.call(act, web)
-    assert "elements" not in host.sh("nft list set inet netctl uplinks")
+    assert "elements" not in host.sh("nft list map inet netctl guards")
     host.call(act, clear)
     host.assert_unchanged(before)
 

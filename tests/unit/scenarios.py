@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from netctl.controller import Controller
 from netctl.definitions.endpoint import EndpointOptions
+from netctl.record import replace
+from tests.fake_kernel import FakeKernel
 
 Action = Callable[[Controller], object]
 
@@ -24,6 +26,26 @@ def _nothing(controller: Controller) -> None:
 
 def _network(controller: Controller) -> None:
     controller.networks.create("web", ipv6=True)
+
+
+def _hardened(controller: Controller) -> None:
+    """Settings of the operator's that the kernel changes with forwarding, and an uplink whose IPv6
+    default route a router advertises."""
+    kernel = controller.kernel
+    assert isinstance(kernel, FakeKernel)
+    routes = [replace(r, advertised=r.destination == "::/0") for r in kernel.host.routes]
+    kernel.host.routes = routes
+    kernel.host.settings |= {
+        "net/ipv4/conf/all/accept_redirects": "0",
+        "net/ipv4/conf/uplink/forwarding": "1",
+        "net/ipv6/conf/uplink/forwarding": "1",
+        "net/ipv6/conf/uplink/accept_ra": "1",
+    }
+
+
+def _network_on_hardened(controller: Controller) -> None:
+    _hardened(controller)
+    _network(controller)
 
 
 def _endpoint(controller: Controller) -> None:
@@ -183,6 +205,10 @@ SCENARIOS = (
         lambda c: c.endpoints.update(
             "zoo/c1", aliases=["beasts"], aliases_gone=["animals"], labels={"a": "b"}
         ),
+    ),
+    Scenario("network create on a hardened host", _hardened, _network),
+    Scenario(
+        "network rm on a hardened host", _network_on_hardened, lambda c: c.networks.remove("web")
     ),
     Scenario("network prune", _network, lambda c: c.networks.prune()),
     Scenario("sandbox create", _nothing, lambda c: c.sandboxes.create("c1")),
