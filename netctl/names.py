@@ -88,6 +88,11 @@ def check_ifname(what: str, name: str) -> str:
     return name
 
 
+def is_ifname(text: str) -> bool:
+    """Whether ``text`` has the form of an interface's name, or is an interface's number."""
+    return len(text) <= IFNAME_LIMIT and _IFNAME.fullmatch(text) is not None
+
+
 def check_hostname(what: str, name: str) -> str:
     """Return ``name`` if it has the form of RFC 1123, with '_' and at most 253 characters."""
     if not is_hostname(name):

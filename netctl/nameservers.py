@@ -1,15 +1,16 @@
 """What may stand in a resolv.conf(5): the address of a name server, and an option.
 
-What libc or the resolver could never use is refused where it is given, by option or configuration.
+What libc or the resolver could never use is refused where it is given, by option or configuration,
+and passed over in a file of the host's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from netctl.errors import InvalidInput
-from netctl.names import check_ifname
+from netctl.names import check_ifname, is_ifname
 
 RESOLVER = "127.0.0.11"
 """Where the resolver answers in a sandbox (libnetwork's address)."""
@@ -83,6 +84,27 @@ def _unfit(address: IPv4Address | IPv6Address) -> str:
     if meant.is_multicast:
         return "multicast"
     return "broadcast" if str(meant) == _BROADCAST else ""
+
+
+def lines_of(text: str) -> list[list[str]]:
+    """Return the lines of a resolv.conf(5) as words, without comments and what is no text."""
+    found = (line for line in text.splitlines() if line.strip() and line[0] not in "#;")
+    return [line.split() for line in found if line.replace("\t", " ").isprintable()]
+
+
+def servers_in(found: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    """Return the addresses of the name servers that lines name, each once."""
+    named = (words[1] for words in found if len(words) > 1 and words[0] == "nameserver")
+    return tuple(dict.fromkeys(filter(_is_address, named)))
+
+
+def _is_address(text: str) -> bool:
+    host, sign, zone = text.partition("%")
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return not sign or (":" in host and is_ifname(zone))
 
 
 def check_option(what: str, text: str) -> str:

@@ -18,7 +18,7 @@ from netctl.kernel import Message
 from netctl.models import LOOPBACK6, RELAYED, Endpoint, Network, Port, Sandbox, SandboxKind
 from netctl.nameservers import MOST_SERVERS, RESOLVER
 from netctl.plan import Plan, inverse
-from netctl.resolv import ndots
+from netctl.resolv import follows_host, ndots
 from netctl.steps.names import Names, Resolver
 
 Model = Mapping[tuple[str, str], Message]
@@ -138,6 +138,7 @@ def _sandbox(sandbox: Sandbox, members: Sequence[Member]) -> Message:
         ],
         "servers": servers[:MOST_SERVERS],
         "ndots": ndots(sandbox.resolv.options),
+        **({"follows": True} if follows_host(sandbox) else {}),
     }
 
 

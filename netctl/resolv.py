@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_address
 
 from netctl.config import Config
+from netctl.errors import KernelError
 from netctl.kernel import Kernel
+from netctl.kernel.hostfile import LIMIT
 from netctl.models import ResolvConf, Sandbox, SandboxKind, Upstream
-from netctl.nameservers import RESOLVER
+from netctl.nameservers import RESOLVER, lines_of, servers_in
 
 _STUB, _FULL = "/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"
 _SECTIONS = ("nameserver", "search", "domain", "options")
 _HEAD = "# Made by netctl, which leaves it alone once somebody has edited it.\n"
+
+
+def follows_host(sandbox: Sandbox) -> bool:
+    """Whether the servers that the resolver asks for a sandbox are the host's, whichever those are
+    by then: neither ``--dns`` nor the configuration nor a file of the sandbox's own names them."""
+    return (
+        sandbox.type is not SandboxKind.HOST
+        and not (sandbox.dns or sandbox.origin_resolv_conf_path)
+        and all(upstream.host for upstream in sandbox.resolv.upstream)
+    )
 
 
 def choose(sandbox: Sandbox, config: Config, kernel: Kernel) -> ResolvConf:
@@ -23,18 +34,24 @@ def choose(sandbox: Sandbox, config: Config, kernel: Kernel) -> ResolvConf:
     options = sandbox.dns_options or config.dns_options
     origin = sandbox.origin_resolv_conf_path
     stub, full = (kernel.file_read(origin) or "",) * 2 if origin else host_files(kernel)
-    lines = _lines(stub)
+    lines = lines_of(stub)
+    asked = dns or servers_in(lines) or _asked_before(sandbox)
     at_host = sandbox.type is SandboxKind.HOST
     return ResolvConf(
-        servers=dns or (_servers(lines) if at_host else _reachable(_lines(full))),
+        servers=dns or (servers_in(lines) if at_host else _reachable(lines_of(full))),
         search=search or _last(lines, "search") or _last(lines, "domain"),
         options=options or _last(lines, "options"),
         others=tuple(" ".join(words) for words in lines if words[0] not in _SECTIONS),
-        upstream=tuple(
-            Upstream(address=address, host=not dns) for address in dns or _servers(lines)
-        ),
+        upstream=tuple(Upstream(address=address, host=not dns) for address in asked),
         overridden=bool(dns or search or options),
     )
+
+
+def _asked_before(sandbox: Sandbox) -> tuple[str, ...]:
+    """Return the host's servers that a sandbox had when its resolv.conf named some."""
+    if not follows_host(sandbox):
+        return ()
+    return tuple(upstream.address for upstream in sandbox.resolv.upstream)
 
 
 def resolv_text(sandbox: Sandbox) -> str:
@@ -68,35 +85,28 @@ def host_resolv_conf(kernel: Kernel) -> str:
 def host_files(kernel: Kernel) -> tuple[str, str]:
     """Return the host's resolv.conf as it is, and the one to use where its loopback is out of
     reach: that of systemd-resolved, where /etc has only its stub."""
-    stub, full = (kernel.file_read(path) or "" for path in (_STUB, _FULL))
-    servers = _servers(_lines(stub))
-    return stub, full if full and servers and not _reachable(_lines(stub)) else stub
+    stub, full = (_host_text(kernel, path) for path in (_STUB, _FULL))
+    named = servers_in(lines_of(stub))
+    return stub, full if full and named and not _reachable(lines_of(stub)) else stub
 
 
-def _lines(text: str) -> list[list[str]]:
-    return [line.split() for line in text.splitlines() if line.strip() and line[0] not in "#;"]
+def _host_text(kernel: Kernel, path: str) -> str:
+    """Return the beginning of a file of the host's, which is no reason to refuse anything: nothing
+    where it is missing or cannot be read."""
+    try:
+        text = kernel.file_read(path) or ""
+    except KernelError:
+        return ""
+    return text if len(text) <= LIMIT else text[: text.rfind("\n", 0, LIMIT) + 1]
 
 
-def _servers(lines: list[list[str]]) -> tuple[str, ...]:
-    found = (words[1] for words in lines if len(words) > 1 and words[0] == "nameserver")
-    return tuple(dict.fromkeys(filter(_is_address, found)))
-
-
-def _reachable(lines: list[list[str]]) -> tuple[str, ...]:
+def _reachable(found: list[list[str]]) -> tuple[str, ...]:
     """Return the servers that are reached from a namespace of its own: neither the host's loopback
     nor an address that needs one of its interfaces."""
     return tuple(
-        s for s in _servers(lines) if not s.startswith("127.") and s != "::1" and "%" not in s
+        s for s in servers_in(found) if not s.startswith("127.") and s != "::1" and "%" not in s
     )
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _last(lines: list[list[str]], word: str) -> tuple[str, ...]:
-    return next((tuple(words[1:]) for words in reversed(lines) if words[0] == word), ())
+def _last(found: list[list[str]], word: str) -> tuple[str, ...]:
+    return next((tuple(words[1:]) for words in reversed(found) if words[0] == word), ())

@@ -6,7 +6,8 @@ was there under its id, or takes one away:
     {"do": "network", "id", "name", "forward": bool}                            network-gone: id
     {"do": "endpoint", "id", "network", "names": [...], "addresses": [...]}     endpoint-gone: id
     {"do": "sandbox", "id", "netns", "members": [{"endpoint", "network", "aliases": {...}}],
-     "servers": [{"address", "host": bool}], "ndots": int or null}              sandbox-gone: id
+     "servers": [{"address", "host": bool}], "ndots": int or null,
+     "follows": bool, false where it is missing}                                sandbox-gone: id
     {"do": "relay", "id", "addresses": [...],
      "ports": [{"protocol", "outer", "inner", "count"}]}                        relay-gone: id
     {"do": "all", "of": [...]}                                                  all or nothing
@@ -69,6 +70,8 @@ class Sandbox(Record):
     servers: tuple[Server, ...]
     ndots: int | None
     """As the user set it in resolv.conf."""
+    follows: bool = False
+    """Whether the servers are the host's: then its resolv.conf names them, as it is by now."""
 
 
 class Lent(Record):
@@ -145,6 +148,7 @@ def _sandbox(message: Message) -> Sandbox:
         members=tuple(_member(_object(item, "a member")) for item in _array(message, "members")),
         servers=servers,
         ndots=_number_or_null(message, "ndots"),
+        follows="follows" in message and _flag(message, "follows"),
     )
 
 
@@ -158,6 +162,11 @@ def _member(message: Message) -> Member:
             for alias, name in aliases.items()
         ),
     )
+
+
+def host_server(address: str) -> Server:
+    """Return a server that is asked from the host's namespace."""
+    return Server(address=_checked_address(address), host=True)
 
 
 def _server(message: Message) -> Server:
@@ -219,6 +228,7 @@ def message(item: Item) -> dict[str, object]:
         ],
         "servers": [{"address": s.address, "host": s.host} for s in item.servers],
         "ndots": item.ndots,
+        **({"follows": True} if item.follows else {}),
     }
 
 

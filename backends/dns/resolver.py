@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 
 import netctl
+from netctl.backends.dns.following import HostServers
 from netctl.backends.dns.forwarding import Forwarder
 from netctl.backends.dns.loop import Loop
 from netctl.backends.dns.model import (
@@ -39,6 +40,7 @@ class Resolver:
         self._places = Places()
         self._settling = False
         self._forwarder = Forwarder(loop, tell)
+        self._host = HostServers(tell)
         self._zones = Zones()
         self._networks: dict[str, Network] = {}
         self._endpoints: dict[str, Endpoint] = {}
@@ -181,7 +183,9 @@ class Resolver:
     def _put_sandbox(self, sandbox: Sandbox, place: Place | None) -> None:
         if place:
             self._close(sandbox.id)
-            self._sites[sandbox.id] = Site(self._loop, self._forwarder, self._report, place)
+            self._sites[sandbox.id] = Site(
+                self._loop, self._forwarder, self._host, self._report, place
+            )
         self._sandboxes[sandbox.id] = sandbox
         self._sites[sandbox.id].update(sandbox, self._zones.view(sandbox.members))
 

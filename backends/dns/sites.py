@@ -8,6 +8,7 @@ from functools import partial
 
 from netctl.backends.dns import wire
 from netctl.backends.dns.answering import Forward, answer, kept_as
+from netctl.backends.dns.following import HostServers
 from netctl.backends.dns.forwarding import Exchange, Forwarder
 from netctl.backends.dns.loop import Loop
 from netctl.backends.dns.model import Sandbox, Server
@@ -28,9 +29,16 @@ class Site:
     """One sandbox. ``update`` changes what it sees; its sockets stay."""
 
     def __init__(
-        self, loop: Loop, forwarder: Forwarder, report: Callable[[], None], place: Place
+        self,
+        loop: Loop,
+        forwarder: Forwarder,
+        host: HostServers,
+        report: Callable[[], None],
+        place: Place,
     ) -> None:
         self._loop, self._forwarder, self._report = loop, forwarder, report
+        self._host, self._follows = host, False
+        self._asked: Sequence[Server] = ()
         self.place = place
         self.outlets = Outlets(loop, place, _IDLE)
         self.exchanges: set[Exchange] = set()
@@ -42,13 +50,20 @@ class Site:
         self._streams = Streams(loop, place.tcp, self._ask)
 
     def update(self, sandbox: Sandbox, view: View) -> None:
-        self._view, self._ndots = view, sandbox.ndots
+        self._view, self._ndots, self._follows = view, sandbox.ndots, sandbox.follows
         self._servers = {way: _reachable(sandbox.servers, way) for way in (True, False)}
         self.silent.clear()
 
     def servers(self) -> Sequence[Server]:
         """Return whom to ask."""
-        return self._servers[self._view.forward]
+        forward = self._view.forward
+        found = self._host.current() if self._follows and forward else ()
+        chosen = found or self._servers[forward]
+        if chosen is not self._asked:
+            # Who was silent before a change of the host's network may not be so behind it.
+            self._asked = chosen
+            self.silent.clear()
+        return chosen
 
     def close(self, places: Places) -> None:
         """Close the sockets; what is on its way to other servers ends unanswered."""
