@@ -87,9 +87,8 @@ def _unfit(address: IPv4Address | IPv6Address) -> str:
 
 
 def lines_of(text: str) -> list[list[str]]:
-    """Return the lines of a resolv.conf(5) as words, without comments and what is no text."""
-    found = (line for line in text.splitlines() if line.strip() and line[0] not in "#;")
-    return [line.split() for line in found if line.replace("\t", " ").isprintable()]
+    """Return the lines of a resolv.conf(5) as words, without comments."""
+    return [line.split() for line in text.splitlines() if line.strip() and line[0] not in "#;"]
 
 
 def servers_in(found: Iterable[Sequence[str]]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from netctl.config import Config
 from netctl.errors import KernelError
@@ -41,7 +41,7 @@ def choose(sandbox: Sandbox, config: Config, kernel: Kernel) -> ResolvConf:
         servers=dns or (servers_in(lines) if at_host else _reachable(lines_of(full))),
         search=search or _last(lines, "search") or _last(lines, "domain"),
         options=options or _last(lines, "options"),
-        others=tuple(" ".join(words) for words in lines if words[0] not in _SECTIONS),
+        others=tuple(filter(str.isprintable, _others(lines))),
         upstream=tuple(Upstream(address=address, host=not dns) for address in asked),
         overridden=bool(dns or search or options),
     )
@@ -106,6 +106,10 @@ def _reachable(found: list[list[str]]) -> tuple[str, ...]:
     return tuple(
         s for s in servers_in(found) if not s.startswith("127.") and s != "::1" and "%" not in s
     )
+
+
+def _others(found: list[list[str]]) -> Iterable[str]:
+    return (" ".join(words) for words in found if words[0] not in _SECTIONS)
 
 
 def _last(found: list[list[str]], word: str) -> tuple[str, ...]:
