@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -278,19 +279,54 @@ def format_option(default: str) -> Callable[[F], F]:
         callback=_style,
         metavar="FORM",
         shell_complete=complete.styles,
-        help="table, json, yaml, name, or a template such as '{name} {id}'.",
+        help="table, json, jsonl, yaml, name, or a template: '{name} {id}' or '{{.Name}}'.",
     )
 
 
+_LISTING = (
+    ("quiet", click.option("-q", "--quiet", is_flag=True, help="Print the ids alone.")),
+    ("no_trunc", click.option("--no-trunc", is_flag=True, help="Print ids in full.")),
+    ("style", format_option("table")),
+    ("no_headers", click.option("--no-headers", is_flag=True, help="Print no headings.")),
+    (
+        "columns",
+        click.option(
+            "--columns",
+            default="",
+            metavar="A,B",
+            help="These columns, in this order; a wrong one prints which there are.",
+        ),
+    ),
+    (
+        "sort",
+        click.option(
+            "--sort", default="", metavar="COLUMN", help="Sort by it; -COLUMN: descending."
+        ),
+    ),
+)
+
+
 def brief_listing(function: F) -> F:
-    """Add the options of an ``ls`` that knows no filters."""
-    for option in (
-        format_option("table"),
-        click.option("--no-trunc", is_flag=True, help="Print ids in full."),
-        click.option("-q", "--quiet", is_flag=True, help="Print the ids alone."),
-    ):
-        function = option(function)
-    return function
+    """Add the options of an ``ls`` that knows no filters; the function gets them as ``view``."""
+
+    @functools.wraps(function)
+    def called(*arguments: Any, **given: Any) -> Any:
+        from netctl.render import View
+
+        asked = {name: given.pop(name) for name, _ in _LISTING}
+        view = View(
+            style=asked["style"],
+            quiet=asked["quiet"],
+            trunc=not asked["no_trunc"],
+            headers=not asked["no_headers"],
+            columns=asked["columns"],
+            sort=asked["sort"],
+        )
+        return function(*arguments, view=view, **given)
+
+    for _, option in reversed(_LISTING):
+        called = option(called)
+    return called  # type: ignore[return-value]
 
 
 def listing(filters: str, offered: complete.Completer) -> Callable[[F], F]:
@@ -323,7 +359,7 @@ def each(
         except NetctlError as error:
             if len(names) == 1:
                 raise
-            report(error, as_json=_json_wanted())
+            report(error, as_json=_json_wanted(), state=_state())
             status = status or error.exit_code
     return status
 
@@ -338,6 +374,11 @@ def check_change(*given: object, hint: str = "--label K=V or --label-rm K") -> N
     """Raise ``InvalidInput`` where nothing is to be changed."""
     if not any(given):
         raise InvalidInput("nothing to change is given", hint=hint)
+
+
+def _state() -> State | None:
+    ctx = click.get_current_context(silent=True)
+    return ctx.find_object(State) if ctx else None
 
 
 def _json_wanted() -> bool:

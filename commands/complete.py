@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from netctl.filters import Filter
     from netctl.store import Store
 
-STYLES = ("table", "json", "yaml", "name")
+STYLES = ("table", "json", "jsonl", "yaml", "name")
 
 
 def _store(ctx: click.Context) -> Store:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +10,9 @@ from netctl.cli import State
 from netctl.commands import common, complete
 from netctl.commands.common import dry_run, pass_state
 from netctl.groups import AliasGroup
+
+if TYPE_CHECKING:
+    from netctl.columns import View
 
 
 @click.group(cls=AliasGroup)
@@ -38,7 +41,7 @@ def rm(state: State, name: str) -> None:
 @container.command(epilog="Example: netctl container ls")
 @common.brief_listing
 @pass_state
-def ls(state: State, /, **given: Any) -> None:
+def ls(state: State, view: View) -> None:
     """List containers."""
     from netctl import render, views
     from netctl.models import Sandbox
@@ -49,6 +52,6 @@ def ls(state: State, /, **given: Any) -> None:
         render.Column("SANDBOX ID", "id"),
         render.Column("CONTAINER", "name"),
         render.Column("SERVICES", "endpoint_count"),
-        render.Column("KEY", "key", loose=True),
+        render.Column("KEY", "key"),
     ]
-    render.listed(rows, columns, given["style"], quiet=given["quiet"], trunc=not given["no_trunc"])
+    render.listed(rows, columns, view)

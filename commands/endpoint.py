@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from netctl.commands import common, complete
 from netctl.commands.common import dry_run, format_option, if_not_exists, listing, pass_state
 from netctl.errors import InvalidInput
 from netctl.groups import AliasGroup
+
+if TYPE_CHECKING:
+    from netctl.columns import View
 
 
 @click.group(cls=AliasGroup)
@@ -183,14 +186,7 @@ def rm(state: State, endpoints: tuple[str, ...], force: bool, ignore_missing: bo
 @click.option("--network", shell_complete=complete.networks, help="Only those of this network.")
 @listing("name, id, network, sandbox, label, label!, until", complete.endpoint_filters)
 @pass_state
-def ls(
-    state: State,
-    network: str | None,
-    filters: tuple[str, ...],
-    quiet: bool,
-    no_trunc: bool,
-    style: str,
-) -> None:
+def ls(state: State, network: str | None, filters: tuple[str, ...], view: View) -> None:
     """List endpoints.
 
     REACHED FROM says for each of the ports, in their order, who reaches it beside the host and the
@@ -210,11 +206,13 @@ def ls(
         render.Column("NETWORK", "network"),
         render.Column("SANDBOX", "sandbox"),
         render.Column("IPV4", "ipv4"),
-        render.Column("IPV6", "ipv6", loose=True),
+        render.Column("IPV6", "ipv6"),
         render.Column("PORTS", "ports"),
-        render.Column("REACHED FROM", "reached_from"),
+        render.Column("REACHED FROM", "reached_from", render.is_exposed),
+        render.Column("MAC", "mac", shown=False),
+        *render.PLAIN,
     ]
-    render.listed(filter(passes, rows), columns, style, quiet=quiet, trunc=not no_trunc)
+    render.listed(filter(passes, rows), columns, view)
 
 
 @endpoint.command(epilog="Example: netctl endpoint inspect web/web1 --format '{ipv4}'")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from netctl.commands.common import dry_run, format_option, if_not_exists, label,
 from netctl.commands.driver_options import WithDriverOptions
 from netctl.errors import InvalidInput
 from netctl.groups import AliasGroup
+
+if TYPE_CHECKING:
+    from netctl.columns import View
 
 
 @click.group(cls=AliasGroup)
@@ -112,7 +115,7 @@ def rm(state: State, networks: tuple[str, ...], force: bool, ignore_missing: boo
 @network.command(epilog="Examples: netctl network ls; netctl network ls -q --filter driver=bridge")
 @listing("name, id, driver, scope, label, label!, until", complete.network_filters)
 @pass_state
-def ls(state: State, filters: tuple[str, ...], quiet: bool, no_trunc: bool, style: str) -> None:
+def ls(state: State, filters: tuple[str, ...], view: View) -> None:
     """List networks."""
     from netctl import render, views
     from netctl.filters import NETWORK, compile_filters
@@ -125,9 +128,12 @@ def ls(state: State, filters: tuple[str, ...], quiet: bool, no_trunc: bool, styl
         render.Column("NAME", "name"),
         render.Column("DRIVER", "driver"),
         render.Column("SCOPE", "scope"),
-        render.Column("SUBNETS", "subnets", loose=True),
+        render.Column("SUBNETS", "subnets"),
+        *render.ADDED,
+        render.Column("INTERNAL", "internal", shown=False),
+        render.Column("IPV6", "ipv6", shown=False),
     ]
-    render.listed(filter(passes, rows), columns, style, quiet=quiet, trunc=not no_trunc)
+    render.listed(filter(passes, rows), columns, view)
 
 
 @network.command(epilog="Example: netctl network inspect web --format '{ipam.pools.0.subnet}'")

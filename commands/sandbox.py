@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -11,6 +11,9 @@ from netctl.cli import State
 from netctl.commands import common, complete
 from netctl.commands.common import dry_run, format_option, if_not_exists, label, listing, pass_state
 from netctl.groups import AliasGroup
+
+if TYPE_CHECKING:
+    from netctl.columns import View
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -123,7 +126,7 @@ def rm(state: State, sandboxes: tuple[str, ...], force: bool, ignore_missing: bo
 @sandbox.command(epilog="Examples: netctl sandbox ls; netctl sandbox ls --filter state=gone -q")
 @listing("name, id, type, state, label, label!, until", complete.sandbox_filters)
 @pass_state
-def ls(state: State, filters: tuple[str, ...], quiet: bool, no_trunc: bool, style: str) -> None:
+def ls(state: State, filters: tuple[str, ...], view: View) -> None:
     """List sandboxes."""
     from netctl import render, views
     from netctl.filters import SANDBOX, compile_filters
@@ -136,11 +139,12 @@ def ls(state: State, filters: tuple[str, ...], quiet: bool, no_trunc: bool, styl
         render.Column("SANDBOX ID", "id"),
         render.Column("NAME", "name"),
         render.Column("TYPE", "type"),
-        render.Column("STATE", "state"),
+        render.Column("STATE", "state", render.is_amiss),
         render.Column("ENDPOINTS", "endpoint_count"),
-        render.Column("KEY", "key", loose=True),
+        render.Column("KEY", "key"),
+        *render.ADDED,
     ]
-    render.listed(filter(passes, rows), columns, style, quiet=quiet, trunc=not no_trunc)
+    render.listed(filter(passes, rows), columns, view)
 
 
 @sandbox.command(epilog="Example: netctl sandbox inspect c1 --format '{key}'")
@@ -197,7 +201,7 @@ def ps(state: State, name: str, style: str) -> None:
     columns = [
         render.Column("PID", "pid"),
         render.Column("USER", "user"),
-        render.Column("COMMAND", "command", loose=True),
+        render.Column("COMMAND", "command"),
     ]
     render.show(rows, columns, style)
 

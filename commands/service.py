@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +12,7 @@ from netctl.commands.common import dry_run, format_option, pass_state
 from netctl.groups import AliasGroup
 
 if TYPE_CHECKING:
+    from netctl.columns import View
     from netctl.models import Endpoint
 
 
@@ -85,7 +86,7 @@ def detach(state: State, container: str, name: str) -> None:
 @click.option("--network", shell_complete=complete.networks, help="Only those of this network.")
 @common.brief_listing
 @pass_state
-def ls(state: State, /, network: str | None, **given: Any) -> None:
+def ls(state: State, network: str | None, view: View) -> None:
     """List services."""
     from netctl import render, views
 
@@ -99,7 +100,7 @@ def ls(state: State, /, network: str | None, **given: Any) -> None:
         render.Column("CONTAINER", "container"),
         render.Column("SANDBOX", "sandbox_id"),
     ]
-    render.listed(rows, columns, given["style"], quiet=given["quiet"], trunc=not given["no_trunc"])
+    render.listed(rows, columns, view)
 
 
 @service.command(epilog="Example: netctl service info web1.web")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netctl import __version__, universal
+from netctl.colours import ADVICE, ALARM, CAUTION, tinted, wanted
 from netctl.errors import InvalidInput, KernelError, NetctlError
 from netctl.groups import LazyGroup, NoCommand
 from netctl.streams import Output, printable, say
@@ -49,12 +50,33 @@ class State:
         from netctl.config import load
         from netctl.controller import Controller
 
-        overrides = {k: v for k, v in self.given.items() if k not in ("config", "verbose")}
-        config = load(self.given.get("config"), overrides, os.environ)
+        config = load(self.given.get("config"), self._overrides, os.environ)
         observe = self._observer()
         made = Controller(config, dry_run=self.dry_run, observe=observe)
         self.made.append(made)
         return made
+
+    @property
+    def _overrides(self) -> dict[str, str]:
+        return {k: v for k, v in self.given.items() if k not in ("config", "verbose")}
+
+    @property
+    def says_color(self) -> bool:
+        """Whether colour may be wanted in a pipe."""
+        said = "color" in self.given or "NETCTL_COLOR" in os.environ
+        return said or "controller" in self.__dict__
+
+    @property
+    def color(self) -> str:
+        """When there is colour: auto, always or never, also where nothing else can be read."""
+        if "controller" in self.__dict__:
+            return self.controller.config.color
+        from netctl.config import load
+
+        try:
+            return load(self.given.get("config"), self._overrides, os.environ).color
+        except NetctlError:
+            return "auto"
 
     def _observer(self) -> Any:
         if self.dry_run:
@@ -65,7 +87,7 @@ class State:
         """Tell on stderr what was found and settled beside what was asked for."""
         for controller in self.made:
             for notice in controller.notices:
-                say(f"netctl: {printable(notice)}")
+                say(f"{_prefix('netctl:', CAUTION, self)} {printable(notice)}")
             controller.notices.clear()
 
 
@@ -138,7 +160,7 @@ def _guarded(given: list[str]) -> int:
             state.tell()
         return status if isinstance(status, int) else 0
     except NetctlError as error:
-        report(error, as_json=_wants_json(given))
+        report(error, as_json=_wants_json(given), state=state)
         return error.exit_code
     except click.exceptions.Exit as end:
         return end.exit_code
@@ -146,7 +168,7 @@ def _guarded(given: list[str]) -> int:
         say(error.message)
         return InvalidInput.exit_code
     except click.UsageError as error:
-        report(_usage(error, given), as_json=_wants_json(given))
+        report(_usage(error, given), as_json=_wants_json(given), state=state)
         return InvalidInput.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
@@ -156,10 +178,10 @@ def _guarded(given: list[str]) -> int:
     except OSError as error:
         if not (isinstance(sys.stdout, Output) and sys.stdout.trouble):
             refusal = KernelError(f"the system refused: {error}", hint=_UNEXPECTED)
-            report(refusal, as_json=_wants_json(given))
+            report(refusal, as_json=_wants_json(given), state=state)
         return KernelError.exit_code
     except Exception as error:
-        return _bug(error, as_json=_wants_json(given))
+        return _bug(error, as_json=_wants_json(given), state=state)
 
 
 def _invoked(given: list[str], state: State) -> object:
@@ -170,11 +192,14 @@ def _invoked(given: list[str], state: State) -> object:
         cli.main(given, prog_name="netctl", complete_var=_COMPLETE)
     # What is left of click's own main would end with 1 where the reader of a pipe has gone.
     with cli.make_context("netctl", given, obj=state) as context:
+        # Known before a command is looked for: an error about that has colour too.
+        state.given = universal.given(context)
         return cli.invoke(context)
 
 
-def report(error: NetctlError, *, as_json: bool) -> None:
-    """Print an error on stderr: for people, or as one JSON object."""
+def report(error: NetctlError, *, as_json: bool, state: State | None = None) -> None:
+    """Print an error on stderr: for people, or as one JSON object. ``state`` says when there is
+    colour."""
     if as_json:
         content = {
             "code": error.code,
@@ -184,11 +209,17 @@ def report(error: NetctlError, *, as_json: bool) -> None:
         }
         say(json.dumps({"error": content}))
         return
-    say(f"netctl: {printable(error.message)}")
+    say(f"{_prefix('netctl:', ALARM, state)} {printable(error.message)}")
     for note in error.notes:
         say(f"  {printable(note)}")
     if error.command_hint:
-        say(f"hint: {printable(error.command_hint)}")
+        say(f"{_prefix('hint:', ADVICE, state)} {printable(error.command_hint)}")
+
+
+def _prefix(text: str, colour: str, state: State | None) -> str:
+    """Return what a message begins with, in colour where stderr gets it; a pipe costs nothing."""
+    when = state.color if state and (sys.stderr.isatty() or state.says_color) else "auto"
+    return tinted(text, colour, wanted=wanted(sys.stderr, when))
 
 
 def _usage(error: click.UsageError, given: Sequence[str]) -> InvalidInput:
@@ -216,7 +247,7 @@ def _command_path(given: Sequence[str]) -> str:
     return " ".join(path)
 
 
-def _bug(error: Exception, *, as_json: bool) -> int:
+def _bug(error: Exception, *, as_json: bool, state: State) -> int:
     if os.environ.get("NETCTL_DEBUG"):
         raise error
     report(
@@ -225,6 +256,7 @@ def _bug(error: Exception, *, as_json: bool) -> int:
             hint=_UNEXPECTED,
         ),
         as_json=as_json,
+        state=state,
     )
     return NetctlError.exit_code
 

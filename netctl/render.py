@@ -7,63 +7,72 @@ draws it.
 from __future__ import annotations
 
 import json
-import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import click
 
+from netctl import cells, colours, columns, tables, templates
+from netctl.columns import Column, Row, View
 from netctl.errors import InvalidInput
 from netctl.streams import printable
 
-if TYPE_CHECKING:
-    from rich.console import Console
+__all__ = ["Column", "Row", "View"]
 
-Row = Mapping[str, Any]
-_NARROWEST = 9
-"""Columns of a terminal that are left of a cell which is cut."""
-_GAP, _EDGES = 2, 2
-"""Columns of a terminal between two cells, and at both ends of a line."""
-_FIELD = re.compile(r"\{([^{}]*)\}")
-
-
-class Column(NamedTuple):
-    """A heading, and the key of a row that is shown below it."""
-
-    heading: str
-    key: str
-    loose: bool = False
-    """Whether a narrow terminal may show only the beginning: what else is no id, name or port."""
+FORMS = ("table", "json", "jsonl", "yaml", "name")
+PLAIN = (Column("CREATED", "created", shown=False), Column("LABELS", "labels", shown=False))
+"""Columns that every object has, and that are shown when they are asked for."""
+ADDED = (
+    Column("EXPIRES", "expires", shown=None),
+    Column("OWNER PID", "owner_pid", shown=None),
+    *PLAIN,
+)
+"""Columns of what may have a lease."""
+_SEVERITIES = {"problem": colours.ALARM, "warning": colours.CAUTION}
 
 
-def show(rows: Sequence[Row], columns: Sequence[Column], style: str, *, trunc: bool = True) -> None:
-    """Print rows in the style that ``--format`` gives: table, json, yaml, name or a template."""
-    if style == "table":
-        _table(rows, columns, trunc)
-    elif style == "json":
+def show(rows: Sequence[Row], columns: Sequence[Column], style: str) -> None:
+    """Print rows in the style that ``--format`` gives: one of ``FORMS``, or a template."""
+    _show(rows, columns, View(style, trunc=False))
+
+
+def listed(rows: Iterable[Row], known: Sequence[Column], view: View) -> None:
+    """Print what an ``ls`` found: with ``quiet`` the ids alone."""
+    found = columns.ordered(list(rows), known, view.sort)
+    some = columns.chosen(known, view.columns, found)
+    if view.quiet:
+        for row in found:
+            click.echo(row["id"][:12] if view.trunc else row["id"])
+    elif view.columns and view.style in ("json", "jsonl", "yaml"):
+        keys = [column.key for column in some]
+        _show([{key: row.get(key) for key in keys} for row in found], some, view)
+    else:
+        _show(found, some if view.style == "table" else known, view)
+
+
+def _show(rows: Sequence[Row], columns: Sequence[Column], view: View) -> None:
+    if view.style == "table":
+        _table(rows, columns, view)
+    elif view.style == "json":
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
-    elif style == "yaml":
+    elif view.style == "jsonl":
+        for row in rows:
+            click.echo(json.dumps(row, ensure_ascii=False))
+    elif view.style == "yaml":
         click.echo(_yaml(rows), nl=False)
-    elif style == "name":
+    elif view.style == "name":
         for row in rows:
             click.echo(printable(str(row.get("name") or next(iter(row.values())))))
     else:
-        for row in rows:
-            click.echo(fill(style, row))
+        templates.show(rows, columns, view)
 
 
-def listed(
-    rows: Iterable[Row], columns: Sequence[Column], style: str, *, quiet: bool, trunc: bool
-) -> None:
-    """Print what an ``ls`` found: with ``quiet`` the ids alone."""
-    found = list(rows)
-    if quiet:
-        for row in found:
-            click.echo(row["id"][:12] if trunc else row["id"])
+def _table(rows: Sequence[Row], columns: Sequence[Column], view: View) -> None:
+    if view.headers and for_people():
+        tables.drawn(rows, columns, trunc=view.trunc, when=_when())
     else:
-        show(found, columns, style, trunc=trunc)
+        tables.plain(rows, columns, trunc=view.trunc, headers=view.headers)
 
 
 def inspected(names: Sequence[str], look: Callable[[str], Row], style: str) -> int:
@@ -80,19 +89,31 @@ def inspected(names: Sequence[str], look: Callable[[str], Row], style: str) -> i
     return status
 
 
+def is_amiss(state: str) -> bool:
+    """Whether the state of an object needs attention."""
+    return state not in ("", "ready")
+
+
+def is_exposed(reach: str) -> bool:
+    """Whether a word of REACHED FROM needs attention: not reached, or more than was published."""
+    return reach.startswith(("nobody:", "unpublished="))
+
+
 def explained(rows: Iterable[Row]) -> None:
     """Print findings as paragraphs: what, the evidence, and the commands that mend it."""
     for number, row in enumerate(rows):
         if number:
             click.echo()
-        click.echo(printable(f"{row['severity']}: {row['what']} [{row['code']}]"))
+        severity = _tinted(f"{row['severity']}:", _SEVERITIES.get(row["severity"], ""))
+        _echo(severity + printable(f" {row['what']} [{row['code']}]"))
         _grounds(row)
 
 
 def followed(rows: Iterable[Row]) -> None:
     """Print the stations of a way, one after the other."""
     for row in rows:
-        click.echo(printable(f"{'->' if row['passes'] else 'XX'} {row['where']}: {row['what']}"))
+        mark = "->" if row["passes"] else _tinted("XX", colours.ALARM)
+        _echo(mark + printable(f" {row['where']}: {row['what']}"))
         _grounds(row)
 
 
@@ -121,169 +142,39 @@ def _lines(value: Any, path: str = "") -> Iterable[tuple[str, str]]:
         for number, item in enumerate(value):
             yield from _lines(item, f"{path}.{number}")
     else:
-        yield path, _cell(value)
+        yield path, cells.text(value)
 
 
 def check_style(style: str) -> str:
     """Return the value of ``--format`` if it is one, else raise ``InvalidInput``."""
-    if style in ("table", "json", "yaml", "name") or _FIELD.search(style):
+    if style in FORMS or templates.is_template(style):
         return style
     raise InvalidInput(
-        f"--format {style[:60]!r} is neither table, json, yaml, name nor a template",
-        hint="a template names fields in braces: '{name} {id}'",
+        f"--format {style[:60]!r} is neither {', '.join(FORMS)} nor a template",
+        hint="a template names fields in braces: '{name} {id}', or as docker's: '{{.Name}}'",
     )
 
 
-def fill(template: str, row: Row) -> str:
-    """Return a template with ``{field}`` and ``{field.part}`` filled in.
-
-    Only keys of the row are looked up: a template reaches no attribute of any object.
-    """
-    return _FIELD.sub(lambda match: printable(_cell(_look_up(match[1].strip(), row))), template)
-
-
-def _look_up(path: str, row: Row) -> Any:
-    value: Any = row
-    for part in path.split("."):
-        if isinstance(value, Mapping) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
-            value = value[int(part)]
-        else:
-            raise InvalidInput(
-                f"--format: no field {path[:60]!r}", hint=f"fields: {', '.join(sorted(row))}"
-            )
-    return value
-
-
-def _table(rows: Sequence[Row], columns: Sequence[Column], trunc: bool) -> None:
-    if rich_wanted():
-        _for_people(rows, columns, trunc)
-        return
-    cells = [[_shown(row, column.key, trunc) for column in columns] for row in rows]
-    lines = [[column.heading for column in columns], *cells]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    for line in lines:
-        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True) if width)
-        click.echo("  ".join(padded).rstrip())
-
-
-def _shown(row: Row, key: str, trunc: bool, between: str = ",") -> str:
-    value = row.get(key)
-    if key in ("id", "sandbox_id") and trunc and isinstance(value, str):
-        return value[:12]
-    if isinstance(value, list):
-        return between.join(printable(_cell(item)) for item in value)
-    return printable(_cell(value))
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return ",".join(map(_cell, value))
-    if isinstance(value, Mapping):
-        return ",".join(f"{key}={_cell(item)}" for key, item in value.items())
-    return str(value)
-
-
-def rich_wanted() -> bool:
+def for_people() -> bool:
     """Whether stdout is for a person: a terminal, or ``--color always``."""
-    when = _color()
-    return when == "always" or (when == "auto" and sys.stdout.isatty())
+    when = _when()
+    return when == "always" or sys.stdout.isatty()
 
 
-def _color() -> str:
+def _when() -> str:
     ctx = click.get_current_context(silent=True)
     state = ctx.obj if ctx else None
     return state.controller.config.color if state else "auto"
 
 
-def _for_people(rows: Sequence[Row], columns: Sequence[Column], trunc: bool) -> None:
-    """Print a table on a terminal, each item of a list on a line of its own; where it is too narrow
-    for one, without the empty columns, or each row as a block of lines."""
-    from rich.console import Console
-
-    plain = bool(os.environ.get("NO_COLOR")) and _color() != "always"
-    console = Console(no_color=plain, force_terminal=_color() == "always" or None)
-    cells = [[_shown(row, column.key, trunc, "\n") for column in columns] for row in rows]
-    filled = [number for number in range(len(columns)) if any(line[number] for line in cells)]
-    for numbers in ([*range(len(columns))], filled):
-        some = [columns[number] for number in numbers]
-        fitted = _fitted([[line[n] for n in numbers] for line in cells], some, console.width)
-        if fitted is not None:
-            _rich_table(console, fitted, some, bold=not plain)
-            return
-    _blocks(cells, columns)
+def _tinted(text: str, colour: str) -> str:
+    wanted = bool(colour) and colours.wanted(sys.stdout, _when())
+    return colours.tinted(text, colour, wanted=wanted)
 
 
-def _rich_table(
-    console: Console, cells: Sequence[Sequence[str]], columns: Sequence[Column], *, bold: bool
-) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(
-        box=SIMPLE_HEAD, header_style="bold" if bold else "", pad_edge=False, padding=(0, 1, 0, 0)
-    )
-    for column in columns:
-        table.add_column(column.heading, no_wrap=True)
-    for line in cells:
-        table.add_row(*(Text(cell) for cell in line))
-    console.print(table)
-
-
-def _fitted(
-    cells: Sequence[Sequence[str]], columns: Sequence[Column], width: int
-) -> Sequence[Sequence[str]] | None:
-    """Return the cells with the loose ones cut, so that a line takes at most ``width`` columns;
-    None where they cannot be."""
-    wide = [
-        max(map(_width, (column.heading, *(line[number] for line in cells))))
-        for number, column in enumerate(columns)
-    ]
-    narrow = [
-        min(size, max(_NARROWEST, len(column.heading))) if column.loose else size
-        for size, column in zip(wide, columns, strict=True)
-    ]
-    room = width - _GAP * (len(columns) - 1) - _EDGES
-    if sum(narrow) > room:
-        return None
-    while (excess := sum(wide) - room) > 0:
-        slack = [size - least for size, least in zip(wide, narrow, strict=True)]
-        widest = slack.index(max(slack))
-        wide[widest] -= min(excess, -(-slack[widest] // 2))
-    return [[_cut(cell, size) for cell, size in zip(line, wide, strict=True)] for line in cells]
-
-
-def _width(text: str) -> int:
-    from rich.cells import cell_len
-
-    return max(map(cell_len, text.split("\n")))
-
-
-def _cut(text: str, size: int) -> str:
-    from rich.cells import cell_len, set_cell_size
-
-    lines = text.split("\n")
-    return "\n".join(
-        line if cell_len(line) <= size else f"{set_cell_size(line, size - 1).rstrip()}…"
-        for line in lines
-    )
-
-
-def _blocks(cells: Sequence[Sequence[str]], columns: Sequence[Column]) -> None:
-    indent = max(len(column.heading) for column in columns) + _GAP
-    for number, line in enumerate(cells):
-        if number:
-            click.echo()
-        for column, cell in zip(columns, line, strict=True):
-            if cell:
-                below = cell.replace("\n", "\n" + " " * indent)
-                click.echo(f"{column.heading.ljust(indent)}{below}")
+def _echo(line: str) -> None:
+    """Print a line; click takes no colour away that was found to be wanted."""
+    click.echo(line, color=True)
 
 
 def _yaml(rows: Any) -> str:

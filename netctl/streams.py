@@ -38,7 +38,7 @@ def say(line: str) -> None:
     """Print a line on stderr. Where that cannot be written nobody can be told so: the exit status
     still says it, and a change that is under way goes on."""
     with suppress(OSError):
-        click.echo(line, err=True)
+        click.echo(line, err=True, color=True)
 
 
 def printable(text: str) -> str:

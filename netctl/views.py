@@ -82,6 +82,8 @@ def network_row(network: Network) -> Row:
         "ipv6": network.enable_ipv6,
         "created": network.created,
         "labels": network.labels,
+        "ipv4": network.enable_ipv4,
+        **_lease(network.lease),
     }
 
 
@@ -98,8 +100,6 @@ def network_detail(network: Network, reader: Reader, boot_id: Callable[[], str])
     endpoints = reader.all(Endpoint, network.id)
     return {
         **network_row(network),
-        "ipv4": network.enable_ipv4,
-        **_lease(network.lease),
         "options": network.options,
         "ipam": {
             "driver": network.ipam_driver,
@@ -274,6 +274,7 @@ def sandbox_row(sandbox: Sandbox, kernel: Kernel) -> Row:
         "endpoint_count": len(sandbox.endpoints),
         "created": sandbox.created,
         "labels": sandbox.labels,
+        **_lease(sandbox.lease),
     }
 
 
@@ -298,7 +299,6 @@ def sandbox_detail(sandbox: Sandbox, reader: Reader, kernel: Kernel, state_dir: 
     found = [reader.get(Endpoint, ref.endpoint_id, ref.network_id) for ref in sandbox.endpoints]
     return {
         **sandbox_row(sandbox, kernel),
-        **_lease(sandbox.lease),
         "hostname": sandbox.hostname or None,
         "domainname": sandbox.domainname or None,
         "dns": list(sandbox.dns),

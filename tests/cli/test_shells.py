@@ -122,7 +122,7 @@ def test_tab_in_a_shell(environ: dict[str, str], name: str) -> None:
         ("netctl sandbox ex", {"exec", "exists"}),
         (
             "netctl network ls --format=",
-            {f"--format={s}" for s in ("table", "json", "yaml", "name")},
+            {f"--format={s}" for s in ("table", "json", "jsonl", "yaml", "name")},
         ),
         (
             "netctl network create -o bridge.enable_icc=",

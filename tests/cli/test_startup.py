@@ -89,7 +89,7 @@ def test_completion_imports_nothing_heavy(tmp_path: Path, word: str) -> None:
         ("service detach ", {"c1"}),
         ("container rm ", {"c1"}),
         ("run --network ", {"web", "db"}),
-        ("network ls --format ", {"table", "json", "yaml", "name"}),
+        ("network ls --format ", {"table", "json", "jsonl", "yaml", "name"}),
         ("s", {"sandbox", "service", "system"}),
         ("sandbox re", {"refresh", "rename"}),
         ("completion ", {"bash", "zsh", "fish"}),
