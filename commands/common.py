@@ -183,61 +183,62 @@ limit_options = (
 )
 
 
-def limits(function: F) -> F:
-    """Add the options that say how fast endpoints may be."""
-    for option in reversed(limit_options):
+endpoint_aliases = click.option(
+    "--alias",
+    "aliases",
+    multiple=True,
+    metavar="NAME[:ALIAS]",
+    help="One more name of it; with a colon, another name for NAME in this sandbox alone.",
+)
+_ENDPOINT = (
+    click.option("--ip", metavar="IP", help="IPv4 address, in the network's subnet."),
+    click.option("--ip6", metavar="IP", help="IPv6 address, in the network's subnet."),
+    click.option("--mac", metavar="MAC", help="MAC address."),
+    click.option(
+        "--ifname", metavar="NAME", help="Interface name in the sandbox, at most 15 bytes."
+    ),
+    click.option(
+        "-o",
+        "--opt",
+        "opts",
+        multiple=True,
+        metavar="K=V[,K=V]",
+        shell_complete=complete.endpoint_options,
+        help="As --ifname and --sysctl: endpoint.ifname=NAME, endpoint.sysctls=K=V[,K=V].",
+    ),
+    publish,
+    click.option(
+        "--expose",
+        "exposed",
+        multiple=True,
+        metavar="PORT[/PROTO]",
+        help="Say what is served; nothing is opened.",
+    ),
+    click.option("--anonymous", is_flag=True, help="Not known by its name, only by its aliases."),
+    click.option("--no-dns", is_flag=True, help="No name server for its sandbox."),
+    sysctl,
+    click.option(
+        "--route",
+        "routes",
+        multiple=True,
+        metavar="DST[,GW][,METRIC]",
+        help="Static route; GW may be blackhole, unreachable or prohibit.",
+    ),
+    click.option("--no-default-route", is_flag=True, help="Never be the sandbox's way out."),
+    *limit_options,
+)
+
+
+def endpoint_details(function: F) -> F:
+    """Add the options that say what an endpoint is like, but for its labels."""
+    for option in reversed(_ENDPOINT):
         function = option(function)
     return function
 
 
 def endpoint_options(function: F) -> F:
     """Add the options that say what an endpoint is like: see ``endpoint_definition``."""
-    for option in reversed(
-        (
-            click.option("--ip", metavar="IP", help="IPv4 address, in the network's subnet."),
-            click.option("--ip6", metavar="IP", help="IPv6 address, in the network's subnet."),
-            click.option("--mac", metavar="MAC", help="MAC address."),
-            click.option(
-                "--ifname", metavar="NAME", help="Interface name in the sandbox, at most 15 bytes."
-            ),
-            click.option(
-                "-o",
-                "--opt",
-                "opts",
-                multiple=True,
-                metavar="K=V[,K=V]",
-                shell_complete=complete.endpoint_options,
-                help="As --ifname and --sysctl: endpoint.ifname=NAME, endpoint.sysctls=K=V[,K=V].",
-            ),
-            publish,
-            click.option(
-                "--expose",
-                "exposed",
-                multiple=True,
-                metavar="PORT[/PROTO]",
-                help="Say what is served; nothing is opened.",
-            ),
-            click.option(
-                "--anonymous", is_flag=True, help="Not known by its name, only by its aliases."
-            ),
-            click.option("--no-dns", is_flag=True, help="No name server for its sandbox."),
-            sysctl,
-            click.option(
-                "--route",
-                "routes",
-                multiple=True,
-                metavar="DST[,GW][,METRIC]",
-                help="Static route; GW may be blackhole, unreachable or prohibit.",
-            ),
-            click.option(
-                "--no-default-route", is_flag=True, help="Never be the sandbox's way out."
-            ),
-            *limit_options,
-            label,
-        )
-    ):
-        function = option(function)
-    return function
+    return endpoint_details(label(function))
 
 
 def endpoint_definition(given: dict[str, Any], aliases: Sequence[str]) -> EndpointOptions:

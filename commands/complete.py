@@ -171,6 +171,9 @@ def programs(
 
 file = _path("file")
 networks = _completer(_networks)
+run_networks = _answered(
+    lambda ctx, word: dict.fromkeys((*_networks(ctx), *(("none", "host") if word else ())))
+)
 sandboxes = _completer(_sandboxes)
 endpoints = _completer(_endpoints)
 services = _completer(_services)

@@ -216,13 +216,7 @@ def _ask() -> None:
 @click.argument("sandbox", shell_complete=complete.sandboxes)
 @click.option("--name", "endpoint_name", help="Name of the endpoint  [that of the sandbox]")
 @common.priority
-@click.option(
-    "--alias",
-    "aliases",
-    multiple=True,
-    metavar="NAME[:ALIAS]",
-    help="One more name of it; with a colon, another name for NAME in this sandbox alone.",
-)
+@common.endpoint_aliases
 @common.endpoint_options
 @common.if_not_joined
 @dry_run

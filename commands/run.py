@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,23 +12,27 @@ from netctl.commands.common import dry_run, pass_state
 from netctl.commands.sandbox import definition, sandbox_options
 from netctl.groups import Command
 
+if TYPE_CHECKING:
+    from netctl.definitions.endpoint import EndpointOptions
+
 
 @click.command(
     cls=Command,
     context_settings={"allow_interspersed_args": False},
-    epilog="Examples: netctl run -- ip address; netctl run --network web --network db -- ./server",
+    epilog="Examples: netctl run -- ip address; netctl run --network web --network db -- ./server;"
+    " netctl run --network web --ip 172.17.0.9 --alias www -p 8080:80 -- ./server",
 )
 @click.option("--name", metavar="NAME", help="Name of the sandbox  [run-ID]")
 @click.option(
     "--network",
     "networks",
     multiple=True,
-    shell_complete=complete.networks,
-    help="Network to join  [the default one]",
+    shell_complete=complete.run_networks,
+    help="Network to join, or none or host  [the default one]",
 )
-@common.publish
-@common.sysctl
-@common.limits
+@common.priority
+@common.endpoint_aliases
+@common.endpoint_details
 @sandbox_options
 @common.terminal
 @dry_run
@@ -41,32 +45,37 @@ def run(
     /,
     name: str | None,
     networks: tuple[str, ...],
-    ports: tuple[str, ...],
-    sysctls: tuple[str, ...],
-    rate_in: str | None,
-    rate_out: str | None,
-    burst: str | None,
     command: tuple[str, ...],
     **given: Any,
 ) -> int:
     """Run one command in a sandbox that is gone when the command ends.
 
     The default network comes into being where it is needed, and stays, whatever becomes of the
-    command.
+    command. --network none gives the sandbox a loopback alone, --network host the host's own
+    stack; a network of that name comes before, and no other may be given beside.
+
+    With several --network, --sysctl and the rates hold for each of them, -p for the way out, and
+    all other options of endpoints for the first.
 
     The exit status is the command's, 128 and the number of the signal that ended it. The command is
     killed when this netctl dies.
     """
+    everywhere, here = common.aliases(given["aliases"])
+    first = common.endpoint_definition({**given, "labels": (), "ports": ()}, everywhere)
+    each: EndpointOptions = {
+        "sysctls": first["sysctls"],
+        "rate_in": first["rate_in"],
+        "rate_out": first["rate_out"],
+        "burst": first["burst"],
+    }
     return state.controller.sandboxes.run(
         command,
         name=name,
         networks=networks,
-        ports=ports,
-        endpoint={
-            "sysctls": common.pairs(sysctls, "--sysctl"),
-            "rate_in": rate_in,
-            "rate_out": rate_out,
-            "burst": burst,
-        },
+        ports=given["ports"],
+        endpoint=each,
+        first=first,
+        priority=given["priority"],
+        local_aliases=here,
         **definition(given),
     )

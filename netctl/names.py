@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from typing import TypeVar
 
 from netctl.errors import InvalidInput
 
+_T = TypeVar("_T")
 NAME_LIMIT = 63
 ID_DIGITS = 64
 SHORT_ID_DIGITS = 12
@@ -50,7 +52,7 @@ def check_name(what: str, name: str) -> str:
     return name
 
 
-def several(texts: Iterable[str]) -> tuple[str, ...]:
+def several(texts: Iterable[_T]) -> tuple[_T, ...]:
     """Return texts as a tuple; one alone, which would be taken for its letters, is refused."""
     if isinstance(texts, str):
         raise InvalidInput(

@@ -15,20 +15,42 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from netctl import files, references
-from netctl.definitions.endpoint import check_known
+from netctl.backends import registry
 from netctl.errors import Conflict, InvalidInput, NetctlError, NotFound
 from netctl.kernel import process
 from netctl.kernel.files import directory_list
 from netctl.kernel.refusal import file_refused
 from netctl.models import Sandbox
 from netctl.names import is_id, new_id, several, short
+from netctl.record import Record, replace
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
     from netctl.definitions.endpoint import EndpointOptions
     from netctl.kernel.process import CompletedProcess
+    from netctl.references import Ref
 
 _MARK_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+_STACKS = ("none", "host")
+"""docker's words for a sandbox without a network, and for the host's stack."""
+
+
+class Entry(Record):
+    """In which networks a sandbox is to be, and how."""
+
+    networks: tuple[Ref, ...]
+    host: bool = False
+    """Whether it is the host's stack."""
+    ports: tuple[str, ...]
+    """What is published on its way out."""
+    each: EndpointOptions
+    """What all its endpoints are like."""
+    first: EndpointOptions
+    """What that of the first network is like beside."""
+    priority: int
+    local_aliases: dict[str, str]
 
 
 def become(sandbox: Sandbox, state_dir: str, argv: Sequence[str]) -> NoReturn:
@@ -65,33 +87,64 @@ def run(
     controller: Controller,
     argv: Sequence[str],
     name: str | None,
-    networks: Sequence[str],
-    ports: Sequence[str],
-    endpoint: EndpointOptions,
+    entry: Entry,
     options: Mapping[str, Any],
 ) -> int:
-    """Run ``argv`` in a new sandbox joined to ``networks`` (the default one where none is given) by
-    endpoints of those options, with ``ports`` published on its way out.
+    """Run ``argv`` in a new sandbox that is in networks as ``entry`` says.
 
     Returns the command's exit status, 128 and the number of the signal that ended it.
     """
     command = checked_command(argv)
-    check_known(endpoint)
-    chosen = list(networks) or [controller.config.default_network]
-    if twice := [name for name in chosen if chosen.count(name) > 1]:
-        raise InvalidInput(f"--network {twice[0][:60]} is given twice", hint="give it once")
     sandbox_id = new_id()
     sandbox_name = name or f"run-{short(sandbox_id)}"
+    chosen = _chosen(controller, sandbox_name, entry)
     with _owned(controller, sandbox_id):
         with controller.batch(f"run {sandbox_name}"):
             _check_free(controller, sandbox_name)
-            sandbox = controller.sandboxes.create(sandbox_name, id=sandbox_id, **options).doc
-            _furnish(controller, sandbox_id, chosen, ports, endpoint)
+            sandbox = controller.sandboxes.create(
+                sandbox_name, id=sandbox_id, host=chosen.host, **options
+            ).doc
+            _furnish(controller, sandbox_id, chosen)
         if controller.dry_run:
             return 0
         return process.supervise(
             sandbox.netns, _binds(sandbox, controller.config.state_dir), command
         )
+
+
+def _chosen(controller: Controller, name: str, entry: Entry) -> Entry:
+    """Return the entry with its networks as they are called, or none. Raises ``InvalidInput``."""
+    from netctl.definitions.endpoint import asked, check_known
+
+    details: EndpointOptions = {**entry.each, **entry.first}
+    check_known(details)
+    networks = entry.networks or (controller.config.default_network,)
+    if twice := [each for each in networks if networks.count(each) > 1]:
+        raise InvalidInput(f"--network {twice[0]!s:.60} is given twice", hint="give it once")
+    stacks = [str(each) for each in networks if _is_stack(controller, each)]
+    if not stacks:
+        return replace(entry, networks=networks)
+    if len(networks) > 1:
+        raise InvalidInput(
+            f"--network {stacks[0]} and another network exclude each other", hint="give one of them"
+        )
+    wanted = asked(name, details).of_interface
+    given = ["--publish"] if entry.ports else []
+    given += ["--priority"] if entry.priority else []
+    given += ["--alias"] if entry.local_aliases and "--alias" not in wanted else []
+    if given := [*given, *wanted]:
+        raise InvalidInput(
+            f"--network {stacks[0]} makes no endpoint", hint=f"leave out {', '.join(given)}"
+        )
+    return replace(entry, networks=(), host=stacks[0] == "host")
+
+
+def _is_stack(controller: Controller, word: Ref) -> bool:
+    """Whether none or host is docker's word, and no network in which one could be."""
+    if word not in _STACKS:
+        return False
+    found = references.find_network(controller.reader, word)
+    return found is None or (word == "host" and registry.load(found.driver).host_stack)
 
 
 def _check_free(controller: Controller, name: str) -> None:
@@ -102,17 +155,21 @@ def _check_free(controller: Controller, name: str) -> None:
         )
 
 
-def _furnish(
-    controller: Controller,
-    sandbox_id: str,
-    networks: Sequence[str],
-    ports: Sequence[str],
-    endpoint: EndpointOptions,
-) -> None:
-    for network in networks:
-        controller.endpoints.connect(network, sandbox_id, **endpoint)
-    if ports:
-        controller.endpoints.publish(controller.sandboxes.way_out(sandbox_id), ports)
+def _furnish(controller: Controller, sandbox_id: str, entry: Entry) -> None:
+    for number, network in enumerate(entry.networks):
+        if number:
+            controller.endpoints.connect(network, sandbox_id, **entry.each)
+        else:
+            options: EndpointOptions = {**entry.first, **entry.each}
+            controller.endpoints.connect(
+                network,
+                sandbox_id,
+                priority=entry.priority,
+                local_aliases=entry.local_aliases,
+                **options,
+            )
+    if entry.ports:
+        controller.endpoints.publish(controller.sandboxes.way_out(sandbox_id), entry.ports)
 
 
 def _vanish(controller: Controller, sandbox_id: str) -> bool:

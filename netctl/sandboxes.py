@@ -230,16 +230,29 @@ class Sandboxes:
         argv: Sequence[str],
         *,
         name: str | None = None,
-        networks: Sequence[str] = (),
-        ports: Sequence[str] = (),
+        networks: Iterable[Ref] = (),
+        ports: Iterable[str] = (),
         endpoint: EndpointOptions | None = None,
+        first: EndpointOptions | None = None,
+        priority: int = 0,
+        local_aliases: Mapping[str, str] | None = None,
         **options: object,
     ) -> int:
         """Run a command in a sandbox that is gone when the command ends; return its exit status.
 
-        ``endpoint`` says what its endpoints are like.
+        ``networks`` may also be ``none``, for a loopback alone, or ``host``, for the host's stack.
+        ``endpoint`` says what its endpoints are like; ``first``, ``priority`` and ``local_aliases``
+        what that of the first network is like.
         """
-        return running.run(self._controller, argv, name, networks, ports, endpoint or {}, options)
+        entry = running.Entry(
+            networks=several(networks),
+            ports=several(ports),
+            each=endpoint or {},
+            first=first or {},
+            priority=priority,
+            local_aliases=dict(local_aliases or {}),
+        )
+        return running.run(self._controller, argv, name, entry, options)
 
     def way_out(self, reference: Ref) -> str:
         """Return the id of the endpoint that is the sandbox's way out, IPv4 before IPv6; raise

@@ -117,13 +117,17 @@ class EndpointDefinition(Record):
     def check_bare(self, network: Network) -> None:
         """Raise ``InvalidInput`` for what needs an interface, which the network's driver does not
         make."""
-        given = [option for name, option in _OF_INTERFACE.items() if getattr(self, name)]
-        if given:
+        if given := self.of_interface:
             raise InvalidInput(
                 f"endpoints of network {network.name} (driver {network.driver}) have no interface,"
                 " and no names",
                 hint=f"leave out {', '.join(given)}",
             )
+
+    @property
+    def of_interface(self) -> list[str]:
+        """The options of what is asked for that need an interface."""
+        return [option for name, option in _OF_INTERFACE.items() if getattr(self, name)]
 
     @property
     def without_ipv6(self) -> bool:

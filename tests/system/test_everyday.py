@@ -106,3 +106,24 @@ def test_a_published_port_follows_the_way_out_that_a_name_decides(host: Host) ->
     assert not reached()
     server.kill()
     server.wait()
+
+
+def test_a_command_in_a_network_by_options_of_its_own(host: Host) -> None:
+    host.call(act, two)
+    script = "ip -br addr show lan0; getent -s dns hosts www; ping -c1 -W2 c1 >/dev/null && echo up"
+    words = "run --network web --ip 172.17.0.77 --alias www --ifname lan0 --mac 02:00:00:00:00:77"
+    done = host.netctl(*words.split(), "--", "sh", "-c", script)
+    assert done.returncode == 0, done.stderr
+    assert "172.17.0.77/16" in done.stdout.splitlines()[0]
+    assert "www" in done.stdout.splitlines()[1] and done.stdout.splitlines()[-1] == "up"
+    assert host.netctl("endpoint", "ls", "--format", "name").stdout.split() == ["c1", "c2"]
+    assert host.netctl("check").returncode == 0
+
+
+def test_a_command_without_a_network_and_one_in_the_hosts_stack(host: Host) -> None:
+    before = host.snapshot()
+    done = host.netctl("run", "--network", "none", "--", "ip", "-br", "link")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["lo"]
+    inside = host.netctl("run", "--network", "host", "--", "readlink", "/proc/self/ns/net").stdout
+    assert inside == host.sh("readlink /proc/self/ns/net") != ""
+    host.assert_unchanged(before)
