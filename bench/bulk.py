@@ -15,9 +15,14 @@ def make(controller: netctl.Controller, count: int) -> None:
 
 
 def remove(controller: netctl.Controller, count: int) -> None:
-    for index in range(count):
-        controller.sandboxes.remove(f"bulk{index}", force=True)
+    names = [f"bulk{index}" for index in range(count)]
+    controller.sandboxes.remove_each(names, _check, force=True)
     controller.networks.remove("bulk", force=True)
+
+
+def _check(name: str, error: netctl.NetctlError | None) -> None:
+    if error:
+        raise error
 
 
 def main(action: str, count: int) -> None:

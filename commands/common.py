@@ -16,6 +16,7 @@ from netctl.errors import InvalidInput, NetctlError, NotFound, NotJoined
 
 if TYPE_CHECKING:
     from netctl.definitions.endpoint import EndpointOptions
+    from netctl.removing import Report
 
 F = TypeVar("F", bound=Callable[..., Any])
 _COMMA = re.compile(r",(?!net\.)")
@@ -375,6 +376,29 @@ def check_change(*given: object, hint: str = "--label K=V or --label-rm K") -> N
     """Raise ``InvalidInput`` where nothing is to be changed."""
     if not any(given):
         raise InvalidInput("nothing to change is given", hint=hint)
+
+
+def remove_each(
+    names: Sequence[str],
+    remove: Callable[[Sequence[str], Report], None],
+    *,
+    ignore_missing: bool = False,
+) -> int:
+    """Remove what several names stand for, at once where that can be; go on after an error, and
+    return the first error's code."""
+    status = 0
+
+    def tell(name: str, error: NetctlError | None) -> None:
+        nonlocal status
+        if error is None or (ignore_missing and isinstance(error, NotFound)):
+            return
+        if len(names) == 1:
+            raise error
+        report(error, as_json=_json_wanted(), state=_state())
+        status = status or error.exit_code
+
+    remove(names, tell)
+    return status
 
 
 def _state() -> State | None:

@@ -175,8 +175,10 @@ def set_(state: State, /, name: str, **given: Any) -> None:
 def rm(state: State, endpoints: tuple[str, ...], force: bool, ignore_missing: bool) -> int:
     """Remove endpoints."""
     manager = state.controller.endpoints
-    return common.each(
-        endpoints, lambda name: manager.remove(name, force=force), ignore_missing=ignore_missing
+    return common.remove_each(
+        endpoints,
+        lambda names, tell: manager.remove_each(names, tell, force=force),
+        ignore_missing=ignore_missing,
     )
 
 

@@ -107,8 +107,10 @@ def create(state: State, /, name: str, **given: Any) -> None:
 def rm(state: State, networks: tuple[str, ...], force: bool, ignore_missing: bool) -> int:
     """Remove networks."""
     manager = state.controller.networks
-    return common.each(
-        networks, lambda name: manager.remove(name, force=force), ignore_missing=ignore_missing
+    return common.remove_each(
+        networks,
+        lambda names, tell: manager.remove_each(names, tell, force=force),
+        ignore_missing=ignore_missing,
     )
 
 

@@ -118,8 +118,10 @@ def rm(state: State, sandboxes: tuple[str, ...], force: bool, ignore_missing: bo
     and their addresses are free.
     """
     manager = state.controller.sandboxes
-    return common.each(
-        sandboxes, lambda name: manager.remove(name, force=force), ignore_missing=ignore_missing
+    return common.remove_each(
+        sandboxes,
+        lambda names, tell: manager.remove_each(names, tell, force=force),
+        ignore_missing=ignore_missing,
     )
 
 

@@ -16,6 +16,8 @@ Decoder = Callable[[Any, str], Any]
 
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
+_NESTED = "steps"
+"""The field of a step that is made of others."""
 
 
 class CodecError(ValueError):
@@ -61,23 +63,20 @@ def decode_plan(value: Any) -> Plan:
 def _encode_step(step: Step) -> dict[str, Any]:
     inner = step.step if isinstance(step, Undo) else step
     record = {"step": type(inner).__name__, "taken_back": isinstance(step, Undo)}
-    if isinstance(inner, Assembly):
-        return {**record, "steps": encode_plan(inner.steps)}
+    if nested := getattr(inner, _NESTED, None):
+        return {**record, _NESTED: encode_plan(nested)}
     return {**record, **encode(inner)}
 
 
 def _decode_step(value: Any) -> Step:
     from netctl.steps.every import STEPS
 
-    kinds: dict[str, type[Any]] = {kind.__name__: kind for kind in STEPS}
-    name = value.get("step") if isinstance(value, dict) else None
-    step: Step
-    if name == Assembly.__name__:
-        step = Assembly(steps=decode_plan(value["steps"]))
-    elif name in kinds:
-        step = decode(kinds[name], value)
-    else:
+    kinds: dict[str, type[Any]] = {kind.__name__: kind for kind in (Assembly, *STEPS)}
+    kind = kinds.get(str(value.get("step"))) if isinstance(value, dict) else None
+    if kind is None:
         raise CodecError(f"step: {value!r:.80} is not known")
+    nested = _NESTED in field_names(kind)
+    step: Step = kind(steps=decode_plan(value[_NESTED])) if nested else decode(kind, value)
     return Undo(step=step) if value["taken_back"] else step
 
 

@@ -86,9 +86,10 @@ class Controller:
         """See ``once``."""
 
     def _pretend(self) -> None:
-        from netctl.dryrun import DryKernel, DryReader
+        from netctl.dryrun import DryKernel
+        from netctl.overlay import Overlay
 
-        self._dry_reader = DryReader(self.store)
+        self._dry_reader = Overlay(self.store)
         self._dry_kernel = self.kernel = DryKernel(self.kernel)
 
     @property

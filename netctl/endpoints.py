@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
-from netctl import joining, limiting, presence, references, renaming, rooms
+from netctl import joining, limiting, presence, references, removing, renaming, rooms
 from netctl.backends import registry
 from netctl.backends.driver import Publishing
 from netctl.definitions.alterations import aliases_after, label_change
@@ -131,15 +131,29 @@ class Endpoints:
     def remove(self, reference: Ref, *, force: bool = False) -> None:
         """Remove an endpoint; with ``force`` it leaves its sandbox first."""
         with self._controller.operation(f"endpoint rm {reference}") as op:
-            endpoint = references.endpoint(op.reader, reference)
-            if endpoint.attachment and not force:
-                holder = presence.holder(op.reader, endpoint.attachment)
-                raise Conflict(
-                    f"endpoint {endpoint.name} is in sandbox {holder}",
-                    hint=f"netctl endpoint leave {reference}, or use --force",
-                )
-            change = self.leaving(op, [endpoint])
-            op.commit(change.plan, put=change.sandboxes, delete=(endpoint,), forward=True)
+            self._remove_named(op, reference, force=force)
+
+    def remove_each(
+        self, names: Sequence[str], report: removing.Report, *, force: bool = False
+    ) -> None:
+        """Remove endpoints, many at once, as ``remove`` does one; ``report`` is given each name
+        when that is done, with the error where it is not."""
+
+        def remove(op: Operation, reference: str) -> None:
+            self._remove_named(op, reference, force=force)
+
+        removing.each(self._controller, "endpoint rm", names, remove, report)
+
+    def _remove_named(self, op: Operation, reference: Ref, *, force: bool) -> None:
+        endpoint = references.endpoint(op.reader, reference)
+        if endpoint.attachment and not force:
+            holder = presence.holder(op.reader, endpoint.attachment)
+            raise Conflict(
+                f"endpoint {endpoint.name} is in sandbox {holder}",
+                hint=f"netctl endpoint leave {reference}, or use --force",
+            )
+        change = self.leaving(op, [endpoint])
+        op.commit(change.plan, put=change.sandboxes, delete=(endpoint,), forward=True)
 
     def connect(
         self,

@@ -119,7 +119,7 @@ def leave(room: Room, endpoints: Sequence[Endpoint]) -> Change:
     routes_away, routes_new = _routes(room, after)
     texts = _texts(room, sandbox, after)
     plan = (
-        *names(room, sandbox, after),
+        *_names_gone(room, sandbox, after),
         *inverse(published(room, room.members, after)),
         *routes_away,
         *(step for item in reversed(gone) for step in inverse(wiring(item, inside=room.alive))),
@@ -151,12 +151,17 @@ def _texts(room: Room, sandbox: Sandbox, members: Sequence[Member]) -> files.Upd
 def names(room: Room, sandbox: Sandbox, members: Sequence[Member]) -> Plan:
     """Return how the resolver is told of a change of what is in a sandbox; one whose namespace is
     gone is no longer served."""
-    boot_id = room.kernel.boot_id()
-    before = model(room)
-    after = naming.model(
-        sandbox if room.alive else replace(sandbox, served=False), members, boot_id
-    )
-    return naming.change(before, after, room.config)
+    return naming.change(model(room), _model_after(room, sandbox, members), room.config)
+
+
+def _names_gone(room: Room, sandbox: Sandbox, members: Sequence[Member]) -> Plan:
+    """Return the same where something goes: as what is taken back."""
+    return inverse(naming.change(_model_after(room, sandbox, members), model(room), room.config))
+
+
+def _model_after(room: Room, sandbox: Sandbox, members: Sequence[Member]) -> naming.Model:
+    there = sandbox if room.alive else replace(sandbox, served=False)
+    return naming.model(there, members, room.kernel.boot_id())
 
 
 def relayed(room: Room, before: Endpoint, after: Endpoint) -> Plan:

@@ -7,14 +7,14 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from netctl import references
+from netctl import references, removing
 from netctl.backends import ipam, registry
 from netctl.backends.driver import NetworkPlan, Site
 from netctl.definitions.alterations import label_change
 from netctl.definitions.defaults import told
 from netctl.definitions.lease import asked
 from netctl.definitions.network import NetworkDefinition
-from netctl.errors import Conflict, Exhausted, NetctlError
+from netctl.errors import Conflict, Exhausted, NetctlError, NotFound
 from netctl.handles import NetworkHandle
 from netctl.kernel import Kernel
 from netctl.models import PORTS_CURSOR, Cursor, Document, Endpoint, HostState, Lease, Network
@@ -120,8 +120,22 @@ class Networks:
     def remove(self, reference: Ref, *, force: bool = False) -> None:
         """Remove a network without endpoints; with ``force`` its endpoints too, joined or not."""
         with self._controller.operation(f"network rm {reference}") as op:
-            network = references.network(op.reader, reference)
-            _remove(op, network, self._controller, force=force)
+            self._remove_named(op, reference, force=force)
+
+    def remove_each(
+        self, names: Sequence[str], report: removing.Report, *, force: bool = False
+    ) -> None:
+        """Remove networks, many at once, as ``remove`` does one; ``report`` is given each name when
+        that is done, with the error where it is not."""
+
+        def remove(op: Operation, reference: str) -> None:
+            self._remove_named(op, reference, force=force)
+
+        removing.each(self._controller, "network rm", names, remove, report)
+
+    def _remove_named(self, op: Operation, reference: Ref, *, force: bool) -> None:
+        network = references.network(op.reader, reference)
+        _remove(op, network, self._controller, force=force)
 
     def rename(self, reference: Ref, name: str) -> NetworkHandle:
         """Give a network another name, by which its sandboxes know it at once.
@@ -175,14 +189,28 @@ class Networks:
     def prune(self, chosen: Callable[[Network], bool] = lambda network: True) -> Sequence[str]:
         """Remove the networks without endpoints that ``chosen`` accepts; return their names.
 
-        The default network and the drivers' only ones (host, null) stay.
+        The default network and the drivers' only ones (host, null) stay. A network that cannot be
+        removed does not stop the others: its error is raised at the end.
         """
-        removed = []
-        with self._controller.operation("network prune") as op:
-            for network in op.reader.all(Network):
-                if self._prunable(op.reader, network) and chosen(network):
-                    _remove(op, network, self._controller)
-                    removed.append(network.name)
+        reader = self._controller.reader
+        empty = [doc for doc in reader.all(Network) if self._prunable(reader, doc)]
+        names = {network.id: network.name for network in empty if chosen(network)}
+        removed: list[str] = []
+        errors: list[NetctlError] = []
+
+        def report(network_id: str, error: NetctlError | None) -> None:
+            if error is None:
+                removed.append(names[network_id])
+            elif not isinstance(error, (NotFound, Conflict)):
+                # Else it has gone, or come into use, since it was looked at.
+                errors.append(error)
+
+        def remove(op: Operation, network_id: str) -> None:
+            self._remove_named(op, network_id, force=False)
+
+        removing.each(self._controller, "network prune", list(names), remove, report)
+        if errors:
+            raise errors[0]
         return removed
 
     def need(self, op: Operation, reference: Ref) -> Network:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from netctl.codec import CodecError, decode_plan, encode_plan
 from netctl.errors import KernelError, NetctlError, NotPermitted, StoreDamaged
+from netctl.gathering import gathered
 from netctl.models import Document
 from netctl.plan import Observer, Plan, execute, settle, settlement
 from netctl.store import NO_ROOM, Changes, Intent, Reader, Store, Writer
@@ -75,6 +76,7 @@ class LockedOperation:
         forward: bool = False,
     ) -> None:
         changes = Changes(put=put, delete=delete, claims=dict(claims or {}))
+        plan = gathered(plan) if forward else plan
         if not plan:
             self._finish(self._writer, plan, changes)
             return

@@ -38,12 +38,13 @@ class Difference(Record):
 class Step(Protocol):
     """One change that happened or did not."""
 
-    def apply(self, kernel: Kernel) -> object:
-        """Do it. False says that there was nothing to be done, and so nothing to take back."""
+    def apply(self, kernel: Kernel) -> bool | Step | None:
+        """Do it. False says that there was nothing to be done, and so nothing to take back; a step
+        says what was done of it."""
         ...
 
-    def revert(self, kernel: Kernel) -> bool:
-        """Take it back where the object is there; return whether it was."""
+    def revert(self, kernel: Kernel) -> bool | Step:
+        """Take it back where the object is there; return whether it was, or what of it was."""
         ...
 
     def differences(self, found: Snapshot) -> Iterable[Difference]:
@@ -81,8 +82,9 @@ class Undo(Record):
 
     step: Step
 
-    def apply(self, kernel: Kernel) -> bool:
-        return self.step.revert(kernel)
+    def apply(self, kernel: Kernel) -> bool | Step:
+        was = self.step.revert(kernel)
+        return was if isinstance(was, bool) else Undo(step=was)
 
     def revert(self, kernel: Kernel) -> bool:
         self.step.apply(kernel)
@@ -124,7 +126,7 @@ class Assembly(Record):
                 error.add_note(f"could not be undone: {problem}")
             raise
 
-    def revert(self, kernel: Kernel) -> bool:
+    def revert(self, kernel: Kernel) -> bool | Step:
         return self.steps[0].revert(kernel)
 
     def differences(self, found: Snapshot) -> Iterable[Difference]:
@@ -177,8 +179,9 @@ def execute(plan: Plan, kernel: Kernel, observe: Observer | None = None) -> None
         for step in plan:
             if observe:
                 observe(step)
-            if step.apply(kernel) is not False:
-                done.append(step)
+            took = step.apply(kernel)
+            if took is not False:
+                done.append(step if took is None or took is True else took)
     except BaseException as error:
         for problem in _each(reversed(done), lambda step: step.revert(kernel)):
             error.add_note(f"could not be undone: {problem}")

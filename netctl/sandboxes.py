@@ -6,7 +6,18 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from netctl import files, joining, moving, naming, references, renaming, resolv, rooms, running
+from netctl import (
+    files,
+    joining,
+    moving,
+    naming,
+    references,
+    removing,
+    renaming,
+    resolv,
+    rooms,
+    running,
+)
 from netctl.definitions.alterations import label_change
 from netctl.definitions.checks import check_path
 from netctl.definitions.lease import asked
@@ -120,15 +131,29 @@ class Sandboxes:
         """Remove a sandbox without endpoints; with ``force`` they leave it first, and those that
         connect made are removed."""
         with self._controller.operation(f"sandbox rm {reference}") as op:
-            sandbox = references.sandbox(op.reader, reference)
-            room = self._room(op, sandbox)
-            if room.members and not force:
-                names = ", ".join(f"{m.network.name}/{m.endpoint.name}" for m in room.members)
-                raise Conflict(
-                    f"sandbox {sandbox.name} has endpoints: {names}",
-                    hint="take them out first (netctl endpoint leave), or use --force",
-                )
-            self._remove(op, room)
+            self._remove_named(op, reference, force=force)
+
+    def remove_each(
+        self, names: Sequence[str], report: removing.Report, *, force: bool = False
+    ) -> None:
+        """Remove sandboxes, many at once, as ``remove`` does one; ``report`` is given each name
+        when that is done, with the error where it is not."""
+
+        def remove(op: Operation, reference: str) -> None:
+            self._remove_named(op, reference, force=force)
+
+        removing.each(self._controller, "sandbox rm", names, remove, report)
+
+    def _remove_named(self, op: Operation, reference: Ref, *, force: bool) -> None:
+        sandbox = references.sandbox(op.reader, reference)
+        room = self._room(op, sandbox)
+        if room.members and not force:
+            names = ", ".join(f"{m.network.name}/{m.endpoint.name}" for m in room.members)
+            raise Conflict(
+                f"sandbox {sandbox.name} has endpoints: {names}",
+                hint="take them out first (netctl endpoint leave), or use --force",
+            )
+        self._remove(op, room)
 
     def dissolve(self, op: Operation, sandbox: Sandbox) -> None:
         """Remove a sandbox and what connect made in it, within an operation."""

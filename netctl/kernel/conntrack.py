@@ -39,12 +39,10 @@ _BY_SOURCE = 1
 """CTA_FILTER_F_CTA_IP_SRC; before Linux 5.8 everything is listed, and looked through here."""
 _COUNT = "/proc/sys/net/netfilter/nf_conntrack_count"
 _MANY = 5000
-"""Flows above which the kernel is told what to leave out, at the price of more looks."""
+"""Flows for each address above which the kernel is told what to leave out, at the price of more
+looks."""
 _HEADER_BYTES = 4
 _NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
-_BATCH = 64
-"""Deletions in one system call: their answers have to fit into the socket's buffer, where each
-takes more than a KiB."""
 
 
 class Flow(Record):
@@ -74,7 +72,7 @@ def forget(
     wanted = {(_NUMBERS[protocol], number) for protocol, number in ports}
     gone, here = {_packed(a) for a in addresses}, {_packed(a.partition("/")[0]) for a in local}
     with NetlinkSocket(_NETFILTER) as sock:
-        filtered = gone if tracked > _MANY else set()
+        filtered = gone if tracked > _MANY * len(gone) else set()
         found = {
             flow: _deletion(flow)
             for flow in _candidates(sock, filtered, whole=not wanted)
@@ -211,11 +209,10 @@ def _deletion(flow: bytes) -> Message:
 
 
 def _delete(sock: NetlinkSocket, messages: list[Message]) -> None:
-    for start in range(0, len(messages), _BATCH):
-        answers = sock.ask(messages[start : start + _BATCH])
-        gone = (answer for answer in answers if answer and answer.errno != errno.ENOENT)
-        if refusal := first_refusal(gone):
-            raise refused("forget a tracked connection", refusal.errno, words=refusal.words)
+    answers = sock.ask_many(messages)
+    gone = (answer for answer in answers if answer and answer.errno != errno.ENOENT)
+    if refusal := first_refusal(gone):
+        raise refused("forget a tracked connection", refusal.errno, words=refusal.words)
 
 
 def _family(address: str) -> int:

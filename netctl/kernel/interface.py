@@ -155,6 +155,11 @@ class Kernel(Protocol):
         """Delete a link if it bears ``alias``; a foreign one is a KernelError, untouched."""
         ...
 
+    def links_delete(self, links: Sequence[tuple[str, str]]) -> frozenset[str]:
+        """Delete links of the host at once, given by name and alias; return the names of those that
+        were there. Where one is foreign it is a KernelError, and none is deleted."""
+        ...
+
     def link_set_up(self, netns: str, name: str, *, up: bool) -> None: ...
 
     def link_change(

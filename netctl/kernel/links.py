@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -154,6 +155,13 @@ class Links:
             if not absent(error):
                 raise
             return False
+
+    def delete_together(self, links: Sequence[tuple[str, str]]) -> frozenset[str]:
+        """``ip link delete group N``: see ``netctl.kernel.parting``."""
+        from netctl.kernel import parting
+
+        with self._sockets.at("") as sock:
+            return parting.delete(sock, links)
 
     def close(self) -> None:
         if "_departures" in vars(self):

@@ -139,6 +139,9 @@ class LinuxKernel:
     def link_delete(self, netns: str, name: str, *, alias: str) -> bool:
         return self._links.delete(netns, name, alias=alias)
 
+    def links_delete(self, links: Sequence[tuple[str, str]]) -> frozenset[str]:
+        return self._links.delete_together(links)
+
     def link_set_up(self, netns: str, name: str, *, up: bool) -> None:
         self._links.set_up(netns, name, up=up)
 

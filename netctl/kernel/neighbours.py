@@ -46,14 +46,14 @@ def announce(
 
 def forget(sockets: Sockets, link: str, addresses: Sequence[str]) -> None:
     """``ip neighbour delete ADDRESS dev LINK`` on the host, where it knows them."""
-    what = f"forget neighbours {', '.join(addresses)} of {link}"
+    what = f"forget neighbours {', '.join(addresses[:3])} of {link}"
     with sockets.at("") as sock:
         index = index_of(sock, link)
         if isinstance(index, Refusal):
             if index.errno == errno.ENODEV:
                 return
             raise refused(what, index.errno, words=index.words)
-        for answer in sock.ask([_deletion(index, address) for address in addresses]):
+        for answer in sock.ask_many([_deletion(index, address) for address in addresses]):
             if answer and answer.errno != errno.ENOENT:
                 raise refused(what, answer.errno, words=answer.words)
 

@@ -38,6 +38,7 @@ _DUMP_TRIES = 10
 _READS = 1_000_000
 """Bound of every reading loop, in datagrams."""
 _BUFFER = 128 * 1024
+_AT_ONCE = 64
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _IFINFO = struct.Struct("=BxHiII")
@@ -116,6 +117,12 @@ class NetlinkSocket:
             if len(answers) == len(messages):
                 break
         return [answers[first + i] for i in range(len(messages))]
+
+    def ask_many(self, messages: Sequence[Message]) -> list[Refusal | None]:
+        """Return the kernel's answer to each of any number of messages; the answers to more than
+        some hundred at once do not fit into the socket's buffer, where each takes over a KiB."""
+        starts = range(0, len(messages), _AT_ONCE)
+        return [answer for at in starts for answer in self.ask(messages[at : at + _AT_ONCE])]
 
     def get(self, message: Message) -> bytes | Refusal:
         """Return the body of the one answer to a question about one object."""

@@ -10,6 +10,7 @@ from netctl.steps.namespaces import LoopbackUp, NetnsCreate, NetnsPin, NetnsRele
 from netctl.steps.neighbours import Announced, NeighboursForgotten
 from netctl.steps.settings import FlowsForgotten, Nft, PutBack, Sysctl
 from netctl.steps.shaping import Diverted, IfbAdd, Policed, Shaped
+from netctl.steps.together import LinksGone, Together
 
 STEPS = (
     NetnsCreate,
@@ -21,6 +22,8 @@ STEPS = (
     VethAdd,
     LinkChange,
     LinkGone,
+    Together,
+    LinksGone,
     Hairpin,
     IfbAdd,
     Shaped,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
+from netctl import removing
 from netctl.definitions.lease import ended
 from netctl.errors import NetctlError
 from netctl.models import Network, Sandbox, SandboxKind
@@ -67,13 +68,19 @@ def give_way(op: Operation, controller: Controller, document: Network | Sandbox)
 def reclaim(op: Operation, controller: Controller, kept: Collection[str]) -> bool:
     """Remove what is at its end, for somebody is short of what it holds; return whether anything
     went. What bears one of the ids ``kept`` is in use, and stays."""
-    done = False
-    for item in [each for each in find(op.reader, controller) if each.document.id not in kept]:
-        try:
-            remove(op, item, controller)
-        except NetctlError as error:
+    items = {each.document.id: each for each in find(op.reader, controller)}
+    gone: list[str] = []
+
+    def report(document_id: str, error: NetctlError | None) -> None:
+        item = items[document_id]
+        if error:
             controller.notices.append(f"{item.what}, {item.why}, cannot be removed: {error}")
         else:
-            done = True
+            gone.append(document_id)
             controller.notices.append(f"removed {item.what}: {item.why}")
-    return done
+
+    wanted = [document_id for document_id in items if document_id not in kept]
+    removing.within(
+        controller, op, wanted, lambda op, name: remove(op, items[name], controller), report
+    )
+    return bool(gone)

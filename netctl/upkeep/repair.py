@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from netctl import removing
 from netctl.errors import NetctlError
 from netctl.models import Network, Sandbox
 from netctl.operation import Operation
@@ -14,11 +15,13 @@ from netctl.rooms import Room
 from netctl.upkeep import check, desired, leases, leftovers
 from netctl.upkeep.check import Finding
 from netctl.upkeep.leases import Ended
+from netctl.upkeep.leftovers import Leftover
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
 
 
+Removal = Callable[[Operation], object]
 _ROUNDS = 3
 """An interface that was made anew lacks what it had, which only then is seen."""
 
@@ -80,10 +83,13 @@ class Repairs:
         }
         # Looked for first: a dry run leaves in the kernel what it takes out of the documents.
         strays = tuple(leftovers.find(reader, controller))
-        for each in ended.values():
-            self._try(f"{each.what}: {each.why}", self._dissolving(each))
-        for item in strays:
-            self._try(f"{item.what}: {item.why}", self._committing(item.plan))
+        removals: dict[str, Removal] = {
+            f"{each.what}: {each.why}": _dissolving(each, controller) for each in ended.values()
+        }
+        removals |= {f"{item.what}: {item.why}": _sweeping(item) for item in strays}
+        removing.within(
+            controller, self._op, list(removals), lambda op, line: removals[line](op), self._told
+        )
 
     def _documents(self) -> bool:
         """Put documents right that contradict each other; one may hide another."""
@@ -134,14 +140,17 @@ class Repairs:
         try:
             action()
         except NetctlError as error:
-            self._failed[line] = "; ".join([error.message, *error.notes])
-            self._remedies[line] = error.command_hint or ""
+            self._told(line, error)
             return False
-        self._done.append(line)
+        self._told(line, None)
         return True
 
-    def _dissolving(self, item: Ended) -> Callable[[], object]:
-        return lambda: leases.remove(self._op, item, self._controller)
+    def _told(self, line: str, error: NetctlError | None) -> None:
+        if error is None:
+            self._done.append(line)
+        else:
+            self._failed[line] = "; ".join([error.message, *error.notes])
+            self._remedies[line] = error.command_hint or ""
 
     def _rooms(self) -> list[Room]:
         return list(desired.rooms(self._op.reader, self._controller))
@@ -154,3 +163,11 @@ class Repairs:
 
     def _refreshing(self, sandbox: Sandbox) -> Callable[[], object]:
         return lambda: self._controller.sandboxes.renew(self._op, sandbox)
+
+
+def _dissolving(item: Ended, controller: Controller) -> Removal:
+    return lambda op: leases.remove(op, item, controller)
+
+
+def _sweeping(item: Leftover) -> Removal:
+    return lambda op: op.commit(item.plan, forward=True)

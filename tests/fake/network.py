@@ -119,6 +119,18 @@ class FakeLinks(Base):
         return True
 
     @mutating
+    def links_delete(self, links: Sequence[tuple[str, str]]) -> frozenset[str]:
+        there = {name: alias for name, alias in links if name in self.host.links}
+        for name, alias in there.items():
+            if self.host.links[name].alias != alias or not alias:
+                raise refused(errno.EPERM, f"delete interface {name}: it is not netctl's")
+        for name in there:
+            # The port of a bridge may have gone with it.
+            if name in self.host.links:
+                self._delete_link(self.host, name)
+        return frozenset(there)
+
+    @mutating
     def link_set_up(self, netns: str, name: str, *, up: bool) -> None:
         stack = self._stack_or_none(netns)
         if stack is None or name not in stack.links:

@@ -59,6 +59,14 @@ def _joined(controller: Controller) -> None:
     controller.endpoints.join("web1", "c1")
 
 
+def _two_filled(controller: Controller) -> None:
+    _published(controller)
+    controller.sandboxes.create("c2")
+    controller.endpoints.connect("web", "c2", rate_out="10mbit", ports=["80/udp"])
+    controller.networks.create("db")
+    controller.endpoints.connect("db", "c2")
+
+
 def _two_networks(controller: Controller) -> None:
     _joined(controller)
     controller.networks.create("db")
@@ -209,6 +217,11 @@ SCENARIOS = (
     Scenario("network create on a hardened host", _hardened, _network),
     Scenario(
         "network rm on a hardened host", _network_on_hardened, lambda c: c.networks.remove("web")
+    ),
+    Scenario(
+        "network rm of all in two sandboxes",
+        _two_filled,
+        lambda c: c.networks.remove("web", force=True),
     ),
     Scenario("network prune", _network, lambda c: c.networks.prune()),
     Scenario("sandbox create", _nothing, lambda c: c.sandboxes.create("c1")),

@@ -17,6 +17,7 @@ from netctl.record import field_names
 from netctl.steps.addresses import AddressAdd, RouteAdd
 from netctl.steps.every import STEPS
 from netctl.steps.files import FileWrite
+from netctl.steps.links import LinkUp
 from netctl.steps.settings import Nft
 
 texts = st.text(max_size=20)
@@ -79,6 +80,8 @@ def _value(kind: Any, name: str) -> object:
     kinds |= {"str": "x", "int": 7, "bool": True, "str | None": None, "tuple[str, ...]": ("x",)}
     kinds["bool | None"] = True
     kinds["tuple[tuple[str, int], ...]"] = (("tcp", 80),)
+    kinds["tuple[tuple[str, str], ...]"] = (("br0", "netctl:network:x"),)
+    kinds["tuple[Step, ...]"] = (Assembly(steps=(LinkUp(netns="", name="br0"),)),)
     return kinds[annotation]
 
 

@@ -1,0 +1,119 @@
+"""Removing many objects at once; where that fails, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from netctl.errors import NetctlError
+from netctl.gathering import Entangled, Gathering
+from netctl.operation import Operation
+
+if TYPE_CHECKING:
+    from netctl.controller import Controller
+
+Removal = Callable[[Operation, str], object]
+"""Removes what a reference names, by one commit at the end."""
+Report = Callable[[str, NetctlError | None], object]
+"""Is given each reference, with the error where it could not be removed."""
+_AT_ONCE = 100
+"""Objects that go in one operation: others wait no longer than for these, and an interrupt comes
+through after them."""
+_NAMED = 3
+"""References that the name of an operation tells."""
+
+
+def each(
+    controller: Controller, what: str, references: Sequence[str], remove: Removal, report: Report
+) -> None:
+    """Remove what the references name, as many at once as can be. What cannot be removed stops
+    nothing else."""
+
+    def alone(reference: str) -> None:
+        with controller.operation(f"{what} {reference}") as op:
+            remove(op, reference)
+
+    done = 0
+    while done < len(references):
+        group = references[done : done + _AT_ONCE]
+        with controller.operation(_name(what, group)) as op:
+            seen, left = _at_once(controller, op, group, remove, report)
+        _one_by_one(left, alone, report)
+        done += seen
+
+
+def within(
+    controller: Controller,
+    op: Operation,
+    references: Sequence[str],
+    remove: Removal,
+    report: Report,
+) -> None:
+    """Remove as ``each`` does, within an operation."""
+    done = 0
+    while done < len(references):
+        group = references[done : done + _AT_ONCE]
+        seen, left = _at_once(controller, op, group, remove, report)
+        _one_by_one(left, lambda reference: remove(op, reference), report)
+        done += seen
+
+
+def _at_once(
+    controller: Controller,
+    op: Operation,
+    references: Sequence[str],
+    remove: Removal,
+    report: Report,
+) -> tuple[int, Sequence[str]]:
+    """Remove the first ones by one commit; return how many were seen to, and of these the ones that
+    are left to be removed each on its own."""
+    if len(references) == 1:
+        return 1, references
+    notices = len(controller.notices)
+    gathering = Gathering(op.reader)
+    planned = _planned(gathering, references, remove)
+    ready = [reference for reference, error in planned if error is None]
+    refused = False
+    try:
+        op.commit(gathering.plan, put=gathering.put, delete=gathering.delete, forward=True)
+    except NetctlError:
+        # All of it was taken back, and what is to be told comes again.
+        refused = True
+        del controller.notices[notices:]
+    for reference, error in planned:
+        if error or not refused:
+            report(reference, error)
+    return len(planned), ready if refused else ()
+
+
+def _planned(
+    gathering: Gathering, references: Sequence[str], remove: Removal
+) -> list[tuple[str, NetctlError | None]]:
+    """Return the references whose removal is gathered, or cannot be; one that depends on another
+    waits until that is gone, and all after it."""
+    planned: list[tuple[str, NetctlError | None]] = []
+    for reference in references:
+        try:
+            remove(gathering, reference)
+        except Entangled:
+            break
+        except NetctlError as error:
+            planned.append((reference, error))
+        else:
+            planned.append((reference, None))
+    return planned
+
+
+def _one_by_one(references: Sequence[str], remove: Callable[[str], object], report: Report) -> None:
+    for reference in references:
+        try:
+            remove(reference)
+        except NetctlError as error:
+            report(reference, error)
+        else:
+            report(reference, None)
+
+
+def _name(what: str, references: Sequence[str]) -> str:
+    more = ["..."] if len(references) > _NAMED else []
+    return " ".join([what, *references[:_NAMED], *more])
