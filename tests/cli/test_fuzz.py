@@ -36,8 +36,7 @@ _HARD = [
 ]
 _SETTINGS = settings(
     max_examples=int(os.environ.get("NETCTL_FUZZ_EXAMPLES", "300")),
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

@@ -194,7 +194,8 @@ WORDS = st.sampled_from(
 
 
 @settings(
-    max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(WORDS, max_size=7))
 def test_no_command_line_gives_a_traceback(netctl: Netctl, words: list[str]) -> None:

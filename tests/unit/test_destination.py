@@ -70,7 +70,8 @@ def test_an_endpoint_without_ipv4(c: Controller) -> None:
 
 
 @settings(
-    max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=200,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.text(max_size=20) | st.from_regex(r"[0-9.:\[\]a-f/]{0,25}", fullmatch=True))
 def test_whatever_is_typed_is_an_address_or_an_error(c: Controller, text: str) -> None:
