@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 from netctl.backends.options import PREFIX, Option, boolean, is_nobodys, switch
 from netctl.errors import InvalidInput
-from netctl.models import LOOPBACK6, Endpoint, Network, Port
+from netctl.models import EVERYWHERE, LOOPBACK6, Endpoint, Network, Port
 from netctl.names import check_ifname
 
 MODE = {4: PREFIX + "bridge.gateway_mode_ipv4", 6: PREFIX + "bridge.gateway_mode_ipv6"}
@@ -37,8 +37,7 @@ OPTIONS = {
         form="false", help="Nothing else: the configuration names the default network."
     ),
 }
-ALL = {4: "0.0.0.0", 6: "::"}
-"""The host's addresses of a family, as one."""
+ALL = EVERYWHERE
 
 
 def facts(network: Network, options: Mapping[str, str], bridge: str) -> dict[str, str]:

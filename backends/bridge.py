@@ -7,6 +7,7 @@ Labels and defaults are libnetwork's (com.docker.network.bridge.*); isolation an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Interface, IPv6Interface
 
 from netctl.backends import access, firewall, forwarding, limits, publication, wire
 from netctl.backends.driver import NetworkPlan, Publishing, Site
@@ -70,7 +71,7 @@ class BridgeDriver:
         MTU: Option(
             form=f"{_MTU_LOW[4]}-{_MTU_HIGH}",
             help=f"Largest packet, bytes; with IPv6 at least {_MTU_LOW[6]}.",
-            default="that of the route to the outside",
+            default="that of the route to the outside, or of a bridge that is there",
         ),
         IFACE_PREFIX: Option(
             form="PREFIX", help="How interface names in a sandbox begin.", default="eth"
@@ -84,7 +85,8 @@ class BridgeDriver:
     def design(self, network: Network, kernel: Kernel) -> Network:
         options = normalise(self.name, network.options, self.options)
         bridge = check_ifname("bridge name", options.get(NAME) or bridge_ifname(network.id))
-        mtu = _mtu(network, options, kernel)
+        made = not _adopted(bridge, kernel, wanted=NAME in options)
+        mtu = _mtu(network, options, kernel, "" if made else bridge)
         # A link of a smaller MTU gets no IPv6, nor its settings (net/ipv6/addrconf.c).
         ipv6 = mtu >= _MTU_LOW[6] and kernel.sysctl_get("", _IPV6) is not None
         facts = {
@@ -92,7 +94,7 @@ class BridgeDriver:
             "prefix": _prefix(options),
             "icc": _flag(boolean(options, ICC, default=True)),
             "mtu": str(mtu),
-            "made": _flag(not _adopted(bridge, kernel, wanted=NAME in options)),
+            "made": _flag(made),
             "ipv6_stack": _flag(ipv6),
             **wire.facts(options),
             **access.facts(network, options, bridge),
@@ -174,6 +176,9 @@ class BridgeDriver:
 
     def gateway_versions(self, network: Network) -> tuple[int, ...]:
         return tuple(v for v in (4, 6) if not _isolated(network, v))
+
+    def spare_gateways(self, network: Network) -> tuple[int, ...]:
+        return (4,) if boolean(network.options, INHIBIT_IPV4, default=False) else ()
 
     def ifname_prefix(self, network: Network) -> str:
         return network.facts["prefix"]
@@ -274,6 +279,7 @@ def _present(network: Network, kernel: Kernel) -> set[str]:
 
     bridge = network.facts["bridge"]
     present = {a.address for a in kernel.addresses("") if a.link == bridge}
+    _check_fits(network, [a for a in map(ip_interface, present) if a.version == 4])
     for found in map(ip_interface, present):
         for pool in network.pools:
             if found.ip in ip_network(pool.subnet) and str(found.ip) != pool.gateway:
@@ -282,6 +288,22 @@ def _present(network: Network, kernel: Kernel) -> set[str]:
                     hint=f"--gateway {found.ip}, or remove the address from the bridge",
                 )
     return present
+
+
+def _check_fits(network: Network, present: list[IPv4Interface | IPv6Interface]) -> None:
+    """Raise ``Conflict`` where an adopted bridge has IPv4 addresses, and none of the subnet: as in
+    moby one of the two is a mistake. Where the host has no part in the subnet any will do."""
+    pool = _host_pool(network, 4)
+    own = [found for found in present if not found.is_link_local]
+    if not pool or not own or boolean(network.options, INHIBIT_IPV4, default=False):
+        return
+    if all(str(found.network) != pool.subnet for found in own):
+        bridge, there = network.facts["bridge"], ", ".join(map(str, own))
+        raise Conflict(
+            f"subnet {pool.subnet} of network {network.name} does not fit bridge {bridge}, which"
+            f" has {there}",
+            hint=f"--subnet {own[0].network} --gateway {own[0].ip}, or another bridge",
+        )
 
 
 def _adopted(bridge: str, kernel: Kernel, *, wanted: bool) -> bool:
@@ -311,10 +333,12 @@ def _prefix(options: Mapping[str, str]) -> str:
     return prefix
 
 
-def _mtu(network: Network, options: Mapping[str, str], kernel: Kernel) -> int:
+def _mtu(network: Network, options: Mapping[str, str], kernel: Kernel, adopted: str) -> int:
+    """Return the MTU of a network on its own bridge, or on an ``adopted`` one."""
     low = _MTU_LOW[6 if network.enable_ipv6 else 4]
-    outside = max(_outside_mtu(kernel), low)
-    return integer(options, MTU, default=outside, low=low, high=_MTU_HIGH)
+    there = kernel.link("", adopted) if adopted else None
+    usual = max(there.mtu if there else _outside_mtu(kernel), low)
+    return integer(options, MTU, default=usual, low=low, high=_MTU_HIGH)
 
 
 def _outside_mtu(kernel: Kernel) -> int:

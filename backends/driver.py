@@ -128,6 +128,11 @@ class Driver(Protocol):
         """Return the families (4, 6) in which the network's subnets need a gateway."""
         ...
 
+    def spare_gateways(self, network: Network) -> tuple[int, ...]:
+        """Return those of these families in which no interface has the gateway's address: a subnet
+        of two addresses has no gateway there, unless one is asked for."""
+        ...
+
     def ifname_prefix(self, network: Network) -> str:
         """Return what interface names in a sandbox begin with; a number follows."""
         ...

@@ -63,6 +63,9 @@ class _Bare:
     def gateway_versions(self, network: Network) -> tuple[int, ...]:
         return ()
 
+    def spare_gateways(self, network: Network) -> tuple[int, ...]:
+        return ()
+
     def ifname_prefix(self, network: Network) -> str:
         return ""
 

@@ -68,7 +68,9 @@ def _parts(place: Place, port: Port) -> Iterator[Part]:
     if opened:
         yield Part(port=_open(place, port, opened, alone=not lent), lent=False)
     if lent:
-        yield Part(port=replace(port, host_ip=_host_ip(place, port, lent, opened)), lent=True)
+        host_ip = _host_ip(place, port, lent, opened)
+        only = lent[0] if len(lent) == 1 and not host_ip else 0
+        yield Part(port=replace(port, host_ip=host_ip, version=only), lent=True)
 
 
 def _opens(place: Place, version: int) -> bool:

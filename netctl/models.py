@@ -144,6 +144,8 @@ class Attachment(Record):
 
 
 LOOPBACK6 = "::1"
+EVERYWHERE = {4: "0.0.0.0", 6: "::"}
+"""The host's addresses of a family, as one."""
 RELAYED = ("tcp", "udp")
 """What is published there, by a process, for the kernel cannot."""
 
@@ -163,6 +165,8 @@ class Port(Record):
     """The host's port for ``first``; those of a range follow. 0 is none chosen yet."""
     host_last: int = 0
     """Of a port not chosen yet: the last that it may be."""
+    version: int = 0
+    """The family (4, 6) of a port without an address whose endpoint has only that; 0 is both."""
 
     @property
     def size(self) -> int:
@@ -175,7 +179,14 @@ class Port(Record):
 
     def on(self, version: int) -> bool:
         """Whether it is published in a family (4, 6)."""
-        return not self.host_ip or (":" in self.host_ip) == (version == 6)
+        if not self.host_ip:
+            return self.version in (0, version)
+        return (":" in self.host_ip) == (version == 6)
+
+    @property
+    def held_ip(self) -> str:
+        """The host's address that it holds its port on: see ``host_ip``."""
+        return self.host_ip or EVERYWHERE.get(self.version, "")
 
 
 class Limits(Record):
@@ -261,7 +272,7 @@ class Endpoint(Record):
         if self.mac:
             keys.add(f"mac/{self.network_id}/{self.mac}")
         for port in self.ports:
-            keys.update(port_claim(port.protocol, port.host_ip, n) for n in port.host_ports)
+            keys.update(port_claim(port.protocol, port.held_ip, n) for n in port.host_ports)
         return frozenset(keys)
 
 

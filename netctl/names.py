@@ -150,3 +150,18 @@ def sysctl_path(key: str, ifname: str) -> str:
 def alias_of(kind: str, object_id: str) -> str:
     """Return the alias that marks the interfaces of an object, a network or endpoint."""
     return f"{MARK}{kind}:{object_id}"
+
+
+def same_setting(one: str, other: str) -> bool:
+    """Whether two values of a sysctl are the same to the kernel: numbers may be hexadecimal or
+    octal, and any white space parts them."""
+    return list(map(_number, one.split())) == list(map(_number, other.split()))
+
+
+def _number(word: str) -> int | str:
+    digits = word.lstrip("+-").lower()
+    base = 16 if digits.startswith("0x") else 8 if digits.startswith("0") else 10
+    try:
+        return int(word, base)
+    except ValueError:
+        return word

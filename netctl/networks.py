@@ -275,7 +275,9 @@ class Networks:
             self._controller.guard(op)
         allocator = ipam.load(wanted.ipam_driver if driver.has_pools else "null")
         allocator.validate_options(wanted.ipam_options)
-        request = wanted.pool_request(self._controller.config, driver.gateway_versions(draft))
+        request = wanted.pool_request(
+            self._controller.config, driver.gateway_versions(draft), driver.spare_gateways(draft)
+        )
         around = surroundings(others, kernel)
         draft = replace(draft, pools=allocator.pools(request, around))
         if wanted.subnets:

@@ -143,20 +143,20 @@ def _first_free(
 def _holder(reader: Reader, kernel: Kernel, port: Port, others: tuple[Port, ...]) -> str:
     """Return which of the ports is held by whom, ``""`` where all are free."""
     for other in others:
-        if other.protocol == port.protocol and overlap(other.host_ip, port.host_ip):
+        if other.protocol == port.protocol and overlap(other.held_ip, port.held_ip):
             for number in sorted(set(other.host_ports) & set(port.host_ports)):
                 return f"{number} is asked for twice"
     names = {str(number) for number in port.host_ports}
     for claim, owner in reader.owners(names, f"port/{port.protocol}").items():
         _, _, host_ip, taken = claim.split("/")
-        if overlap(host_ip, port.host_ip):
+        if overlap(host_ip, port.held_ip):
             return f"{taken} is held by endpoint {_named(reader, owner)}"
     return _process_at(kernel, port)
 
 
 def _process_at(kernel: Kernel, port: Port) -> str:
     for number in port.host_ports:
-        if process := kernel.port_holder(port.protocol, port.host_ip, number):
+        if process := kernel.port_holder(port.protocol, port.held_ip, number):
             return f"{number} is held by {process}"
     return ""
 

@@ -37,6 +37,8 @@ class PoolRequest(Record):
     ipv6: bool = False
     gateway_versions: tuple[int, ...] = (4, 6)
     """The families whose subnets need a gateway."""
+    spare_gateways: tuple[int, ...] = ()
+    """Those in which a subnet of two addresses has none, unless one is asked for."""
     machine_id: str = ""
     """Private IPv6 subnets derive from it."""
     address_pools: tuple[AddressPool, ...] = ()

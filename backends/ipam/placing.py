@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_network
 
 from netctl.backends.ipam.allocate import bounds, next_free
 from netctl.backends.ipam.base import PoolRequest
@@ -21,7 +22,6 @@ def furnished(subnets: list[Subnet], given: list[Subnet], request: PoolRequest) 
     ranges = _ranges(request.ip_ranges, given)
     aux = _aux(request.aux, given)
     gateways = _gateways(request.gateways, given)
-    versions = request.gateway_versions
     pools = (
         Pool(
             subnet=str(subnet),
@@ -31,8 +31,16 @@ def furnished(subnets: list[Subnet], given: list[Subnet], request: PoolRequest) 
         )
         for subnet in subnets
     )
-    placed = (_with_gateway(pool, needed=pool.version in versions) for pool in pools)
+    placed = (_with_gateway(pool, needed=_needs_gateway(pool, request)) for pool in pools)
     return tuple(map(_with_room, placed))
+
+
+def _needs_gateway(pool: Pool, request: PoolRequest) -> bool:
+    """Whether a pool needs a gateway. Of two addresses (RFC 3021) none is kept for an address that
+    no interface has."""
+    spare = pool.version in request.spare_gateways
+    pair = ip_network(pool.subnet).num_addresses == 2
+    return pool.version in request.gateway_versions and not (spare and pair)
 
 
 def _with_room(pool: Pool) -> Pool:

@@ -89,7 +89,10 @@ class NetworkDefinition(Record):
         )
 
     def pool_request(
-        self, config: Config, gateway_versions: tuple[int, ...] = (4, 6)
+        self,
+        config: Config,
+        gateway_versions: tuple[int, ...] = (4, 6),
+        spare_gateways: tuple[int, ...] = (),
     ) -> ipam.PoolRequest:
         """Return what the IPAM driver is asked for."""
         return ipam.PoolRequest(
@@ -100,6 +103,7 @@ class NetworkDefinition(Record):
             ipv4=self.ipv4,
             ipv6=self.ipv6,
             gateway_versions=gateway_versions,
+            spare_gateways=spare_gateways,
             machine_id=machine_id(),
             address_pools=tuple(
                 ipam.AddressPool(base=pool.base, size=pool.size) for pool in config.address_pools

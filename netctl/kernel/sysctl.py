@@ -10,6 +10,7 @@ from typing import Self
 from netctl.errors import InvalidInput, NetctlError
 from netctl.kernel import namespaces
 from netctl.kernel.refusal import not_permitted, refused
+from netctl.names import same_setting
 
 _PART = re.compile(r"[!-.0-~]+")
 """Printable ASCII without the slash, as interfaces are named."""
@@ -28,15 +29,16 @@ def get(netns: str, key: str) -> str | None:
 
 
 def set(netns: str, key: str, value: str) -> None:
-    """Bring a setting to ``value``; nothing is written where it has it already."""
+    """Bring a setting to ``value``; nothing is opened for writing where it has it already, as below
+    a /proc/sys that is mounted read-only."""
+    there = get(netns, key)
+    if there is not None and same_setting(there, value):
+        return
     try:
-        with _opened(netns, _path(key), os.O_RDWR) as file:
-            if file.read().decode().strip() != value:
-                file.write(value.encode())
+        with _opened(netns, _path(key), os.O_WRONLY) as file:
+            file.write(value.encode())
     except OSError as error:
-        # Mounted read-only, as in a container, it may still be what is wanted.
-        if get(netns, key) != value:
-            raise _refused(f"set {_name(netns, key)} to {value}", error) from error
+        raise _refused(f"set {_name(netns, key)} to {value}", error) from error
 
 
 def _opened(netns: str, path: str, flags: int) -> _File:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from netctl.kernel.interface import Kernel
+from netctl.names import same_setting
 from netctl.plan import Difference
 from netctl.record import replace
 from netctl.steps.base import Setting, absent, place
@@ -34,7 +35,7 @@ class Sysctl(Setting):
 
     def differences(self, found: Snapshot) -> Iterable[Difference]:
         there = found.sysctl(self.netns, self.key)
-        if there != self.value:
+        if there is None or not same_setting(there, self.value):
             what = f"sysctl {self.key}{place(self.netns)}"
             difference = absent(self, what, self.value, "nothing" if there is None else there)
             yield replace(difference, on=((self.netns, self._link()),))

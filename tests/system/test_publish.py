@@ -84,6 +84,61 @@ def test_publications_follow_the_way_out_of_each_family(host: Host) -> None:
     host.assert_unchanged(before)
 
 
+def _four(c: Controller) -> None:
+    c.networks.create("four")
+
+
+def _six(c: Controller) -> None:
+    c.networks.create("six", ipv4=False, ipv6=True)
+
+
+def _joined(c: Controller, network: str, sandbox: str, *ports: str) -> None:
+    c.sandboxes.create(sandbox, if_not_exists=True)
+    c.endpoints.connect(network, sandbox, ports=ports)
+
+
+@pytest.mark.parametrize("other", ["c1", "c2"], ids=["one sandbox", "two sandboxes"])
+def test_a_network_of_one_family_holds_no_port_of_the_other(host: Host, other: str) -> None:
+    before = host.snapshot()
+    host.call(act, _four, _six, lambda c: _joined(c, "four", "c1", "8000:80"))
+    host.call(act, lambda c: _joined(c, "six", other, "8000:81", "8001:81"))
+    inside = f"/run/netns/{other}"
+    with host.server(C1, "0.0.0.0", 80), host.server(inside, "::", 81):
+        assert host.ask("outside", HOST4, 8000) == "192.0.2.254"
+        assert host.ask("outside", HOST6, 8000) == "2001:db8::fe"
+        assert host.ask("", "127.0.0.1", 8000) and host.ask("", "::1", 8000)
+        # Each ends on its own.
+        host.call(act, lambda c: c.endpoints.unpublish(f"four/{'c1'}", ["8000:80"]))
+        assert host.ask("outside", HOST4, 8000, seconds=0.5) is None
+        assert host.ask("outside", HOST6, 8000)
+    assert host.netctl("check").stdout == ""
+    host.call(act, clear)
+    host.assert_unchanged(before)
+
+
+def test_one_family_is_enough_to_hold_a_port_against_both(host: Host) -> None:
+    host.call(act, _four, _six, lambda c: c.networks.create("both", ipv6=True))
+    host.call(act, lambda c: _joined(c, "four", "c1", "8000:80"))
+    for network, spec, free in (
+        *(("both", "8000:80", False), ("four", "8000:80", False), ("six", "8000:80", True)),
+        *(("both", "0.0.0.0:8000:80", False), ("both", "192.0.2.1:8000:80", False)),
+        *(("both", "[::]:8000:80", False), ("four", "8000-8001:80", True)),
+    ):
+        done = host.netctl("endpoint", "create", network, f"e{free}", "-p", spec)
+        assert (done.returncode == 0) == free, (network, spec, done.stderr)
+        assert free or "is held by endpoint" in done.stderr
+    # A process of the other family is in nobody's way.
+    six = "import socket as s; l = s.create_server(('::', 8002), family=s.AF_INET6); input()"
+    there = host.start(sys.executable, "-c", six, stdin=subprocess.PIPE)
+    for _ in range(100):
+        if ":8002" in host.sh("ss -Hltn"):
+            break
+        time.sleep(0.05)
+    assert host.netctl("endpoint", "create", "four", "free", "-p", "8002:80").returncode == 0
+    assert host.netctl("endpoint", "create", "six", "held", "-p", "8002:80").returncode == 5
+    there.communicate()
+
+
 def test_unpublish_and_leave_end_it(host: Host) -> None:
     before_all = host.snapshot()
     host.call(act, two_networks)

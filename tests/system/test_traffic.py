@@ -234,6 +234,72 @@ def test_the_mtu_is_that_of_the_way_out(host: Host) -> None:
     assert host.sh("ip netns exec c1 ping -M do -s 1372 -c1 -w2 192.0.2.254")
 
 
+def test_the_mtu_of_an_adopted_bridge_is_its_endpoints(host: Host) -> None:
+    host.sh("ip link add br0 type bridge; ip link set br0 mtu 9001 up")
+    host.call(
+        act,
+        partial(create, name="web", options={"bridge.name": "br0"}),
+        partial(create, name="db", options={"driver.mtu": "1400"}),
+        partial(sandbox_in, network="web", sandbox="c1"),
+    )
+    assert "mtu 9001" in host.sh("ip -n c1 link show eth0")
+    assert "mtu 9001" in host.sh("ip link show br0")
+    given = partial(create, name="given", options={"bridge.name": "br0", "driver.mtu": "1300"})
+    host.call(act, clear, given, partial(sandbox_in, network="given", sandbox="c1"))
+    assert "mtu 1300" in host.sh("ip -n c1 link show eth0")
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        ("--subnet 10.8.0.0/24", 4),
+        ("--subnet 10.9.0.0/16 --gateway 10.9.0.1", 4),
+        ("", 4),
+        ("--subnet 10.9.0.0/24 --gateway 10.9.0.1", 0),
+        ("--subnet 10.7.0.0/24 --gateway 10.7.0.1", 0),
+        ("--subnet 10.8.0.0/24 -o bridge.inhibit_ipv4=true", 0),
+        ("--subnet 10.8.0.0/24 --internal -o bridge.gateway_mode_ipv4=isolated", 0),
+        ("--no-ipv4 --ipv6", 0),
+    ],
+)
+def test_a_subnet_fits_the_addresses_of_an_adopted_bridge(
+    host: Host, options: str, status: int
+) -> None:
+    host.sh(
+        """
+        ip link add br0 type bridge; ip addr add 10.9.0.1/24 dev br0
+        ip addr add 10.7.0.1/24 dev br0; ip addr add 169.254.3.4/16 dev br0; ip link set br0 up
+        """
+    )
+    before = host.sh("ip addr show br0; nft list ruleset")
+    done = host.netctl("network", "create", "web", "-o", "bridge.name=br0", *options.split())
+    assert done.returncode == status, done.stderr
+    if status:
+        assert "10.9.0.1/24" in done.stderr and "does not fit bridge br0" in done.stderr
+        assert host.sh("ip addr show br0; nft list ruleset") == before
+        hint = done.stderr.partition("hint: ")[2].partition(",")[0]
+        again = host.netctl("network", "create", "web", "-o", "bridge.name=br0", *hint.split())
+        assert again.returncode == 0, again.stderr
+
+
+def test_two_endpoints_share_a_subnet_of_two_addresses(host: Host) -> None:
+    host.call(
+        act,
+        partial(
+            create,
+            name="web",
+            subnets=["10.9.0.0/31"],
+            options={"bridge.inhibit_ipv4": "true"},
+        ),
+        partial(sandbox_in, network="web", sandbox="c1"),
+        partial(sandbox_in, network="web", sandbox="c2"),
+    )
+    assert host.ping(C1, host.call(addresses, "c2")[0])
+    assert host.netctl("check").stdout == ""
+    full = host.netctl("endpoint", "create", "web", "third")
+    assert full.returncode == 5
+
+
 def test_what_was_asked_for_is_there(host: Host) -> None:
     wanted: dict[str, Any] = {"ip": "10.9.0.77", "mac": "02:00:00:00:00:77", "ifname": "wan0"}
     options = {"driver.mtu": "1300"}

@@ -6,6 +6,8 @@ import re
 import sys
 import time
 
+import pytest
+
 from tests.kernel.host import Host, Result
 from tests.system.library import skip_where_nobody_can_read
 
@@ -139,6 +141,60 @@ def test_what_is_read_only_is_named(host: Host) -> None:
         refused(done, 7, f"{'sysctl' if 'proc' in place else place}.*: Read-only file system")
         assert ("/proc/sys" in done.stderr) == ("proc" in place), done.stderr
         host.sh(f"umount {place}")
+
+
+_READ_ONLY = "mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys"
+_RIGHT = (
+    "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1"
+    " net.ipv6.conf.default.accept_ra=0 net.ipv6.conf.default.accept_redirects=0"
+    " net.ipv4.conf.default.accept_redirects=0 net.ipv6.conf.default.disable_ipv6=1"
+    " net.ipv4.conf.default.route_localnet=1"
+)
+
+
+def test_settings_that_are_right_need_no_proc_sys_to_write(host: Host) -> None:
+    host.sh(f"{_RIGHT}; {_READ_ONLY}")
+    for command in ("network create web", "sandbox create c1", "check", "reload", "network rm web"):
+        done = host.netctl(*command.split())
+        assert done.returncode == 0, (command, done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "command"),
+    [
+        ("sysctl -qw net.ipv4.ip_forward=0", "network create db"),
+        ("sysctl -qw net.ipv6.conf.default.accept_ra=1", "network create db"),
+        ("sysctl -qw net.ipv6.conf.default.disable_ipv6=0", "network create db"),
+        ("true", "network create db --ipv6"),
+        ("true", "network connect web c1"),
+        ("true", "network connect web c1 --sysctl net.ipv4.conf.IFNAME.rp_filter=2"),
+        ("true", "network connect web c1 -p 127.0.0.1:8080:80"),
+    ],
+)
+def test_settings_that_cannot_be_written_leave_nothing(
+    host: Host, prepare: str, command: str
+) -> None:
+    host.sh(_RIGHT)
+    for each in ("network create web --internal", "sandbox create c1"):
+        assert host.netctl(*each.split()).returncode == 0
+    host.sh(f"{prepare}; {_READ_ONLY}")
+    before = host.snapshot()
+    refused(host.netctl(*command.split()), 7, "sysctl .*: Read-only file system")
+    host.assert_unchanged(before)
+    host.sh("umount /proc/sys")
+    assert host.netctl("check").stdout == host.netctl("repair").stdout == ""
+    assert host.netctl(*command.split()).returncode == 0
+
+
+def test_a_setting_may_be_written_as_the_kernel_reads_it(host: Host) -> None:
+    """In hexadecimal or octal it is the same number, and no difference."""
+    two(host)
+    setting = "net.ipv4.conf.IFNAME.rp_filter"
+    for value in ("0x2", "02"):
+        connect = ("network", "connect", "web", "c1", "--sysctl", f"{setting}={value}")
+        assert host.netctl(*connect).returncode == 0
+        assert host.netctl("check").stdout == ""
+        assert host.netctl("network", "disconnect", "web", "c1").returncode == 0
 
 
 def test_a_full_and_a_read_only_disk(host: Host) -> None:

@@ -195,6 +195,22 @@ def test_the_smallest_subnets(subnet: str, gateway: str, hosts: list[str]) -> No
 
 
 @pytest.mark.parametrize(
+    ("subnet", "gateways", "hosts"),
+    [
+        ("10.0.0.0/31", (), ["10.0.0.0", "10.0.0.1"]),
+        ("10.0.0.0/31", ("10.0.0.1",), ["10.0.0.0"]),
+        ("10.0.0.0/30", (), ["10.0.0.2"]),
+    ],
+)
+def test_two_addresses_are_not_spent_on_a_gateway_that_no_interface_has(
+    subnet: str, gateways: tuple[str, ...], hosts: list[str]
+) -> None:
+    request = replace(REQUEST, subnets=(subnet,), gateways=gateways, spare_gateways=(4,))
+    [pool] = DEFAULT.pools(request, NOWHERE)
+    assert drained(pool, {pool.gateway} if pool.gateway else set()) == hosts
+
+
+@pytest.mark.parametrize(
     ("changes", "taken"),
     [
         ({"subnets": ("10.0.0.7/32",)}, "10.0.0.7 (gateway)"),
