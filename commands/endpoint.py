@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netctl.cli import State
-from netctl.commands import common, complete
+from netctl.commands import choosing, common, complete
 from netctl.commands.common import dry_run, format_option, if_not_exists, listing, pass_state
 from netctl.errors import InvalidInput
 from netctl.groups import AliasGroup
@@ -166,20 +166,36 @@ def set_(state: State, /, name: str, **given: Any) -> None:
     )
 
 
-@endpoint.command(epilog="Example: netctl endpoint rm web/web1")
-@click.argument("endpoints", nargs=-1, required=True, shell_complete=complete.endpoints)
+@endpoint.command(
+    epilog="Examples: netctl endpoint rm web/web1; netctl endpoint rm --filter network=web"
+)
+@click.argument("endpoints", nargs=-1, shell_complete=complete.endpoints)
+@choosing.removing(complete.endpoint_filters)
 @click.option("-f", "--force", is_flag=True, help="Take it out of its sandbox first.")
 @common.ignore_missing
 @dry_run
 @pass_state
-def rm(state: State, endpoints: tuple[str, ...], force: bool, ignore_missing: bool) -> int:
+def rm(state: State, /, endpoints: tuple[str, ...], **given: Any) -> int:
     """Remove endpoints."""
     manager = state.controller.endpoints
+    chosen = choosing.names(state, "endpoint", endpoints, given)
     return common.remove_each(
-        endpoints,
-        lambda names, tell: manager.remove_each(names, tell, force=force),
-        ignore_missing=ignore_missing,
+        chosen.names,
+        lambda names, tell: manager.remove_each(names, tell, force=given["force"]),
+        ignore_missing=given["ignore_missing"] or chosen.found,
     )
+
+
+@endpoint.command(epilog="Example: netctl endpoint prune --force --filter network=web")
+@choosing.pruning(complete.endpoint_filters)
+@dry_run
+@pass_state
+def prune(state: State, filters: tuple[str, ...], force: bool) -> None:
+    """Remove the endpoints that are in no sandbox, and print their names."""
+    passes = choosing.passing(state, "endpoint", filters)
+    if not (force or state.dry_run):
+        choosing.ask("prune", "Remove every endpoint that is in no sandbox?")
+    choosing.pruned(state, state.controller.endpoints.prune(passes))
 
 
 @endpoint.command(

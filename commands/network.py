@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from netctl.cli import State
-from netctl.commands import common, complete
+from netctl.commands import choosing, common, complete
 from netctl.commands.common import dry_run, format_option, if_not_exists, label, listing, pass_state
 from netctl.commands.driver_options import WithDriverOptions
-from netctl.errors import InvalidInput
 from netctl.groups import AliasGroup
 
 if TYPE_CHECKING:
@@ -98,19 +96,23 @@ def create(state: State, /, name: str, **given: Any) -> None:
     common.created(state, made.id)
 
 
-@network.command(epilog="Example: netctl network rm web db")
-@click.argument("networks", nargs=-1, required=True, shell_complete=complete.networks)
+@network.command(
+    epilog="Examples: netctl network rm web db; netctl network rm --filter label=ci --force"
+)
+@click.argument("networks", nargs=-1, shell_complete=complete.networks)
+@choosing.removing(complete.network_filters)
 @click.option("-f", "--force", is_flag=True, help="Remove its endpoints too, joined or not.")
 @common.ignore_missing
 @dry_run
 @pass_state
-def rm(state: State, networks: tuple[str, ...], force: bool, ignore_missing: bool) -> int:
+def rm(state: State, /, networks: tuple[str, ...], **given: Any) -> int:
     """Remove networks."""
     manager = state.controller.networks
+    chosen = choosing.names(state, "network", networks, given)
     return common.remove_each(
-        networks,
-        lambda names, tell: manager.remove_each(names, tell, force=force),
-        ignore_missing=ignore_missing,
+        chosen.names,
+        lambda names, tell: manager.remove_each(names, tell, force=given["force"]),
+        ignore_missing=given["ignore_missing"] or chosen.found,
     )
 
 
@@ -180,37 +182,15 @@ def exists(state: State, name: str) -> int:
 
 
 @network.command(epilog="Example: netctl network prune --force --filter until=24h")
-@click.option(
-    "--filter",
-    "filters",
-    multiple=True,
-    metavar="K=V",
-    shell_complete=complete.network_filters,
-    help="Only those with: see ls.",
-)
-@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@choosing.pruning(complete.network_filters)
 @dry_run
 @pass_state
 def prune(state: State, filters: tuple[str, ...], force: bool) -> None:
     """Remove the networks that have no endpoints, and print their names."""
-    from netctl import views
-    from netctl.filters import NETWORK, compile_filters
-
-    passes = compile_filters(filters, NETWORK)
+    passes = choosing.passing(state, "network", filters)
     if not (force or state.dry_run):
-        _ask()
-    removed = state.controller.networks.prune(lambda doc: passes(views.network_row(doc)))
-    if not state.dry_run:
-        for name in removed:
-            click.echo(name)
-
-
-def _ask() -> None:
-    if not sys.stdin.isatty():
-        raise InvalidInput(
-            "prune asks before it removes, and there is nobody to ask", hint="--force"
-        )
-    click.confirm("Remove every network that has no endpoints?", abort=True, err=True)
+        choosing.ask("prune", "Remove every network that has no endpoints?")
+    choosing.pruned(state, state.controller.networks.prune(passes))
 
 
 @network.command(epilog="Example: netctl network connect web c1 --ip 172.17.0.10")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from netctl.cli import State
-from netctl.commands import common, complete
+from netctl.commands import choosing, common, complete
 from netctl.commands.common import dry_run, format_option, if_not_exists, label, listing, pass_state
 from netctl.groups import AliasGroup
 
@@ -105,24 +105,43 @@ def create(state: State, /, name: str, **given: Any) -> None:
     common.created(state, made.id)
 
 
-@sandbox.command(epilog="Example: netctl sandbox rm c1 c2 --force")
-@click.argument("sandboxes", nargs=-1, required=True, shell_complete=complete.sandboxes)
+@sandbox.command(
+    epilog="Examples: netctl sandbox rm c1 c2 --force; netctl sandbox rm --all --force"
+)
+@click.argument("sandboxes", nargs=-1, shell_complete=complete.sandboxes)
+@choosing.removing(complete.sandbox_filters)
 @click.option("-f", "--force", is_flag=True, help="Take its endpoints out first.")
 @common.ignore_missing
 @dry_run
 @pass_state
-def rm(state: State, sandboxes: tuple[str, ...], force: bool, ignore_missing: bool) -> int:
+def rm(state: State, /, sandboxes: tuple[str, ...], **given: Any) -> int:
     """Remove sandboxes.
 
     With --force their endpoints leave first; those that network connect or run made go with them,
     and their addresses are free.
     """
     manager = state.controller.sandboxes
+    chosen = choosing.names(state, "sandbox", sandboxes, given)
     return common.remove_each(
-        sandboxes,
-        lambda names, tell: manager.remove_each(names, tell, force=force),
-        ignore_missing=ignore_missing,
+        chosen.names,
+        lambda names, tell: manager.remove_each(names, tell, force=given["force"]),
+        ignore_missing=given["ignore_missing"] or chosen.found,
     )
+
+
+@sandbox.command(epilog="Example: netctl sandbox prune --force --filter label=ci")
+@choosing.pruning(complete.sandbox_filters)
+@dry_run
+@pass_state
+def prune(state: State, filters: tuple[str, ...], force: bool) -> None:
+    """Remove the sandboxes without endpoints and without processes, and print their names.
+
+    One whose --owner-pid lives, or that run has made, stays.
+    """
+    passes = choosing.passing(state, "sandbox", filters)
+    if not (force or state.dry_run):
+        choosing.ask("prune", "Remove every sandbox that has no endpoints and no processes?")
+    choosing.pruned(state, state.controller.sandboxes.prune(passes))
 
 
 @sandbox.command(epilog="Examples: netctl sandbox ls; netctl sandbox ls --filter state=gone -q")

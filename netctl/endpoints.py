@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
@@ -154,6 +154,18 @@ class Endpoints:
             )
         change = self.leaving(op, [endpoint])
         op.commit(change.plan, put=change.sandboxes, delete=(endpoint,), forward=True)
+
+    def prune(self, chosen: Callable[[Endpoint], bool] = lambda endpoint: True) -> Sequence[str]:
+        """Remove the endpoints in no sandbox that ``chosen`` accepts; return their names, each with
+        its network's."""
+        with self._controller.operation("endpoint prune") as op:
+            networks = {each.id: each.name for each in op.reader.all(Network)}
+            unused = tuple(
+                each for each in op.reader.all(Endpoint) if each.attachment is None and chosen(each)
+            )
+            if unused:
+                op.commit((), delete=unused)
+        return [f"{networks.get(each.network_id, '')}/{each.name}" for each in unused]
 
     def connect(
         self,

@@ -14,7 +14,7 @@ from netctl.definitions.alterations import label_change
 from netctl.definitions.defaults import told
 from netctl.definitions.lease import asked
 from netctl.definitions.network import NetworkDefinition
-from netctl.errors import Conflict, Exhausted, NetctlError, NotFound
+from netctl.errors import Conflict, Exhausted, NetctlError
 from netctl.handles import NetworkHandle
 from netctl.kernel import Kernel
 from netctl.models import PORTS_CURSOR, Cursor, Document, Endpoint, HostState, Lease, Network
@@ -195,23 +195,11 @@ class Networks:
         reader = self._controller.reader
         empty = [doc for doc in reader.all(Network) if self._prunable(reader, doc)]
         names = {network.id: network.name for network in empty if chosen(network)}
-        removed: list[str] = []
-        errors: list[NetctlError] = []
-
-        def report(network_id: str, error: NetctlError | None) -> None:
-            if error is None:
-                removed.append(names[network_id])
-            elif not isinstance(error, (NotFound, Conflict)):
-                # Else it has gone, or come into use, since it was looked at.
-                errors.append(error)
 
         def remove(op: Operation, network_id: str) -> None:
             self._remove_named(op, network_id, force=False)
 
-        removing.each(self._controller, "network prune", list(names), remove, report)
-        if errors:
-            raise errors[0]
-        return removed
+        return removing.pruned(self._controller, "network prune", names, remove)
 
     def need(self, op: Operation, reference: Ref) -> Network:
         """Return a network for use; one from before a reboot is made again."""

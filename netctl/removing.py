@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from netctl.errors import NetctlError
+from netctl.errors import Conflict, NetctlError, NotFound
 from netctl.gathering import Entangled, Gathering
 from netctl.operation import Operation
 
@@ -40,6 +40,27 @@ def each(
             seen, left = _at_once(controller, op, group, remove, report)
         _one_by_one(left, alone, report)
         done += seen
+
+
+def pruned(
+    controller: Controller, what: str, names: Mapping[str, str], remove: Removal
+) -> Sequence[str]:
+    """Remove what is unused, given by id with its name; return the names of what was removed. What
+    cannot be removed does not stop the others: its error is raised at the end."""
+    removed: list[str] = []
+    errors: list[NetctlError] = []
+
+    def report(object_id: str, error: NetctlError | None) -> None:
+        if error is None:
+            removed.append(names[object_id])
+        elif not isinstance(error, (NotFound, Conflict)):
+            # Else it has gone, or come into use, since it was looked at.
+            errors.append(error)
+
+    each(controller, what, list(names), remove, report)
+    if errors:
+        raise errors[0]
+    return removed
 
 
 def within(

@@ -277,5 +277,10 @@ def _marked(path: str) -> int:
         os.close(descriptor)
 
 
+def marked(controller: Controller) -> set[str]:
+    """Return the ids of the sandboxes that belong to a run."""
+    return {name for name in directory_list(_directory(controller)) if is_id(name)}
+
+
 def _directory(controller: Controller) -> str:
     return f"{controller.config.run_dir}/run"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from netctl import (
@@ -20,7 +20,7 @@ from netctl import (
 )
 from netctl.definitions.alterations import label_change
 from netctl.definitions.checks import check_path
-from netctl.definitions.lease import asked
+from netctl.definitions.lease import asked, owned
 from netctl.definitions.sandbox import SandboxDefinition
 from netctl.errors import Conflict, InvalidInput, NotFound
 from netctl.gateway import ways_out
@@ -33,6 +33,7 @@ from netctl.operation import Operation
 from netctl.plan import Plan, inverse
 from netctl.record import field_names, replace
 from netctl.references import Ref
+from netctl.store import Reader
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
@@ -154,6 +155,31 @@ class Sandboxes:
                 hint="take them out first (netctl endpoint leave), or use --force",
             )
         self._remove(op, room)
+
+    def prune(self, chosen: Callable[[Sandbox], bool] = lambda sandbox: True) -> Sequence[str]:
+        """Remove the sandboxes without endpoints and without processes that ``chosen`` accepts;
+        return their names.
+
+        One whose owner lives stays, and so does one of a ``run`` that goes on.
+        """
+        reader = self._controller.reader
+        names = {each.id: each.name for each in self._unused(reader) if chosen(each)}
+
+        def remove(op: Operation, sandbox_id: str) -> None:
+            self._remove_named(op, sandbox_id, force=False)
+
+        return removing.pruned(self._controller, "sandbox prune", names, remove)
+
+    def _unused(self, reader: Reader) -> Iterable[Sandbox]:
+        empty = [each for each in reader.all(Sandbox) if not each.endpoints]
+        # A run marks its sandbox before it makes it: looked at last, no mark is missed.
+        runs = running.marked(self._controller) if empty else ()
+        taken = self._kernel.inhabited({each.netns for each in empty})
+        return [
+            each
+            for each in empty
+            if not (each.netns in taken or each.id in runs or owned(each.lease, self._kernel))
+        ]
 
     def dissolve(self, op: Operation, sandbox: Sandbox) -> None:
         """Remove a sandbox and what connect made in it, within an operation."""

@@ -44,6 +44,11 @@ def ended(lease: Lease | None, kernel: Kernel) -> str:
     return ""
 
 
+def owned(lease: Lease | None, kernel: Kernel) -> bool:
+    """Whether a lease has an owner that lives."""
+    return lease is not None and bool(lease.owner_pid) and _alive(lease, kernel)
+
+
 def _alive(lease: Lease, kernel: Kernel) -> bool:
     started = kernel.process_start(lease.owner_pid)
     return (lease.boot_id, lease.owner_start) == (kernel.boot_id(), started)

@@ -127,3 +127,19 @@ def test_a_command_without_a_network_and_one_in_the_hosts_stack(host: Host) -> N
     inside = host.netctl("run", "--network", "host", "--", "readlink", "/proc/self/ns/net").stdout
     assert inside == host.sh("readlink /proc/self/ns/net") != ""
     host.assert_unchanged(before)
+
+
+def test_a_sandbox_with_a_process_is_not_pruned(host: Host) -> None:
+    for name in ("c1", "c2"):
+        assert host.netctl("sandbox", "create", name).returncode == 0
+    process = host.start("ip", "netns", "exec", "c1", "sleep", "60")
+    inside = host.sh("stat -Lc %i /run/netns/c1").strip()
+    host.sh(
+        f"for i in $(seq 100); do [ $(stat -Lc %i /proc/{process.pid}/ns/net) = {inside} ] && exit;"
+        " sleep 0.1; done; exit 1"
+    )
+    assert host.netctl("sandbox", "prune", "--force").stdout == "c2\n"
+    process.kill()
+    process.wait()
+    assert host.netctl("sandbox", "prune", "--force").stdout == "c1\n"
+    assert host.netctl("check").returncode == 0

@@ -224,6 +224,8 @@ SCENARIOS = (
         lambda c: c.networks.remove("web", force=True),
     ),
     Scenario("network prune", _network, lambda c: c.networks.prune()),
+    Scenario("sandbox prune", _endpoint, lambda c: c.sandboxes.prune()),
+    Scenario("endpoint prune", _two_networks, lambda c: c.endpoints.prune()),
     Scenario("sandbox create", _nothing, lambda c: c.sandboxes.create("c1")),
     Scenario("sandbox rm", _endpoint, lambda c: c.sandboxes.remove("c1")),
     Scenario("sandbox rm force", _two_joined, lambda c: c.sandboxes.remove("c1", force=True)),

@@ -1,0 +1,156 @@
+"""Removing what is not named: all, what filters choose, and what is unused."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from netctl.kernel.inhabitants import Process
+from tests.cli.conftest import Netctl
+from tests.fake_kernel import FakeKernel
+
+
+@pytest.fixture
+def full(netctl: Netctl) -> Netctl:
+    """Networks web and db, sandboxes c1 (in web) and c2, endpoints web/c1, web/e1 and db/e2."""
+    for words in (
+        "network create web --label tier=front",
+        "network create db",
+        "sandbox create c1 --label tier=front",
+        "sandbox create c2",
+        "network connect web c1",
+        "endpoint create web e1 --label tier=front",
+        "endpoint create db e2",
+    ):
+        assert netctl(*words.split()).status == 0
+    return netctl
+
+
+def left(netctl: Netctl) -> list[list[str]]:
+    kinds = ("network", "endpoint", "sandbox")
+    return [netctl(kind, "ls", "--format", "name").out.split() for kind in kinds]
+
+
+ALL = [["db", "web"], ["c1", "e1", "e2"], ["c1", "c2"]]
+
+
+@pytest.mark.parametrize("kind", ["network", "endpoint", "sandbox"])
+def test_nothing_is_removed_that_is_not_chosen(full: Netctl, kind: str) -> None:
+    for words, said in (
+        ((), f"no {kind} is named"),
+        (("--force",), f"no {kind} is named"),
+        (("c1", "--all", "--force"), "give the one or the other"),
+        (("c1", "--filter", "name=c"), "give the one or the other"),
+        (("--all",), "asks before it removes"),
+        (("--all", "--filter", "label=tier"), "asks before it removes"),
+        (("--filter", "nope=1"), "unknown filter"),
+        (("--filter", "name="), "has no value"),
+        (("--filter", "label="), "has no value"),
+        (("--filter", ""), "is empty"),
+    ):
+        done = full(kind, "rm", *words)
+        assert done.status == 2 and said in done.err, words
+    assert full(kind, "rm", "--filter", "label=nowhere").status == 0
+    assert full(kind, "rm", "--all", "--filter", "label=nowhere").status == 0
+    assert left(full) == ALL
+
+
+def test_filters_choose_what_is_removed(full: Netctl) -> None:
+    assert full("endpoint", "rm", "--filter", "network=db").status == 0
+    assert left(full)[1] == ["c1", "e1"]
+    done = full("network", "rm", "--filter", "label=tier=front")
+    assert done.status == 4 and "network web has endpoints" in done.err
+    assert full("network", "rm", "--filter", "label=tier=front", "--force").status == 0
+    assert full("sandbox", "rm", "--filter", "name=c", "--filter", "label!=tier").status == 0
+    assert left(full) == [["db"], [], ["c1"]]
+
+
+def test_one_that_is_in_use_stops_no_other(full: Netctl) -> None:
+    full("sandbox", "create", "c3")
+    done = full("sandbox", "rm", "--filter", "name=c")
+    assert done.status == 4 and "sandbox c1 has endpoints: web/c1" in done.err
+    assert left(full)[2] == ["c1"]
+
+
+@pytest.mark.parametrize("kind", ["network", "endpoint", "sandbox"])
+def test_all_are_removed(full: Netctl, kind: str) -> None:
+    shown = full(kind, "rm", "--all", "--force", "--dry-run")
+    assert shown.status == 0 and left(full) == ALL
+    done = full(kind, "rm", "--all", "--force")
+    assert (done.status, done.out, done.err) == (0, "", "")
+    assert full(kind, "ls", "-q").out == ""
+    assert full("check").status == 0
+    assert full(kind, "rm", "--all").status == 0
+
+
+def on_terminal(answer: bytes, *arguments: str) -> tuple[int, str]:
+    """Run netctl with a terminal as its input; return its status and what it said."""
+    primary, secondary = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "netctl", *arguments],
+        stdin=secondary,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    os.write(primary, answer)
+    out, _ = process.communicate(timeout=60)
+    os.close(secondary)
+    os.close(primary)
+    return process.returncode, out.decode()
+
+
+def test_on_a_terminal_all_are_removed_after_a_question(full: Netctl) -> None:
+    status, said = on_terminal(b"n\n", "endpoint", "rm", "--all")
+    assert status == 130 and "Remove 3 endpoints?" in said and left(full) == ALL
+    full("endpoint", "rm", "c1", "--force")
+    status, said = on_terminal(b"y\n", "endpoint", "rm", "--all")
+    assert status == 0 and "Remove 2 endpoints?" in said and left(full)[1] == []
+    assert on_terminal(b"", "endpoint", "rm", "--all") == (0, "")
+    assert "no processes?" in on_terminal(b"n\n", "sandbox", "prune")[1]
+    assert "in no sandbox?" in on_terminal(b"n\n", "endpoint", "prune")[1]
+
+
+def test_unused_endpoints_are_pruned(full: Netctl) -> None:
+    assert full("endpoint", "prune").status == 2
+    assert full("endpoint", "prune", "--force", "--dry-run").out == ""
+    assert full("endpoint", "prune", "--force", "--filter", "network=db").out == "db/e2\n"
+    assert full("endpoint", "prune", "--force").out == "web/e1\n"
+    done = full("endpoint", "prune", "--force")
+    assert (done.status, done.out) == (0, "")
+    assert left(full)[1] == ["c1"]
+
+
+def test_unused_sandboxes_are_pruned(full: Netctl, kernel: FakeKernel) -> None:
+    kernel.processes[os.getpid()] = 1
+    owner = ("--owner-pid", str(os.getpid()))
+    for words in (("busy",), ("owned", *owner), ("me", "--host"), ("gone",), ("kept",)):
+        assert full("sandbox", "create", *words).status == 0
+    kernel.living["/run/netns/busy"] = [Process(pid=7, uid=0, command="sleep")]
+    kernel.living[""] = [Process(pid=1, uid=0, command="init")]
+    kernel.netns_delete("/run/netns/gone", identity=kernel.netns_identity("/run/netns/gone") or "")
+    assert full("sandbox", "prune").status == 2
+    shown = full("sandbox", "prune", "--force", "--dry-run", "--filter", "name=c2")
+    assert "ip netns delete c2" in shown.out
+    kept = ("--filter", "name=c2", "--filter", "name=gone")
+    assert full("sandbox", "prune", "--force", *kept).out == "c2\ngone\n"
+    assert left(full)[2] == ["busy", "c1", "kept", "me", "owned"]
+    del kernel.processes[os.getpid()], kernel.living["/run/netns/busy"]
+    assert full("sandbox", "prune", "--force").out == "busy\nkept\nowned\n"
+    assert full("check").status == 0
+
+
+def test_the_sandbox_of_a_run_is_not_pruned(full: Netctl) -> None:
+    # Between its making and the start of its command nothing else shows that it is in use.
+    [row] = full("sandbox", "inspect", "c2").json
+    marks = os.path.join(os.environ["NETCTL_RUN_DIR"], "run")
+    os.makedirs(marks)
+    path = os.path.join(marks, row["id"])
+    with open(path, "w") as mark:
+        fcntl.flock(mark, fcntl.LOCK_EX)
+        assert full("sandbox", "prune", "--force").out == ""
+    assert left(full)[2] == ["c1", "c2"]
