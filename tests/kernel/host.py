@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from tests.kernel.host_children import (
     TIMEOUT,
     answer,
     bound,
+    command_of,
     fork,
     kill,
     namespaces_of,
@@ -92,18 +94,30 @@ class Host:
         self._namespaces[name] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def close(self) -> None:
-        """Kill what still runs in the host, and give everything back."""
-        for pid in self.processes() if self._namespaces else ():
-            kill(pid)
+        """Kill what still runs in the host, and give everything back. Raises ``RuntimeError`` where
+        a process is left."""
+        left = self._ended() if self._namespaces else []
         for fd in self._namespaces.values():
             os.close(fd)
         self._namespaces.clear()
         if self._root >= 0:
             os.close(self._root)
         shutil.rmtree(self._scratch, ignore_errors=True)
+        if left:
+            raise RuntimeError(f"the host left processes: {', '.join(map(command_of, left))}")
+
+    def _ended(self) -> list[int]:
+        """Kill every process until none is there; one may have forked meanwhile."""
+        end = time.monotonic() + TIMEOUT
+        while (there := self.processes()) and time.monotonic() < end:
+            for pid in there:
+                kill(pid)
+            time.sleep(0.01)
+        return there
 
     def processes(self) -> list[int]:
-        """Return the processes in the host's mount or network namespace, or in the outside."""
+        """Return the processes in one of the host's namespaces, or in the outside: one that went
+        into a network and a mount namespace of its own still bears the host's name."""
         ours = {os.fstat(fd).st_ino for fd in self._namespaces.values()}
         found = (int(name) for name in os.listdir("/proc") if name.isdigit())
         return [pid for pid in found if namespaces_of(pid) & ours]

@@ -61,12 +61,23 @@ def kill(pid: int) -> None:
 
 def namespaces_of(pid: int) -> set[int]:
     found = set()
-    for kind in ("net", "mnt"):
+    for kind in ("net", "mnt", "uts"):
         try:
             found.add(os.stat(f"/proc/{pid}/ns/{kind}").st_ino)
         except OSError:
             continue
     return found
+
+
+def command_of(pid: int) -> str:
+    """Return a process with what it was started as, for messages."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return (
+                f"{pid} {file.read(300).replace(bytes(1), b' ').decode(errors='replace').strip()}"
+            )
+    except OSError:
+        return str(pid)
 
 
 def family(address: str) -> int:
