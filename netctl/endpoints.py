@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Unpack
 from netctl import joining, limiting, presence, references, removing, renaming, rooms
 from netctl.backends import registry
 from netctl.backends.driver import Publishing
-from netctl.definitions.alterations import aliases_after, label_change
 from netctl.definitions.endpoint import (
     EndpointDefinition,
     EndpointOptions,
@@ -237,6 +236,8 @@ class Endpoints:
 
         Raises ``InvalidInput``, or ``NotFound`` for what it does not have.
         """
+        from netctl.definitions.alterations import aliases_after, label_change
+
         change = label_change(labels, labels_gone)
         less = several(aliases_gone)
         with self._controller.operation(f"endpoint set {reference}") as op:

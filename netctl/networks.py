@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from netctl import references, removing
 from netctl.backends import ipam, registry
 from netctl.backends.driver import NetworkPlan, Site
-from netctl.definitions.alterations import label_change
 from netctl.definitions.defaults import told
 from netctl.definitions.lease import asked
 from netctl.definitions.network import NetworkDefinition
@@ -174,6 +173,8 @@ class Networks:
     ) -> NetworkHandle:
         """Set labels of a network, and take others away. Raises ``InvalidInput``, or ``NotFound``
         for a label that it does not have."""
+        from netctl.definitions.alterations import label_change
+
         change = label_change(labels, labels_gone)
         with self._controller.operation(f"network set {reference}") as op:
             network = references.network(op.reader, reference)

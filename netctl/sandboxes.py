@@ -18,7 +18,6 @@ from netctl import (
     rooms,
     running,
 )
-from netctl.definitions.alterations import label_change
 from netctl.definitions.checks import check_path
 from netctl.definitions.lease import asked, owned
 from netctl.definitions.sandbox import SandboxDefinition
@@ -213,6 +212,8 @@ class Sandboxes:
     ) -> SandboxHandle:
         """Set labels of a sandbox, and take others away. Raises ``InvalidInput``, or ``NotFound``
         for a label that it does not have."""
+        from netctl.definitions.alterations import label_change
+
         change = label_change(labels, labels_gone)
         with self._controller.operation(f"sandbox set {reference}") as op:
             sandbox = references.sandbox(op.reader, reference)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -42,37 +41,34 @@ def _offered(ctx: click.Context, option: click.Parameter, word: str) -> list[Com
     return [CompletionItem(word, type="file" if option.name == "config" else "dir")]
 
 
-def _option(*names: str, **words: Any) -> click.Option:
-    if "metavar" in words:
-        words["shell_complete"] = _offered
-    return click.Option(names, expose_value=False, callback=_take, **words)
+def _options(*, hidden: bool) -> tuple[click.Option, ...]:
+    def option(*names: str, **words: Any) -> click.Option:
+        if "metavar" in words:
+            words["shell_complete"] = _offered
+        return click.Option(names, expose_value=False, callback=_take, hidden=hidden, **words)
+
+    return (
+        option(
+            "--config",
+            metavar="FILE",
+            help="Configuration  [NETCTL_CONFIG; /etc/netctl/netctl.yaml]",
+        ),
+        option("--state-dir", metavar="DIR", help="The store  [NETCTL_STATE_DIR; /var/lib/netctl]"),
+        option("--run-dir", metavar="DIR", help="The lock  [NETCTL_RUN_DIR; /run/netctl]"),
+        option(
+            "--lock-timeout",
+            metavar="S",
+            help="Seconds to wait for another netctl  [NETCTL_LOCK_TIMEOUT; 30]",
+        ),
+        option(
+            "--color", metavar="WHEN", help="auto, always or never  [NETCTL_COLOR, NO_COLOR; auto]"
+        ),
+        option("-v", "--verbose", count=True, help="Print each step as it is taken."),
+    )
 
 
-OPTIONS = (
-    _option(
-        "--config", metavar="FILE", help="Configuration  [NETCTL_CONFIG; /etc/netctl/netctl.yaml]"
-    ),
-    _option("--state-dir", metavar="DIR", help="The store  [NETCTL_STATE_DIR; /var/lib/netctl]"),
-    _option("--run-dir", metavar="DIR", help="The lock  [NETCTL_RUN_DIR; /run/netctl]"),
-    _option(
-        "--lock-timeout",
-        metavar="S",
-        help="Seconds to wait for another netctl  [NETCTL_LOCK_TIMEOUT; 30]",
-    ),
-    _option(
-        "--color", metavar="WHEN", help="auto, always or never  [NETCTL_COLOR, NO_COLOR; auto]"
-    ),
-    _option("-v", "--verbose", count=True, help="Print each step as it is taken."),
-)
+OPTIONS = _options(hidden=False)
+BELOW = _options(hidden=True)
+"""They again, for the commands and groups below the root: their help does not repeat them."""
 VALUED = frozenset(name for option in OPTIONS if not option.count for name in option.opts)
 """Those that a value follows."""
-
-
-def _hidden(option: click.Option) -> click.Option:
-    again = copy(option)
-    again.hidden = True
-    return again
-
-
-BELOW = tuple(map(_hidden, OPTIONS))
-"""They again, for the commands and groups below the root: their help does not repeat them."""

@@ -56,6 +56,7 @@ def imported(tmp_path: Path, *arguments: str, **environ: str) -> tuple[str, set[
         ["container", "ls"],
         ["network", "inspect", "none"],
         ["network", "exists", "none"],
+        ["sandbox", "ps", "none"],
         ["completion", "bash"],
     ],
 )

@@ -69,3 +69,23 @@ def test_a_sandbox_moves_by_hand(host: Host) -> None:
     host.sh("ip netns delete other; ip netns add stays")
     carry_out(host, "sandbox", "create", "late", "--netns", "/run/netns/stays")
     assert "late" in host.sh("ip netns").split()
+
+
+def test_names_are_changed_by_hand(host: Host) -> None:
+    for command in (
+        "network create web",
+        "sandbox create c1",
+        "network connect web c1",
+        "endpoint create web web1",
+    ):
+        host.netctl(*command.split(), check=True)
+    for command, name in (
+        ("endpoint set web/c1 --alias www", "www"),
+        ("endpoint rename web/c1 shop", "shop"),
+        ("network rename web lan", "c1.lan"),
+    ):
+        assert host.sh(f"ip netns exec c1 dig +short {name}") == ""
+        carry_out(host, *command.split())
+        assert host.sh(f"ip netns exec c1 dig +short {name}").split() == ["172.17.0.2"]
+    # What has changes of documents alone has nothing to be typed.
+    assert host.netctl("endpoint", "rename", "web1", "web2", "--dry-run").stdout == ""
