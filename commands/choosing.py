@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from netctl.cli import State
+from netctl.commands import common
 from netctl.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -144,8 +145,12 @@ def _plural(what: str) -> str:
     return "es" if what.endswith("x") else "s"
 
 
-def pruned(state: State, names: Iterable[str]) -> None:
-    """Print the names of what was removed, and nothing in a dry run."""
+def pruned(state: State, names: Sequence[str]) -> None:
+    """Print the names of what was removed, and nothing in a dry run. Raises ``Stopped`` where a
+    signal ended it."""
+    state.hide_progress()
     if not state.dry_run:
         for name in names:
             click.echo(name)
+    if left := state.controller.left:
+        raise common.stopped(state, names, left)

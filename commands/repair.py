@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netctl.cli import State
+from netctl.commands import common
 from netctl.commands.common import dry_run, pass_state
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def repair(state: State) -> None:
     Only what differs is touched (see netctl check), and printed, a line each. What cannot be
     brought back is named, and the exit status is 10.
     """
-    _tell(state.controller.repair())
+    _tell(state, state.controller.repair())
 
 
 @click.command(epilog="Example: netctl restore")
@@ -34,7 +35,7 @@ def restore(state: State) -> None:
     Whatever else differs is brought back as by netctl repair. A namespace that somebody else had
     made cannot be made again: it is named, and the exit status is 10.
     """
-    _tell(state.controller.restore())
+    _tell(state, state.controller.restore())
 
 
 @click.command(epilog="Examples: netctl gc; netctl gc --yes")
@@ -44,17 +45,20 @@ def restore(state: State) -> None:
 def gc(state: State, yes: bool) -> None:
     """List what bears netctl's mark and no document knows; remove it with --yes."""
     if state.dry_run or yes:
-        _tell(state.controller.collect())
+        _tell(state, state.controller.collect())
         return
     for item in state.controller.leftovers():
         click.echo(f"{item.what}: {item.why}")
 
 
-def _tell(repaired: Repaired) -> None:
+def _tell(state: State, repaired: Repaired) -> None:
     from netctl.errors import Partial
 
+    state.hide_progress()
     for line in repaired.done:
         click.echo(line)
+    if repaired.stopped:
+        raise common.stopped(state, list(repaired.done), list(repaired.stopped))
     if repaired.left:
         hint = "; ".join(repaired.remedies) or "netctl check shows them"
         error = Partial(f"done in part: {len(repaired.left)} left", hint=hint)

@@ -18,11 +18,13 @@ from netctl import __version__, universal
 from netctl.colours import ADVICE, ALARM, CAUTION, tinted, wanted
 from netctl.errors import InvalidInput, KernelError, NetctlError
 from netctl.groups import LazyGroup, NoCommand
+from netctl.interruption import Interruption
 from netctl.streams import Output, printable, say
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
     from netctl.plan import Step
+    from netctl.progress import Meter
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _COMPLETE = "_NETCTL_COMPLETE"
@@ -44,6 +46,27 @@ class State:
     """The global options by name, of which some come only with the command."""
     dry_run: bool = False
     made: list[Controller] = field(default_factory=list)
+    words: Sequence[str] = ()
+    """The command line as it was given."""
+    interruption: Interruption = field(default_factory=Interruption)
+
+    @cached_property
+    def _meter(self) -> Meter:
+        from netctl.progress import Meter
+
+        return Meter(colour=wanted(sys.stderr, self.color))
+
+    def next_of(self, name: str, number: int, total: int) -> None:
+        """Go on to the next of several objects: say how far it is. Raises ``Interrupted`` where a
+        signal came."""
+        self.interruption.begin()
+        if not self.dry_run:
+            self._meter(name, number, total)
+
+    def hide_progress(self) -> None:
+        """Take what shows the progress away."""
+        if "_meter" in self.__dict__:
+            self._meter.hide()
 
     @cached_property
     def controller(self) -> Controller:
@@ -52,9 +75,21 @@ class State:
 
         config = load(self.given.get("config"), self._overrides, os.environ)
         observe = self._observer()
-        made = Controller(config, dry_run=self.dry_run, observe=observe)
+        made = Controller(
+            config,
+            dry_run=self.dry_run,
+            observe=observe,
+            progress=lambda what, done, total: self._meter(what, done, total),
+            waiting=self._tell_holder,
+        )
+        self.interruption.arm()
+        made.signals = self.interruption
         self.made.append(made)
         return made
+
+    def _tell_holder(self, holder: str) -> None:
+        self.hide_progress()
+        say(f"{_prefix('netctl:', CAUTION, self)} waiting for {printable(holder)}")
 
     @property
     def _overrides(self) -> dict[str, str]:
@@ -85,6 +120,7 @@ class State:
 
     def tell(self) -> None:
         """Tell on stderr what was found and settled beside what was asked for."""
+        self.hide_progress()
         for controller in self.made:
             for notice in controller.notices:
                 say(f"{_prefix('netctl:', CAUTION, self)} {printable(notice)}")
@@ -152,7 +188,14 @@ def _lost(trouble: OSError, as_json: bool) -> int:
 
 
 def _guarded(given: list[str]) -> int:
-    state = State()
+    state = State(words=given)
+    try:
+        return _with_errors(given, state)
+    finally:
+        state.interruption.disarm()
+
+
+def _with_errors(given: list[str], state: State) -> int:
     try:
         try:
             status = _invoked(given, state)
@@ -171,7 +214,7 @@ def _guarded(given: list[str]) -> int:
         report(_usage(error, given), as_json=_wants_json(given), state=state)
         return InvalidInput.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return 130
+        return state.interruption.exit_code
     except SystemExit as end:
         # How click ends after a completion, and exec where there is no command.
         return end.code if isinstance(end.code, int) else 0

@@ -11,17 +11,17 @@ print(ep.mac_address, sb.key)
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from netctl import config as configuration
 from netctl.config import Config
 from netctl.errors import Exhausted, NetctlError
 from netctl.kernel import Kernel, open_kernel
-from netctl.operation import Operation, operation, show_pending, unstopped
+from netctl.operation import Operation, Progress, is_stopping, operation, show_pending, unstopped
 from netctl.plan import Observer
 from netctl.record import replace
 from netctl.store import Reader, Store
@@ -42,6 +42,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class Signals(Protocol):
+    """See ``netctl.interruption.Interruption``."""
+
+    def begin(self) -> None: ...
+
+    def hold(self) -> None: ...
+
+    @property
+    def number(self) -> int: ...
+
+
 class Controller:
     """Networks, endpoints and sandboxes of one host. It is a context manager, too.
 
@@ -55,8 +66,10 @@ class Controller:
             print(ep.mac_address, sb.key)
 
     ``config`` defaults to the host's configuration. With ``dry_run`` nothing is changed, and
-    ``observe`` is given each step that would be taken; without, each step as it is taken. One
-    controller belongs to one thread.
+    ``observe`` is given each step that would be taken; without, each step as it is taken.
+    ``progress`` is called during long work: with what is next, how many objects are done, and how
+    many there are (None where that is not known). ``waiting`` is called once with the holder of the
+    lock, where it is waited for longer than one second. One controller belongs to one thread.
     """
 
     def __init__(
@@ -66,12 +79,25 @@ class Controller:
         kernel: Kernel | None = None,
         dry_run: bool = False,
         observe: Observer | None = None,
+        progress: Progress | None = None,
+        waiting: Callable[[str], object] | None = None,
     ) -> None:
         self.config = config or configuration.load(None, {}, os.environ)
         self.kernel = kernel or open_kernel()
         self.store = Store(
-            self.config.state_dir, self.config.run_dir, lock_timeout=self.config.lock_timeout
+            self.config.state_dir,
+            self.config.run_dir,
+            lock_timeout=self.config.lock_timeout,
+            waiting=waiting,
         )
+        self.signals: Signals | None = None
+        """What is told when operations begin, and cannot be ended: a command line's handling of
+        signals."""
+        self.left: list[str] = []
+        """What the last operation did not come to, because a signal ended it."""
+        self._progress = progress
+        self._batched = 0
+        self._batch_progress: Progress | None = None
         self.dry_run = dry_run
         self.notices: list[str] = []
         """What was settled of other processes' unfinished work, and what of somebody else's is in
@@ -136,11 +162,20 @@ class Controller:
             yield self._dry_operation()
             return
         self._reap()
+        self.left.clear()
+        self.proceed()
         with operation(
-            name, self.store, self.kernel, observe=self._observe, notices=self.notices
+            name,
+            self.store,
+            self.kernel,
+            observe=self._observe,
+            notices=self.notices,
+            progress=self._progress,
+            entered=self.signals.hold if self.signals else lambda: None,
         ) as entered:
             self._revive()
             yield entered
+            self._advance(name)
             if not self._in_batch:
                 self._revive()
 
@@ -155,6 +190,36 @@ class Controller:
             self.notices.append(f"the resolver was killed and does not come back: {error.message}")
         else:
             self.notices.append("the resolver was killed: it is back")
+
+    def proceed(self) -> None:
+        """Go on with something new, unless a signal came that ends this command."""
+        if self.signals:
+            self.signals.begin()
+
+    def through(self, items: Sequence[T], name: Callable[[T], str]) -> Iterator[T]:
+        """Yield the objects of one operation, and say how far it is. Once a signal waits for the
+        operation's end, the others are ``left``."""
+        for number, item in enumerate(items):
+            if self.is_stopping():
+                self.left += map(name, items[number:])
+                return
+            self.tell_progress(name(item), number, len(items))
+            yield item
+
+    def is_stopping(self) -> bool:
+        """Whether a signal came, which is to end this command before the next object."""
+        return is_stopping() or bool(self.signals and self.signals.number)
+
+    def tell_progress(self, what: str, done: int, total: int | None) -> None:
+        """Say how far long work is."""
+        if self._progress and not self.dry_run:
+            self._progress(what, done, total)
+
+    def _advance(self, name: str) -> None:
+        if self._in_batch:
+            self._batched += 1
+            if self._batch_progress:
+                self._batch_progress(name, self._batched, None)
 
     def _dry_operation(self) -> Operation:
         from netctl.dryrun import DryOperation
@@ -223,15 +288,16 @@ class Controller:
             forget(network, self.config.run_dir)
 
     @contextmanager
-    def batch(self, name: str = "batch") -> Iterator[None]:
+    def batch(self, name: str = "batch", *, progress: Progress | None = None) -> Iterator[None]:
         """Hold the lock over many operations. Each is still done or not done on its own; names can
-        be resolved at the end at the latest, and ``KernelError`` says then which were refused."""
+        be resolved at the end at the latest, and ``KernelError`` says then which were refused.
+        ``progress`` is called after each operation, with its name and how many are done."""
         if self.dry_run or self._in_batch:
             yield
             return
         with unstopped(), self.store.locked(name):
             with self.kernel.batch():
-                self._in_batch = True
+                self._in_batch, self._batched, self._batch_progress = True, 0, progress
                 try:
                     yield
                 finally:
@@ -323,7 +389,7 @@ class Controller:
             mend(repairs)
         # In a dry run the steps have been shown, and nothing was done.
         done = () if self.dry_run else repairs.result.done
-        return replace(repairs.result, done=(*settled, *done))
+        return replace(repairs.result, done=(*settled, *done), stopped=tuple(self.left))
 
     def reload(self) -> None:
         """Put the firewall's rules back in order, as after ``nft flush ruleset``."""

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
 from netctl.codec import CodecError, decode_plan, encode_plan
 from netctl.errors import KernelError, NetctlError, NotPermitted, StoreDamaged
 from netctl.gathering import gathered
 from netctl.models import Document
-from netctl.plan import Observer, Plan, execute, settle, settlement
+from netctl.plan import Observer, Plan, Step, execute, settle, settlement
 from netctl.store import NO_ROOM, Changes, Intent, Reader, Store, Writer
 
 if TYPE_CHECKING:
@@ -25,7 +26,15 @@ if TYPE_CHECKING:
 
 
 _STOPPING = {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
+_ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _HELD = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, *_STOPPING}
+
+
+_LONG = 50
+"""Steps from which on a plan says how far it is."""
+
+Progress = Callable[[str, int, int | None], object]
+"""What is told how far something is: what is next, how many are done, and of how many."""
 
 
 class Operation(Protocol):
@@ -58,13 +67,33 @@ class LockedOperation:
     """An operation for real, under the store's lock."""
 
     def __init__(
-        self, name: str, writer: Writer, kernel: Kernel, observe: Observer | None = None
+        self,
+        name: str,
+        writer: Writer,
+        kernel: Kernel,
+        observe: Observer | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.reader: Reader = writer
         self._name = name
         self._writer = writer
         self._kernel = kernel
         self._observe = observe
+        self._progress = progress
+
+    def _observer(self, plan: Plan) -> Observer | None:
+        """Return what is given each step; of a long plan it says how far that is."""
+        progress, observe = self._progress, self._observe
+        if not progress or len(plan) < _LONG:
+            return observe
+        number = count()
+
+        def counted(step: Step) -> None:
+            progress(self._name, next(number), len(plan))
+            if observe:
+                observe(step)
+
+        return counted
 
     def commit(
         self,
@@ -87,10 +116,10 @@ class LockedOperation:
             # it was not finished: a full disk is no reason to leave a host without its rules.
             if not forward or changes != Changes() or error.errno not in NO_ROOM:
                 raise
-            execute(plan, self._kernel, self._observe)
+            execute(plan, self._kernel, self._observer(plan))
             return
         try:
-            execute(plan, self._kernel, self._observe)
+            execute(plan, self._kernel, self._observer(plan))
         except BaseException as error:
             _abort(self._writer, error)
             raise
@@ -196,6 +225,11 @@ def _plan_of(intent: Intent) -> Plan:
         ) from error
 
 
+def is_stopping() -> bool:
+    """Whether a signal that ends this process waits for the end of the operation."""
+    return bool(_ENDING & signal.sigpending())
+
+
 @contextmanager
 def unstopped() -> Iterator[None]:
     """Hold off what would stop this process while it holds the lock; what ends it comes through."""
@@ -214,15 +248,19 @@ def operation(
     *,
     observe: Observer | None = None,
     notices: list[str],
+    progress: Progress | None = None,
+    entered: Callable[[], object] = lambda: None,
 ) -> Iterator[Operation]:
     """Enter an operation: lock, hold off the signals that would end or stop us in the middle, and
-    settle. They arrive when the lock is free again: a process that is stopped blocks nobody."""
+    settle. They arrive when the lock is free again: a process that is stopped blocks nobody.
+    ``entered`` is called as soon as they are held off."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
         with store.locked(name) as writer:
             signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+            entered()
             if notice := settle_pending(writer, kernel):
                 notices.append(notice)
-            yield LockedOperation(name, writer, kernel, observe)
+            yield LockedOperation(name, writer, kernel, observe, progress)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -36,10 +36,14 @@ def each(
     done = 0
     while done < len(references):
         group = references[done : done + _AT_ONCE]
+        controller.tell_progress(f"{what} {group[0]}", done, len(references))
         with controller.operation(_name(what, group)) as op:
             seen, left = _at_once(controller, op, group, remove, report)
         _one_by_one(left, alone, report)
         done += seen
+        if controller.is_stopping() and done < len(references):
+            controller.left = list(references[done:])
+            return
 
 
 def pruned(
@@ -58,6 +62,7 @@ def pruned(
             errors.append(error)
 
     each(controller, what, list(names), remove, report)
+    controller.left = [names[object_id] for object_id in controller.left]
     if errors:
         raise errors[0]
     return removed
@@ -74,9 +79,13 @@ def within(
     done = 0
     while done < len(references):
         group = references[done : done + _AT_ONCE]
+        controller.tell_progress(group[0], done, len(references))
         seen, left = _at_once(controller, op, group, remove, report)
         _one_by_one(left, lambda reference: remove(op, reference), report)
         done += seen
+        if controller.is_stopping() and done < len(references):
+            controller.left += references[done:]
+            return
 
 
 def _at_once(

@@ -107,6 +107,7 @@ def run(
             _furnish(controller, sandbox_id, chosen)
         if controller.dry_run:
             return 0
+        controller.proceed()
         return process.supervise(
             sandbox.netns, _binds(sandbox, controller.config.state_dir), command
         )

@@ -20,18 +20,26 @@ from netctl.store.storage import unreadable, unwritable
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
 """Seconds between two tries."""
+_PATIENCE = 1.0
+"""Seconds after which waiting is announced."""
+
+Announce = Callable[[str], object]
+"""What is told who holds the lock that is waited for."""
 
 
 @contextmanager
-def held(run_dir: str, operation: str, timeout: float) -> Iterator[None]:
-    """Hold the lock in ``run_dir``; raise ``LockTimeout`` after ``timeout`` seconds.
+def held(
+    run_dir: str, operation: str, timeout: float, announce: Announce | None = None
+) -> Iterator[None]:
+    """Hold the lock in ``run_dir``; raise ``LockTimeout`` after ``timeout`` seconds. ``announce``
+    is called once, when it takes more than one second.
 
     flock(2) belongs to the open file, so it ends with the process, however that ends. The file
     stays: unlinking it would let two processes hold two different ones.
     """
     descriptor = _opened(f"{run_dir}/lock", run_dir)
     try:
-        _wait(descriptor, fcntl.LOCK_EX, timeout, _holder)
+        _wait(descriptor, fcntl.LOCK_EX, timeout, _holder, announce)
         _sign(descriptor, operation)
         yield
         with suppress(OSError):
@@ -41,15 +49,19 @@ def held(run_dir: str, operation: str, timeout: float) -> Iterator[None]:
 
 
 @contextmanager
-def directory(path: str, timeout: float, *, shared: bool = False) -> Iterator[None]:
-    """Hold the directory ``path`` itself; ``shared`` is for reading. Raises ``LockTimeout``."""
+def directory(
+    path: str, timeout: float, announce: Announce | None = None, *, shared: bool = False
+) -> Iterator[None]:
+    """Hold the directory ``path`` itself; ``shared`` is for reading. Raises ``LockTimeout``, and
+    calls ``announce`` as ``held`` does."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise unreadable(path, error) from error
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
-        _wait(descriptor, kind, timeout, lambda _: f"{path}, with a run directory of its own")
+        of_another = f"{path}, with a run directory of its own"
+        _wait(descriptor, kind, timeout, lambda _: of_another, announce)
         yield
     finally:
         os.close(descriptor)
@@ -64,8 +76,15 @@ def _opened(path: str, run_dir: str) -> int:
         raise unwritable(path, error) from error
 
 
-def _wait(descriptor: int, kind: int, timeout: float, holder: Callable[[int], str]) -> None:
-    end, pause = time.monotonic() + timeout, _FIRST_PAUSE
+def _wait(
+    descriptor: int,
+    kind: int,
+    timeout: float,
+    holder: Callable[[int], str],
+    announce: Announce | None,
+) -> None:
+    begun, pause = time.monotonic(), _FIRST_PAUSE
+    end = begun + timeout
     while not _taken(descriptor, kind):
         left = end - time.monotonic()
         if left <= 0:
@@ -73,6 +92,9 @@ def _wait(descriptor: int, kind: int, timeout: float, holder: Callable[[int], st
                 f"another netctl holds the lock: {holder(descriptor)}",
                 hint=f"waited {timeout:g} s; --lock-timeout waits longer",
             )
+        if announce and time.monotonic() - begun > _PATIENCE:
+            announce(holder(descriptor))
+            announce = None
         time.sleep(min(pause, left))
         pause = min(pause * 2, _LONGEST_PAUSE)
 

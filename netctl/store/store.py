@@ -26,8 +26,17 @@ class Store:
     Nothing is opened before the first use. One object belongs to one thread.
     """
 
-    def __init__(self, state_dir: str, run_dir: str, *, lock_timeout: float = 30.0) -> None:
-        """``lock_timeout`` is in seconds."""
+    def __init__(
+        self,
+        state_dir: str,
+        run_dir: str,
+        *,
+        lock_timeout: float = 30.0,
+        waiting: lock.Announce | None = None,
+    ) -> None:
+        """``lock_timeout`` is in seconds. ``waiting`` is told who holds the lock, once, where that
+        takes more than one second."""
+        self._waiting = waiting
         self.state_dir = state_dir
         self._run_dir = run_dir
         self._lock_timeout = lock_timeout
@@ -68,7 +77,10 @@ class Store:
             self._writer.batch()
             yield self._writer
             return
-        with lock.held(self._run_dir, operation, self._lock_timeout), self._directory():
+        with (
+            lock.held(self._run_dir, operation, self._lock_timeout, self._waiting),
+            self._directory(),
+        ):
             self._writer = Writer(self.state_dir)
             try:
                 yield self._writer
@@ -84,7 +96,7 @@ class Store:
             found, undisturbed = self._try(look)
             if undisturbed:
                 return found
-        with lock.directory(self.state_dir, self._lock_timeout, shared=True):
+        with lock.directory(self.state_dir, self._lock_timeout, self._waiting, shared=True):
             return self._try(look)[0]
 
     def _try(self, look: Callable[[View], T]) -> tuple[T, bool]:
@@ -100,7 +112,7 @@ class Store:
     @contextmanager
     def _directory(self) -> Iterator[None]:
         self._prepare()
-        with lock.directory(self.state_dir, self._lock_timeout):
+        with lock.directory(self.state_dir, self._lock_timeout, self._waiting):
             yield
 
     def _prepare(self) -> None:

@@ -32,6 +32,8 @@ class Repaired(Record):
     done: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     remedies: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
+    """What was not come to, because a signal ended it."""
 
 
 class Repairs:
@@ -61,6 +63,8 @@ class Repairs:
             # The networks first: sandboxes are joined to their bridges.
             if not any([documents, self._networks(), self._differences(found), self._sandboxes()]):
                 break
+            if self._controller.left:
+                return
         left = found if dry else check.findings(self._op.reader, self._controller)
         for finding in left:
             if not ((dry and finding.repairable) or finding.because):
@@ -110,24 +114,26 @@ class Repairs:
 
     def _networks(self) -> bool:
         old = [n for n in self._op.reader.all(Network) if check.old(n, self._controller)]
-        for network in old:
+        for network in self._controller.through(old, lambda each: f"network {each.name}"):
             self._try(f"network {network.name}", self._reviving(network))
         return bool(old)
 
     def _sandboxes(self) -> bool:
         found = check.lost_sandboxes(self._rooms())
         names = [finding.title for finding in found if finding.lost]
-        for sandbox in self._op.reader.all(Sandbox):
-            if f"sandbox {sandbox.name}" in names:
-                self._try(f"sandbox {sandbox.name}", self._refreshing(sandbox))
+        lost = [s for s in self._op.reader.all(Sandbox) if f"sandbox {s.name}" in names]
+        for sandbox in self._controller.through(lost, lambda each: f"sandbox {each.name}"):
+            self._try(f"sandbox {sandbox.name}", self._refreshing(sandbox))
         return bool(names)
 
     def _differences(self, found: list[Finding]) -> bool:
         """Carry out every repair that is found, each once; return whether there was any. What
         follows from something that is not brought back is left: it would be of somebody else's."""
+        if self._controller.left:
+            return False  # They follow from what is left.
         tried: set[Plan] = set()
         stuck = {each.line for each in found if not each.repairable}
-        for finding in found:
+        for finding in self._controller.through(found, lambda each: each.line):
             plan = finding.difference.repair
             if not plan or plan in tried or finding.because in stuck:
                 continue

@@ -1,0 +1,243 @@
+"""Ctrl-C and SIGTERM between and within objects; waiting for the lock; progress on a terminal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+
+from netctl import Controller, controller, progress, removing
+from netctl.config import Config
+from netctl.interruption import Interruption
+from netctl.names import is_id
+from netctl.store import Store
+from tests.cli.conftest import Netctl
+from tests.fake_kernel import FakeKernel
+
+STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+
+@pytest.fixture(params=STATUS, ids=lambda number: number.name)
+def number(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
+    """A signal that ends a command, handled as in a process of its own."""
+    known: signal.Signals = request.param
+    first = signal.default_int_handler if known == signal.SIGINT else signal.SIG_DFL
+    before = signal.signal(known, first)
+    yield known
+    assert signal.getsignal(known) is first
+    signal.signal(known, before)
+
+
+def at_call(monkeypatch: pytest.MonkeyPatch, method: str, when: int, number: int) -> None:
+    """Send this process signals in the middle of a change of the kernel."""
+    calls = 0
+    inner = getattr(FakeKernel, method)
+
+    def called(*arguments: Any, **given: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == when:
+            for _ in range(3):
+                os.kill(os.getpid(), number)
+        return inner(*arguments, **given)
+
+    monkeypatch.setattr(FakeKernel, method, called)
+
+
+def networks(netctl: Netctl, *names: str) -> None:
+    for name in names:
+        assert netctl("network", "create", name).status == 0
+
+
+def test_the_next_object_is_not_begun(
+    netctl: Netctl, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    networks(netctl, "a", "b", "c", "d")
+    # Objects that go at once are one.
+    monkeypatch.setattr(removing, "_AT_ONCE", 2)
+    at_call(monkeypatch, "links_delete", 1, number)
+    done = netctl("network", "rm", "--force", "a", "b", "c", "d")
+    assert done.status == STATUS[number]
+    assert done.err.splitlines() == [
+        "netctl: interrupted: 2 done, 2 left",
+        "  done: a, b",
+        "  left: c, d",
+        "hint: to go on: netctl network rm --force c d",
+    ]
+    assert netctl("network", "ls", "--format", "name").out.split() == ["c", "d"]
+    assert netctl("network", "rm", "--force", "c", "d").status == 0
+
+
+def test_what_is_finished_is_not_interrupted(
+    netctl: Netctl, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    at_call(monkeypatch, "bridge_add", 1, number)
+    done = netctl("network", "create", "web")
+    assert (done.status, done.err) == (0, "") and is_id(done.out.strip())
+    networks(netctl, "db")
+    at_call(monkeypatch, "links_delete", 1, number)
+    assert netctl("network", "rm", "web", "db").status == 0
+
+
+def test_what_fails_is_still_reported(
+    netctl: Netctl, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    networks(netctl, "a", "b")
+    at_call(monkeypatch, "boot_id", 1, number)
+    done = netctl("network", "rm", "nope", "a", "b")
+    assert done.status in (STATUS[number], 3)
+    assert "nope" in done.err
+
+
+@pytest.mark.parametrize("command", ["repair", "restore", "prune", "gc"])
+def test_one_operation_over_many_ends_at_the_next_object(
+    netctl: Netctl,
+    kernel: FakeKernel,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    command: str,
+) -> None:
+    if command == "gc":
+        for name in ("a", "b", "c"):
+            assert netctl("network", "create", name, "--ttl", "1s").status == 0
+        time.sleep(1.1)
+    else:
+        networks(netctl, "a", "b", "c")
+    if command in ("repair", "restore"):
+        kernel.reboot()
+    monkeypatch.setattr(removing, "_AT_ONCE", 1)
+    making = command in ("repair", "restore")
+    at_call(monkeypatch, "bridge_add" if making else "link_delete", 1, number)
+    words = {"prune": ("network", "prune", "--force"), "gc": ("gc", "--yes")}
+    given = words.get(command, (command,))
+    done = netctl(*given)
+    assert done.status == STATUS[number], done
+    assert "network a" in done.out or done.out == "a\n"
+    assert "interrupted: 1 done, 2 left" in done.err and "b" in done.err.splitlines()[2]
+    assert f"hint: to go on: netctl {' '.join(given)}" in done.err
+    monkeypatch.undo()
+    monkeypatch.setattr(controller, "open_kernel", lambda: kernel)
+
+
+def test_a_signal_is_raised_once() -> None:
+    interruption = Interruption()
+    assert interruption.exit_code == 130
+    interruption.begin()
+    interruption.hold()
+    interruption._arrived(signal.SIGTERM, None)
+    interruption._arrived(signal.SIGINT, None)
+    with pytest.raises(KeyboardInterrupt):
+        interruption.begin()
+    # Clearing up is not kept from its work.
+    interruption.begin()
+    assert interruption.exit_code == 143
+
+
+def test_waiting_for_the_lock_is_announced(
+    netctl: Netctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, over = Event(), Event()
+
+    def hold() -> None:
+        with Store(str(tmp_path / "state"), str(tmp_path / "run")).locked("slow work"):
+            held.set()
+            over.wait(60)
+
+    thread = Thread(target=hold)
+    thread.start()
+    try:
+        assert held.wait(60)
+        done = netctl("--lock-timeout", "1.3", "network", "create", "web")
+        assert done.status == 75
+        first, second, _ = done.err.splitlines()
+        assert first.startswith(f"netctl: waiting for process {os.getpid()}, 'slow work' since")
+        assert second.startswith("netctl: another netctl holds the lock")
+        quick = netctl("--lock-timeout", "0.2", "network", "create", "web")
+        assert "waiting" not in quick.err
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_process_that_waits_ends_at_once(
+    netctl: Netctl, tmp_path: Path, number: signal.Signals
+) -> None:
+    networks(netctl, "a", "b")
+    command = [sys.executable, "-m", "netctl", "network", "rm", "a", "b"]
+    with (
+        Store(str(tmp_path / "state"), str(tmp_path / "run")).locked("slow work"),
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process,
+    ):
+        assert process.stderr
+        assert "waiting for process" in process.stderr.readline()
+        process.send_signal(number)
+        assert process.wait(60) == STATUS[number]
+        assert "interrupted: 0 done, 2 left" in process.stderr.readline()
+
+
+def test_the_library_is_told_by_callbacks_or_not_at_all(kernel: FakeKernel, tmp_path: Path) -> None:
+    config = Config(state_dir=str(tmp_path / "state"), run_dir=str(tmp_path / "run"))
+    seen: list[tuple[str, int, int | None]] = []
+
+    def tell(what: str, done: int, total: int | None) -> None:
+        seen.append((what, done, total))
+
+    with Controller(config, progress=tell) as made:
+        with made.batch("many", progress=tell):
+            for name in ("a", "b"):
+                made.networks.create(name)
+        assert seen == [("network create a", 1, None), ("network create b", 2, None)]
+        seen.clear()
+        kernel.reboot()
+        made.restore()
+        assert seen[:2] == [("network a", 0, 2), ("network b", 1, 2)]
+
+
+class Terminal:
+    def __init__(self) -> None:
+        self.text = ""
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return len(text)
+
+    def flush(self) -> None: ...
+
+
+def test_progress_is_shown_on_a_terminal_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    meter = progress.Meter()
+    meter("network a", 0, 3)
+    assert terminal.text == ""  # It may be over before anybody looks.
+    clock[0] = 2.0
+    meter("network b", 1, 3)
+    meter.hide()
+    assert "1/3" in terminal.text and "network b" in terminal.text
+
+
+@pytest.mark.parametrize("environ", [{"TERM": "dumb"}, {}])
+def test_progress_is_silent_elsewhere(
+    netctl: Netctl, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str]
+) -> None:
+    monkeypatch.setattr(progress, "_PATIENCE", -1.0)
+    monkeypatch.setattr(progress, "_PAUSE", -1.0)
+    for key, value in environ.items():
+        monkeypatch.setenv(key, value)
+    networks(netctl, "a", "b", "c")
+    done = netctl("network", "rm", "a", "b", "c")
+    assert (done.status, done.out, done.err) == (0, "", "")
