@@ -119,9 +119,10 @@ def is_direct(network: Network) -> bool:
 
 
 def addresses(endpoint: Endpoint, versions: Sequence[int] = (4, 6)) -> dict[int, str]:
-    """Return an endpoint's addresses by family, without prefix length."""
-    found = {4: endpoint.ipv4, 6: endpoint.ipv6}
-    return {v: found[v].partition("/")[0] for v in versions if found[v]}
+    """Return those of an endpoint's addresses that the host forwards to, by family and without
+    prefix length."""
+    there = {6 if ":" in a else 4: a.partition("/")[0] for a in endpoint.routed_addresses}
+    return {version: there[version] for version in versions if version in there}
 
 
 def translated(network: Network, endpoint: Endpoint, versions: Sequence[int]) -> dict[int, str]:

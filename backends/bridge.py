@@ -184,7 +184,7 @@ class BridgeDriver:
         return network.facts["prefix"]
 
     def gateway(self, network: Network, version: int) -> str | None:
-        pool = network.pool(version)
+        pool = network.routed_pool(version)
         return pool.gateway if pool and not network.internal else None
 
 
@@ -280,8 +280,9 @@ def _present(network: Network, kernel: Kernel) -> set[str]:
     bridge = network.facts["bridge"]
     present = {a.address for a in kernel.addresses("") if a.link == bridge}
     _check_fits(network, [a for a in map(ip_interface, present) if a.version == 4])
+    pools = [pool for pool in network.pools if not pool.link_local]
     for found in map(ip_interface, present):
-        for pool in network.pools:
+        for pool in pools:
             if found.ip in ip_network(pool.subnet) and str(found.ip) != pool.gateway:
                 raise Conflict(
                     f"bridge {bridge} has the address {found}, not the gateway {pool.gateway}",

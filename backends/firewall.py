@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from netctl.backends import access, guard
 from netctl.kernel import Kernel
 from netctl.kernel.ruleset import Chain
-from netctl.models import HostState, Network
+from netctl.models import HostState, Network, is_link_local
 from netctl.steps.settings import Nft
 
 TABLE = "inet netctl"
@@ -169,6 +169,9 @@ def _guarded(network: Network) -> Iterable[tuple[str, str]]:
     for item in network.facts["addresses"].split():
         address = item.partition("/")[0]
         version = 6 if ":" in address else 4
+        # The kernel takes a link-local one only where it is, and other interfaces have the same.
+        if is_link_local(address):
+            continue
         if not any(_inward(network, version, "")):
             yield f"guarded{version}", address
             for name in access.trusted(network):

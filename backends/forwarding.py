@@ -126,7 +126,7 @@ def wanted(network: Network) -> list[str]:
     """Return the sysctls that have to be on for a network."""
     if network.internal or "bridge" not in network.facts:
         return []
-    return [SYSCTLS[version] for version in (4, 6) if network.pool(version)]
+    return [SYSCTLS[version] for version in (4, 6) if network.routed_pool(version)]
 
 
 def settings(host: HostState) -> Mapping[str, str]:

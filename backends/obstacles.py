@@ -108,7 +108,7 @@ class _Look:
     def at(self, base: Chain, network: Network, *, published: bool) -> Iterator[Obstacle]:
         dropped: dict[tuple[Chain, int], list[tuple[str, int, Outcome]]] = {}
         for version in FAMILIES[base.family]:
-            pool = network.pool(version)
+            pool = network.routed_pool(version)
             for flow, packet in self._flows(base, network, pool, published) if pool else ():
                 outcome = self._outcome(base, packet)
                 if outcome.word == "drop":

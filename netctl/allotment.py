@@ -52,6 +52,12 @@ def allot(place: Place, wanted: Sequence[Port]) -> tuple[tuple[Part, ...], tuple
 
 def _parts(place: Place, port: Port) -> Iterator[Part]:
     versions = [version for version in place.versions if port.on(version)]
+    if not versions and _is_link_local(place, port):
+        raise InvalidInput(
+            f"port {shown(port)}: the IPv6 addresses of network {place.network.name} are"
+            " link-local, and the host forwards nothing to them",
+            hint="publish by IPv4, or on a network with another --subnet",
+        )
     if not versions:
         raise InvalidInput(
             f"port {shown(port)}: endpoint {place.endpoint} has no IPv{6 if port.on(6) else 4}"
@@ -71,6 +77,11 @@ def _parts(place: Place, port: Port) -> Iterator[Part]:
         host_ip = _host_ip(place, port, lent, opened)
         only = lent[0] if len(lent) == 1 and not host_ip else 0
         yield Part(port=replace(port, host_ip=host_ip, version=only), lent=True)
+
+
+def _is_link_local(place: Place, port: Port) -> bool:
+    pool = place.network.pool(6)
+    return port.on(6) and pool is not None and pool.link_local
 
 
 def _opens(place: Place, version: int) -> bool:

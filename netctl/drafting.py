@@ -98,7 +98,7 @@ def ports_for(
     place = Place(
         network=network,
         endpoint=endpoint.name,
-        versions=tuple(6 if ":" in address else 4 for address in endpoint.addresses),
+        versions=tuple(6 if ":" in address else 4 for address in endpoint.routed_addresses),
         ports=endpoint.ports,
         way_out=not endpoint.no_default_route,
     )

@@ -168,7 +168,7 @@ def _own_lines(sandbox: Sandbox, members: Sequence[Member]) -> Iterable[str]:
     short = sandbox.hostname or sandbox.name
     full = f"{short}.{sandbox.domainname} {short}" if sandbox.domainname else short
     for member in members:
-        for address in member.endpoint.addresses:
+        for address in member.endpoint.routed_addresses:
             yield f"{address.partition('/')[0]}\t{full}\n"
 
 

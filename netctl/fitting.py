@@ -31,7 +31,7 @@ def check_routes(room: Room, network: Network) -> None:
     """Raise ``Conflict`` where a route that the namespace brought along covers the new subnet."""
     ours = {item.attachment.ifname for item in room.members}
     foreign = [r for r in room.kernel.routes(room.sandbox.netns) if r.link not in ours]
-    for pool in network.pools:
+    for pool in (pool for pool in network.pools if not pool.link_local):
         subnet = ip_network(pool.subnet)
         for route in foreign:
             taken = ip_network(route.destination, strict=False)

@@ -66,12 +66,23 @@ class Pool(Record):
         return 6 if ":" in self.subnet else 4
 
     @property
+    def link_local(self) -> bool:
+        """Whether it is of fe80::/10: no router forwards what has such an address (RFC 4291 section
+        2.5.6), and each interface may have the same ones."""
+        return is_link_local(self.subnet)
+
+    @property
     def prefix_length(self) -> int:
         return int(self.subnet.rpartition("/")[2])
 
     def with_prefix(self, address: str) -> str:
         """Return an address of this pool as interfaces bear it, ``172.18.0.2/16``."""
         return f"{address}/{self.prefix_length}"
+
+
+def is_link_local(text: str) -> bool:
+    """Whether an IPv6 address or subnet, in its shortest form, is of fe80::/10."""
+    return text.startswith(("fe8", "fe9", "fea", "feb")) and text[4:5] == ":"
 
 
 class Network(Record):
@@ -106,6 +117,11 @@ class Network(Record):
     def pool(self, version: int) -> Pool | None:
         """Return the pool of an address family (4 or 6)."""
         return next((pool for pool in self.pools if pool.version == version), None)
+
+    def routed_pool(self, version: int) -> Pool | None:
+        """Return the pool of a family if its addresses mean something beyond the network."""
+        pool = self.pool(version)
+        return None if pool and pool.link_local else pool
 
     def claims(self) -> frozenset[str]:
         # Each claim is a file to be written; a name that comes from the id is nobody else's.
@@ -265,6 +281,11 @@ class Endpoint(Record):
     @property
     def addresses(self) -> tuple[str, ...]:
         return tuple(address for address in (self.ipv4, self.ipv6) if address)
+
+    @property
+    def routed_addresses(self) -> tuple[str, ...]:
+        """Those that mean something without the zone of an interface."""
+        return tuple(address for address in self.addresses if not is_link_local(address))
 
     def claims(self) -> frozenset[str]:
         keys = {f"endpoint/{self.network_id}/{self.name}"}

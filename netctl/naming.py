@@ -114,7 +114,7 @@ def _endpoint(endpoint: Endpoint) -> Message:
         "id": endpoint.id,
         "network": endpoint.network_id,
         "names": list(names),
-        "addresses": [address.partition("/")[0] for address in endpoint.addresses],
+        "addresses": [address.partition("/")[0] for address in endpoint.routed_addresses],
     }
 
 

@@ -302,7 +302,7 @@ def _beside_host(network: Network, around: ipam.Surroundings, kernel: Kernel) ->
     """Return a notice of each pool that overlaps what the host uses, but for a bridge of its own
     that the network adopts. Raises ``Conflict`` for a gateway that is the host's elsewhere."""
     notices, own = [], network.facts.get("bridge", "")
-    for pool in network.pools:
+    for pool in (pool for pool in network.pools if not pool.link_local):
         for item in around.host:
             if pool.gateway and item.address == pool.gateway and item.link != own:
                 there = kernel.link("", item.link)
@@ -379,10 +379,10 @@ def _led_elsewhere(network: Network, kernel: Kernel) -> Iterator[str]:
         return
     from netctl.backends import diversion
 
-    for pool in network.pools:
+    for pool in (pool for pool in network.pools if pool.gateway and not pool.link_local):
         with suppress(NetctlError):
             address = diversion.first_address(pool)
-            if pool.gateway and (found := diversion.find(network, pool, address, kernel)):
+            if found := diversion.find(network, pool, address, kernel):
                 yield "\n".join([found.what, *(f"hint: {line}" for line in found.remedy)])
 
 

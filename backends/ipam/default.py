@@ -55,7 +55,7 @@ class DefaultIpam:
 def _given(text: str, request: PoolRequest) -> Subnet:
     subnet = parse_subnet("subnet", text)
     _check_family(text, subnet.version, request)
-    check_for_hosts(subnet)
+    check_for_hosts(subnet, link_local=True)
     return subnet
 
 

@@ -53,7 +53,7 @@ def parse_subnet(what: str, text: str) -> Subnet:
             f"{what} {text[:_SHOWN]!r} is not CIDR", hint="for instance 10.0.0.0/24 or fd00:1::/64"
         ) from None
     if loose.network_address != ip_address(base):
-        check_for_hosts(loose)
+        check_for_hosts(loose, link_local=True)
         raise InvalidInput(f"invalid {what} {text}: it should be {loose}", hint=f"use {loose}")
     return loose
 
@@ -71,8 +71,13 @@ def parse_address(what: str, text: str) -> IpAddress:
         ) from None
 
 
-def check_for_hosts(subnet: Subnet) -> None:
-    """Raise ``InvalidInput`` for a subnet with addresses that no host may bear."""
+def check_for_hosts(subnet: Subnet, *, link_local: bool = False) -> None:
+    """Raise ``InvalidInput`` for a subnet with addresses that no host may bear.
+
+    With ``link_local`` a whole /64 of fe80::/10 may be one, as in moby.
+    """
+    if subnet.version == 6 and subnet.is_link_local and subnet.prefixlen == 64 and link_local:
+        return
     for text, kind in _SPECIAL[subnet.version].items():
         if ip_network(text).overlaps(subnet):
             raise InvalidInput(

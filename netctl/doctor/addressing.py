@@ -28,7 +28,7 @@ def led_elsewhere(machine: Machine) -> Iterator[Finding]:
         bridge = machine.found.link("", network.facts["bridge"])
         if bridge is None or not bridge.up:
             continue
-        for pool in network.pools:
+        for pool in (pool for pool in network.pools if not pool.link_local):
             if found := _diversion(network, pool, machine):
                 yield problem("route-elsewhere", found.what, found.evidence, *found.remedy)
 
@@ -59,7 +59,7 @@ def overlaps(machine: Machine) -> Iterator[Finding]:
         resolv_conf=machine.resolv_conf,
     )
     for network in machine.networks:
-        for pool in network.pools:
+        for pool in (pool for pool in network.pools if not pool.link_local):
             yield from _overlapping(network, pool, around)
 
 

@@ -189,7 +189,7 @@ def _uplink(network: Network, wanted: int, machine: Machine) -> Iterator[Finding
     if network.internal:
         return
     for version in (4, 6):
-        way = machine.uplink(version) if network.pool(version) else None
+        way = machine.uplink(version) if network.routed_pool(version) else None
         link = machine.found.link("", way.link) if way and way.link else None
         if link and link.mtu < wanted:
             yield warning(

@@ -78,4 +78,5 @@ def _address_of(name: str, reader: Reader, near: Collection[str]) -> str:
 
 
 def _first(endpoint: Endpoint | None) -> str:
-    return endpoint.addresses[0].partition("/")[0] if endpoint and endpoint.addresses else ""
+    there = endpoint.routed_addresses if endpoint else ()
+    return there[0].partition("/")[0] if there else ""

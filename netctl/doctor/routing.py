@@ -19,7 +19,7 @@ _DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
 def forwarding(machine: Machine) -> Iterator[Finding]:
     """Forwarding, of the host and of each interface that our packets come in by."""
     for version, key in SYSCTLS.items():
-        needing = [n for n in machine.leading_out if n.pool(version)]
+        needing = [n for n in machine.leading_out if n.routed_pool(version)]
         if not needing:
             continue
         if machine.sysctl(key) == "0":
@@ -48,7 +48,7 @@ def forwarding(machine: Machine) -> Iterator[Finding]:
 def way_out(machine: Machine) -> Iterator[Finding]:
     """The host's own way to the outside."""
     for version in (4, 6):
-        needing = [n for n in machine.leading_out if n.pool(version)]
+        needing = [n for n in machine.leading_out if n.routed_pool(version)]
         if not needing:
             continue
         way = machine.uplink(version)
@@ -76,7 +76,7 @@ def way_out(machine: Machine) -> Iterator[Finding]:
 
 def advertisements(machine: Machine) -> Iterator[Finding]:
     """Routers' advertisements, which a host that forwards does not heed by default."""
-    if not any(n.pool(6) for n in machine.leading_out):
+    if not any(n.routed_pool(6) for n in machine.leading_out):
         return
     defaults = [r for r in machine.found.routes("") if r.destination == _DEFAULT[6]]
     for route in defaults:

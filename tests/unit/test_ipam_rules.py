@@ -40,7 +40,10 @@ from tests.unit.ipam_cases import DEFAULT, NET, NOWHERE, REQUEST, refused
         ({"subnets": ("0::/64",), "ipv6": True}, "::/128 is unspecified"),
         ({"subnets": ("::1/128",), "ipv6": True}, "::1/128 is loopback"),
         ({"subnets": ("::ffff:10.0.0.0/120",), "ipv6": True}, "is IPv4-mapped"),
-        ({"subnets": ("fe80::/64",), "ipv6": True}, "is link-local"),
+        *(
+            ({"subnets": (text,), "ipv6": True}, "is link-local")
+            for text in ("fe80::/65", "fe80::/63", "fe80::/10", "fe80:0:0:1::/80")
+        ),
         ({"subnets": ("ff02::/64",), "ipv6": True}, "is multicast"),
         ({"subnets": ("fd00::/64",)}, "fd00::/64 is IPv6, which this network has not"),
         ({"subnets": ("auto/64",)}, "auto/64 is IPv6, which this network has not"),
