@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -426,9 +426,12 @@ def remove_each(
     remove: Callable[[Sequence[str], Report], None],
     *,
     ignore_missing: bool = False,
+    style: str = "",
+    look: Callable[[str], Mapping[str, Any] | None] = lambda name: None,
 ) -> int:
     """Remove what several names stand for, at once where that can be; go on after an error, and
-    return the first error's code."""
+    return the first error's code. With a style what ``look`` says of those that went is printed."""
+    rows = {name: look(name) for name in names} if style else {}
     state = click.get_current_context().ensure_object(State)
     status, done, seen = 0, list[str](), set[str]()
 
@@ -444,11 +447,21 @@ def remove_each(
         report(error, as_json=_json_wanted(), state=state)
         status = status or error.exit_code
 
-    with _reporting(state, names, done):
-        remove(names, tell)
+    try:
+        with _reporting(state, names, done):
+            remove(names, tell)
+    finally:
+        if style and not state.dry_run:
+            _show_removed([row for name in done if (row := rows[name])], style)
     if state.controller.left:
         raise stopped(state, done, [name for name in names if name not in seen])
     return status
+
+
+def _show_removed(rows: Sequence[Mapping[str, Any]], style: str) -> None:
+    from netctl import render
+
+    render.show(rows, [render.Column("ID", "id"), render.Column("NAME", "name")], style)
 
 
 @contextlib.contextmanager
@@ -469,10 +482,38 @@ def _json_wanted() -> bool:
     return bool(ctx and ctx.params.get("style") == "json")
 
 
-def created(state: State, object_id: str) -> None:
-    """Print the id of what was made, and nothing in a dry run."""
-    if not state.dry_run:
+def _made_style(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    return _style(ctx, parameter, value) if value else value
+
+
+def _result_format(what: str) -> Callable[[F], F]:
+    return click.option(
+        "--format",
+        "style",
+        default="",
+        callback=_made_style,
+        metavar="FORM",
+        shell_complete=complete.styles,
+        help=what,
+    )
+
+
+made_format = _result_format("Print it as inspect does, in that form: json, ...  [its id alone]")
+removed_format = _result_format("Print what was removed in that form: json, ...  [nothing]")
+
+
+def created(
+    state: State, object_id: str, style: str, look: Callable[[State, str], Mapping[str, Any]]
+) -> None:
+    """Print the id of what was made, or with a style all of it; nothing in a dry run."""
+    if state.dry_run:
+        return
+    if not style:
         click.echo(object_id)
+        return
+    from netctl import render
+
+    render.described(look(state, object_id), style)
 
 
 def exists(find: Callable[[], object]) -> int:

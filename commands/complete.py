@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
     from netctl.filters import Filter
+    from netctl.models import Endpoint
     from netctl.store import Store
 
 STYLES = ("table", "json", "jsonl", "yaml", "name")
@@ -55,12 +56,21 @@ def _answered(values: Callable[[click.Context, str], Iterable[str]]) -> Complete
         from click.shell_completion import CompletionItem
 
         try:
-            return [CompletionItem(v) for v in values(ctx, incomplete) if v.startswith(incomplete)]
+            before = _given_before(ctx, parameter)
+            found = dict.fromkeys(values(ctx, incomplete))
+            fitting = [v for v in found if v.startswith(incomplete) and v not in before]
+            return [CompletionItem(value) for value in fitting]
         except Exception:
             # A Tab must not print an error into the line that is being typed.
             return []
 
     return complete
+
+
+def _given_before(ctx: click.Context, parameter: click.Parameter) -> tuple[str, ...]:
+    """Return the values of an option or an argument that takes several: none is wanted twice."""
+    given = ctx.params.get(parameter.name or "")
+    return given if isinstance(given, tuple) else ()
 
 
 def _networks(ctx: click.Context) -> Iterable[str]:
@@ -75,23 +85,130 @@ def _sandboxes(ctx: click.Context) -> Iterable[str]:
     return [sandbox.name for sandbox in _store(ctx).all(Sandbox)]
 
 
-def _endpoints(ctx: click.Context) -> Iterable[str]:
+def _placed(
+    ctx: click.Context, fits: Callable[[Endpoint], bool]
+) -> list[tuple[Endpoint, str | None]]:
+    """Return the endpoints that fit, with the names of their networks."""
     from netctl.models import Endpoint, Network
 
     store = _store(ctx)
     names = {network.id: network.name for network in store.all(Network)}
-    found = [(endpoint.name, names.get(endpoint.network_id)) for endpoint in store.all(Endpoint)]
-    counted = Counter(name for name, _ in found)
-    unique = (name for name, count in counted.items() if count == 1)
-    return [*unique, *(f"{network}/{name}" for name, network in found)]
+    found = [each for each in store.all(Endpoint) if fits(each)]
+    return [(endpoint, names.get(endpoint.network_id)) for endpoint in found]
 
 
-def _services(ctx: click.Context) -> Iterable[str]:
-    from netctl.models import Endpoint, Network
+def _endpoints_that(fits: Callable[[Endpoint], bool]) -> Completer:
+    """Return what offers endpoints, each once: by NAME where that is enough, else, and once a
+    network is typed, by NETWORK/NAME."""
+
+    def offered(ctx: click.Context, incomplete: str) -> Iterable[str]:
+        counted = Counter(each.name for each, _ in _placed(ctx, lambda endpoint: True))
+        found = _placed(ctx, fits)
+        whole = {f"{network}/{each.name}": each.name for each, network in found}
+        before = ctx.params.get("endpoints") or ()
+        left = {k: v for k, v in whole.items() if k not in before and v not in before}
+        short = [name if counted[name] == 1 else path for path, name in left.items()]
+        fitting = [word for word in short if word.startswith(incomplete)]
+        return left if "/" in incomplete or not fitting else short
+
+    return _answered(offered)
+
+
+def _services_that(fits: Callable[[click.Context, Endpoint], bool]) -> Completer:
+    return _completer(
+        lambda ctx: [
+            f"{each.name}.{network}"
+            for each, network in _placed(ctx, lambda endpoint: fits(ctx, endpoint))
+        ]
+    )
+
+
+def _is_free(endpoint: Endpoint) -> bool:
+    return endpoint.attachment is None
+
+
+def _is_joined(endpoint: Endpoint) -> bool:
+    return endpoint.attachment is not None
+
+
+def _is_in_container(ctx: click.Context, endpoint: Endpoint) -> bool:
+    """Whether an endpoint is in the container that was given before it."""
+    from netctl import references
+
+    found = references.find_sandbox(_store(ctx), ctx.params["container"])
+    return bool(found and endpoint.attachment and endpoint.attachment.sandbox_id == found.id)
+
+
+def _members(ctx: click.Context) -> set[str]:
+    """Return the ids of the sandboxes in the network that was given first."""
+    from netctl import references
+    from netctl.models import Endpoint
 
     store = _store(ctx)
-    names = {network.id: network.name for network in store.all(Network)}
-    return [f"{each.name}.{names.get(each.network_id)}" for each in store.all(Endpoint)]
+    network = references.find_network(store, ctx.params["name"])
+    endpoints = store.all(Endpoint, network.id) if network else []
+    return {each.attachment.sandbox_id for each in endpoints if each.attachment}
+
+
+def _inside(ctx: click.Context) -> Iterable[str]:
+    from netctl.models import Sandbox
+
+    members = _members(ctx)
+    return [each.name for each in _store(ctx).all(Sandbox) if each.id in members]
+
+
+def _outside(ctx: click.Context) -> Iterable[str]:
+    from netctl.models import Sandbox
+
+    members = _members(ctx)
+    return [each.name for each in _store(ctx).all(Sandbox) if each.id not in members]
+
+
+def _inhabited_networks(ctx: click.Context) -> Iterable[str]:
+    return [network for _, network in _placed(ctx, _is_joined) if network]
+
+
+def _inhabited_sandboxes(ctx: click.Context) -> Iterable[str]:
+    from netctl.models import Sandbox
+
+    return [sandbox.name for sandbox in _store(ctx).all(Sandbox) if sandbox.endpoints]
+
+
+def _sandbox_of_endpoint(ctx: click.Context) -> Iterable[str]:
+    from netctl import references
+    from netctl.models import Sandbox
+
+    store = _store(ctx)
+    found = references.find_endpoint(store, ctx.params["name"])
+    place = found.attachment if found else None
+    sandbox = store.get(Sandbox, place.sandbox_id) if place else None
+    return [sandbox.name] if sandbox else []
+
+
+def _published_ports(ctx: click.Context) -> Iterable[str]:
+    from netctl import references
+    from netctl.ports import spec
+
+    found = references.find_endpoint(_store(ctx), ctx.params["name"])
+    return [spec(port) for port in found.ports] if found else []
+
+
+def _destinations(ctx: click.Context) -> Iterable[str]:
+    """Return what ``doctor`` may send to: other sandboxes, and endpoints."""
+    own = ctx.params.get("sandbox")
+    endpoints = [f"{network}/{each.name}" for each, network in _placed(ctx, lambda each: True)]
+    return [*(name for name in _sandboxes(ctx) if name != own), *endpoints]
+
+
+def _commands(ctx: click.Context) -> Iterable[str]:
+    """Return the commands below the words that were given to ``help``."""
+    at = ctx.find_root().command
+    for word in ctx.params.get("words") or ():
+        found = at.get_command(ctx, word) if isinstance(at, click.Group) else None
+        if found is None:
+            return ()
+        at = found
+    return at.list_commands(ctx) if isinstance(at, click.Group) else ()
 
 
 def _drivers(ctx: click.Context) -> Iterable[str]:
@@ -175,8 +292,21 @@ run_networks = _answered(
     lambda ctx, word: dict.fromkeys((*_networks(ctx), *(("none", "host") if word else ())))
 )
 sandboxes = _completer(_sandboxes)
-endpoints = _completer(_endpoints)
-services = _completer(_services)
+endpoints = _endpoints_that(lambda endpoint: True)
+free_endpoints = _endpoints_that(_is_free)
+joined_endpoints = _endpoints_that(_is_joined)
+publishing_endpoints = _endpoints_that(lambda endpoint: bool(endpoint.ports))
+services = _services_that(lambda ctx, endpoint: True)
+free_services = _services_that(lambda ctx, endpoint: _is_free(endpoint))
+attached_services = _services_that(_is_in_container)
+sandboxes_inside = _completer(_inside)
+sandboxes_outside = _completer(_outside)
+inhabited_networks = _completer(_inhabited_networks)
+inhabited_sandboxes = _completer(_inhabited_sandboxes)
+sandbox_of_endpoint = _completer(_sandbox_of_endpoint)
+published_ports = _completer(_published_ports)
+destinations = _completer(_destinations)
+commands = _completer(_commands)
 drivers = _completer(_drivers)
 ipam_drivers = _completer(_ipam_drivers)
 driver_options = _keyed(_driver_options)

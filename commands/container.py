@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netctl.cli import State
-from netctl.commands import common, complete
+from netctl.commands import common, complete, looking
 from netctl.commands.common import dry_run, pass_state
 from netctl.groups import AliasGroup
 
@@ -22,11 +22,12 @@ def container() -> None:
 
 @container.command(epilog="Example: netctl container create c1")
 @click.argument("name", metavar="ID")
+@common.made_format
 @dry_run
 @pass_state
-def create(state: State, name: str) -> None:
+def create(state: State, name: str, style: str) -> None:
     """Make a container called ID and print the id of its sandbox."""
-    common.created(state, state.controller.sandboxes.create(name).id)
+    common.created(state, state.controller.sandboxes.create(name).id, style, looking.sandbox)
 
 
 @container.command(epilog="Example: netctl container rm c1")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "netctl doctor c1 db/server:5432 --format json"
 )
 @click.argument("sandbox", required=False, shell_complete=complete.sandboxes)
-@click.argument("destination", required=False, shell_complete=complete.endpoints)
+@click.argument("destination", required=False, shell_complete=complete.destinations)
 @click.option("--probe", is_flag=True, help="Ask the name servers too, whether they answer.")
 @format_option("table")
 @pass_state

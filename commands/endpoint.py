@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netctl.cli import State
-from netctl.commands import choosing, common, complete
+from netctl.commands import choosing, common, complete, looking
 from netctl.commands.common import dry_run, format_option, if_not_exists, listing, pass_state
 from netctl.errors import InvalidInput
 from netctl.groups import AliasGroup
@@ -27,6 +27,7 @@ def endpoint() -> None:
 @common.endpoint_options
 @click.option("--alias", "aliases", multiple=True, metavar="NAME", help="One more name of it.")
 @if_not_exists
+@common.made_format
 @dry_run
 @pass_state
 def create(state: State, /, network: str, name: str, **given: Any) -> None:
@@ -37,14 +38,14 @@ def create(state: State, /, network: str, name: str, **given: Any) -> None:
         if_not_exists=given["if_not_exists"],
         **common.endpoint_definition(given, given["aliases"]),
     )
-    common.created(state, made.id)
+    common.created(state, made.id, given["style"], looking.endpoint)
 
 
 @endpoint.command(
     epilog="Examples: netctl endpoint join web/web1 c1 --priority 10;"
     " netctl endpoint join web/web1 c1 --alias db1:database"
 )
-@click.argument("name", metavar="ENDPOINT", shell_complete=complete.endpoints)
+@click.argument("name", metavar="ENDPOINT", shell_complete=complete.free_endpoints)
 @click.argument("sandbox", shell_complete=complete.sandboxes)
 @common.priority
 @click.option(
@@ -85,8 +86,10 @@ def publish(state: State, name: str, ports: tuple[str, ...]) -> None:
 
 
 @endpoint.command(epilog="Example: netctl endpoint unpublish web/web1 80")
-@click.argument("name", metavar="ENDPOINT", shell_complete=complete.endpoints)
-@click.argument("ports", nargs=-1, required=True, metavar="SPEC...")
+@click.argument("name", metavar="ENDPOINT", shell_complete=complete.publishing_endpoints)
+@click.argument(
+    "ports", nargs=-1, required=True, metavar="SPEC...", shell_complete=complete.published_ports
+)
 @dry_run
 @pass_state
 def unpublish(state: State, name: str, ports: tuple[str, ...]) -> None:
@@ -116,8 +119,8 @@ def limit(
 
 
 @endpoint.command(epilog="Example: netctl endpoint leave web/web1")
-@click.argument("name", metavar="ENDPOINT", shell_complete=complete.endpoints)
-@click.argument("sandbox", required=False, shell_complete=complete.sandboxes)
+@click.argument("name", metavar="ENDPOINT", shell_complete=complete.joined_endpoints)
+@click.argument("sandbox", required=False, shell_complete=complete.sandbox_of_endpoint)
 @common.ignore_missing
 @dry_run
 @pass_state
@@ -173,6 +176,7 @@ def set_(state: State, /, name: str, **given: Any) -> None:
 @choosing.removing(complete.endpoint_filters)
 @click.option("-f", "--force", is_flag=True, help="Take it out of its sandbox first.")
 @common.ignore_missing
+@common.removed_format
 @dry_run
 @pass_state
 def rm(state: State, /, endpoints: tuple[str, ...], **given: Any) -> int:
@@ -183,6 +187,8 @@ def rm(state: State, /, endpoints: tuple[str, ...], **given: Any) -> int:
         chosen.names,
         lambda names, tell: manager.remove_each(names, tell, force=given["force"]),
         ignore_missing=given["ignore_missing"] or chosen.found,
+        style=given["style"],
+        look=looking.named(manager.get),
     )
 
 
@@ -239,17 +245,20 @@ def ls(state: State, network: str | None, filters: tuple[str, ...], view: View) 
 @pass_state
 def inspect(state: State, endpoints: tuple[str, ...], style: str) -> int:
     """Show all there is to know of endpoints."""
-    from netctl import render, views
+    from netctl import render
 
-    controller = state.controller
-    names = views.Names(controller.store, controller.boot_id)
+    return render.inspected(endpoints, lambda name: looking.endpoint(state, name), style)
 
-    def row(name: str) -> views.Row:
-        document = controller.endpoints.get(name).doc
-        limits = views.limits_row(document, controller.kernel)
-        return {**views.endpoint_detail(document, names), "limits": limits}
 
-    return render.inspected(endpoints, row, style)
+@endpoint.command(epilog="Example: netctl endpoint info web/web1")
+@click.argument("name", metavar="ENDPOINT", shell_complete=complete.endpoints)
+@format_option("table")
+@pass_state
+def info(state: State, name: str, style: str) -> None:
+    """Show an endpoint for people: what it has, and nothing that it has not."""
+    from netctl import render
+
+    render.at_a_glance(looking.endpoint(state, name), style)
 
 
 @endpoint.command(epilog="Example: netctl endpoint exists web/web1 && echo there")

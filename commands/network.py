@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netctl.cli import State
-from netctl.commands import choosing, common, complete
+from netctl.commands import choosing, common, complete, looking
 from netctl.commands.common import dry_run, format_option, if_not_exists, label, listing, pass_state
 from netctl.commands.driver_options import WithDriverOptions
 from netctl.groups import AliasGroup
@@ -66,6 +66,7 @@ def network() -> None:
 @click.option("--id", "network_id", metavar="ID", help="The id, 64 hexadecimal digits.")
 @common.lease
 @if_not_exists
+@common.made_format
 @dry_run
 @pass_state
 def create(state: State, /, name: str, **given: Any) -> None:
@@ -93,7 +94,7 @@ def create(state: State, /, name: str, **given: Any) -> None:
         id=given["network_id"],
         if_not_exists=given["if_not_exists"],
     )
-    common.created(state, made.id)
+    common.created(state, made.id, given["style"], looking.network)
 
 
 @network.command(
@@ -103,6 +104,7 @@ def create(state: State, /, name: str, **given: Any) -> None:
 @choosing.removing(complete.network_filters)
 @click.option("-f", "--force", is_flag=True, help="Remove its endpoints too, joined or not.")
 @common.ignore_missing
+@common.removed_format
 @dry_run
 @pass_state
 def rm(state: State, /, networks: tuple[str, ...], **given: Any) -> int:
@@ -113,6 +115,8 @@ def rm(state: State, /, networks: tuple[str, ...], **given: Any) -> int:
         chosen.names,
         lambda names, tell: manager.remove_each(names, tell, force=given["force"]),
         ignore_missing=given["ignore_missing"] or chosen.found,
+        style=given["style"],
+        look=looking.named(manager.get),
     )
 
 
@@ -146,16 +150,9 @@ def ls(state: State, filters: tuple[str, ...], view: View) -> None:
 @pass_state
 def inspect(state: State, networks: tuple[str, ...], style: str) -> int:
     """Show all there is to know of networks."""
-    from netctl import render, views
+    from netctl import render
 
-    controller = state.controller
-    return render.inspected(
-        networks,
-        lambda name: views.network_detail(
-            controller.networks.get(name).doc, controller.store, controller.boot_id
-        ),
-        style,
-    )
+    return render.inspected(networks, lambda name: looking.network(state, name), style)
 
 
 @network.command(epilog="Example: netctl network info web")
@@ -164,13 +161,9 @@ def inspect(state: State, networks: tuple[str, ...], style: str) -> int:
 @pass_state
 def info(state: State, name: str, style: str) -> None:
     """Show a network for people."""
-    from netctl import render, views
+    from netctl import render
 
-    controller = state.controller
-    detail = views.network_detail(
-        controller.networks.get(name).doc, controller.store, controller.boot_id
-    )
-    render.described(detail, style)
+    render.at_a_glance(looking.network(state, name), style)
 
 
 @network.command(epilog="Example: netctl network exists web || netctl network create web")
@@ -195,12 +188,13 @@ def prune(state: State, filters: tuple[str, ...], force: bool) -> None:
 
 @network.command(epilog="Example: netctl network connect web c1 --ip 172.17.0.10")
 @click.argument("name", metavar="NETWORK", shell_complete=complete.networks)
-@click.argument("sandbox", shell_complete=complete.sandboxes)
+@click.argument("sandbox", shell_complete=complete.sandboxes_outside)
 @click.option("--name", "endpoint_name", help="Name of the endpoint  [that of the sandbox]")
 @common.priority
 @common.endpoint_aliases
 @common.endpoint_options
 @common.if_not_joined
+@common.made_format
 @dry_run
 @pass_state
 def connect(state: State, /, name: str, sandbox: str, **given: Any) -> None:
@@ -215,12 +209,12 @@ def connect(state: State, /, name: str, sandbox: str, **given: Any) -> None:
         if_not_exists=given["if_not_exists"],
         **common.endpoint_definition(given, everywhere),
     )
-    common.created(state, made.id)
+    common.created(state, made.id, given["style"], looking.endpoint)
 
 
 @network.command(epilog="Example: netctl network disconnect web c1")
-@click.argument("name", metavar="NETWORK", shell_complete=complete.networks)
-@click.argument("sandbox", shell_complete=complete.sandboxes)
+@click.argument("name", metavar="NETWORK", shell_complete=complete.inhabited_networks)
+@click.argument("sandbox", shell_complete=complete.sandboxes_inside)
 @common.ignore_missing
 @dry_run
 @pass_state

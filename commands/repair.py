@@ -9,6 +9,7 @@ import click
 from netctl.cli import State
 from netctl.commands import common
 from netctl.commands.common import dry_run, pass_state
+from netctl.streams import say
 
 if TYPE_CHECKING:
     from netctl.upkeep.repair import Repaired
@@ -43,12 +44,18 @@ def restore(state: State) -> None:
 @dry_run
 @pass_state
 def gc(state: State, yes: bool) -> None:
-    """List what bears netctl's mark and no document knows; remove it with --yes."""
+    """List what bears netctl's mark and no document knows; remove it with --yes.
+
+    What expires later is named on stderr, the next one first.
+    """
     if state.dry_run or yes:
         _tell(state, state.controller.collect())
         return
     for item in state.controller.leftovers():
         click.echo(f"{item.what}: {item.why}")
+    for document in state.controller.expiring():
+        if lease := document.lease:
+            say(f"netctl: {document.kind} {document.name} expires at {lease.expires}")
 
 
 def _tell(state: State, repaired: Repaired) -> None:

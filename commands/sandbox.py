@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from netctl.cli import State
-from netctl.commands import choosing, common, complete
+from netctl.commands import choosing, common, complete, looking
+from netctl.commands import stats as counters
 from netctl.commands.common import dry_run, format_option, if_not_exists, label, listing, pass_state
 from netctl.groups import AliasGroup
 
@@ -88,6 +89,7 @@ def definition(given: dict[str, Any]) -> dict[str, Any]:
 @click.option("--host", is_flag=True, help="Use the host's own stack.")
 @common.lease
 @if_not_exists
+@common.made_format
 @dry_run
 @pass_state
 def create(state: State, /, name: str, **given: Any) -> None:
@@ -102,7 +104,7 @@ def create(state: State, /, name: str, **given: Any) -> None:
         if_not_exists=given["if_not_exists"],
         **definition(given),
     )
-    common.created(state, made.id)
+    common.created(state, made.id, given["style"], looking.sandbox)
 
 
 @sandbox.command(
@@ -112,6 +114,7 @@ def create(state: State, /, name: str, **given: Any) -> None:
 @choosing.removing(complete.sandbox_filters)
 @click.option("-f", "--force", is_flag=True, help="Take its endpoints out first.")
 @common.ignore_missing
+@common.removed_format
 @dry_run
 @pass_state
 def rm(state: State, /, sandboxes: tuple[str, ...], **given: Any) -> int:
@@ -126,6 +129,8 @@ def rm(state: State, /, sandboxes: tuple[str, ...], **given: Any) -> int:
         chosen.names,
         lambda names, tell: manager.remove_each(names, tell, force=given["force"]),
         ignore_missing=given["ignore_missing"] or chosen.found,
+        style=given["style"],
+        look=looking.named(manager.get),
     )
 
 
@@ -174,15 +179,20 @@ def ls(state: State, filters: tuple[str, ...], view: View) -> None:
 @pass_state
 def inspect(state: State, sandboxes: tuple[str, ...], style: str) -> int:
     """Show all there is to know of sandboxes."""
-    from netctl import render, views
+    from netctl import render
 
-    controller, state_dir = state.controller, state.controller.config.state_dir
+    return render.inspected(sandboxes, lambda name: looking.sandbox(state, name), style)
 
-    def look(name: str) -> render.Row:
-        doc = controller.sandboxes.get(name).doc
-        return views.sandbox_detail(doc, controller.store, controller.kernel, state_dir)
 
-    return render.inspected(sandboxes, look, style)
+@sandbox.command(epilog="Example: netctl sandbox info c1")
+@click.argument("name", metavar="SANDBOX", shell_complete=complete.sandboxes)
+@format_option("table")
+@pass_state
+def info(state: State, name: str, style: str) -> None:
+    """Show a sandbox for people: what it has, and nothing that it has not."""
+    from netctl import render
+
+    render.at_a_glance(looking.sandbox(state, name), style)
 
 
 @sandbox.command(epilog="Example: netctl sandbox exists c1 || netctl sandbox create c1")
@@ -269,24 +279,23 @@ def refresh(state: State, name: str) -> None:
     state.controller.sandboxes.refresh(name)
 
 
-@sandbox.command(epilog="Example: netctl sandbox stats c1 --format json")
-@click.argument("name", metavar="SANDBOX", shell_complete=complete.sandboxes)
+@sandbox.command(
+    epilog="Examples: netctl sandbox stats c1 --format json; netctl sandbox stats c1 c2 --watch 5"
+)
+@click.argument("sandboxes", nargs=-1, shell_complete=complete.sandboxes)
+@counters.watch
 @format_option("table")
 @pass_state
-def stats(state: State, name: str, style: str) -> None:
-    """Show the counters of a sandbox's interfaces: bytes, packets, errors, drops."""
-    from netctl import render
+def stats(state: State, sandboxes: tuple[str, ...], watch: str | None, style: str) -> None:
+    """Show the counters of sandboxes' interfaces: bytes, packets, errors, drops.
 
-    links = state.controller.sandboxes.stats(name)
-    rows = [{"name": link.name, "mtu": link.mtu, "up": link.up, **link.counters} for link in links]
-    keys = [
-        f"{way}_{what}"
-        for way in ("rx", "tx")
-        for what in ("bytes", "packets", "errors", "dropped")
-    ]
-    columns = [render.Column("INTERFACE", "name")]
-    columns += [render.Column(key.replace("_", " ").upper(), key) for key in keys]
-    render.show(rows, columns, style)
+    Without a name those of all sandboxes. With --watch they are shown again and again until Ctrl-C.
+    """
+    if watch is None:
+        counters.show(state, sandboxes, style)
+        return
+    seconds, names = counters.pause(watch, sandboxes)
+    counters.follow(state, names, style, seconds)
 
 
 @sandbox.command(

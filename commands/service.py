@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netctl.cli import State
-from netctl.commands import common, complete
+from netctl.commands import common, complete, looking
 from netctl.commands.common import dry_run, format_option, pass_state
 from netctl.groups import AliasGroup
 
@@ -28,9 +28,10 @@ def service() -> None:
 @service.command(epilog="Examples: netctl service publish web1.web; netctl service publish web1")
 @click.argument("name", metavar="SERVICE")
 @click.option("--alias", "aliases", multiple=True, metavar="NAME", help="One more name of it.")
+@common.made_format
 @dry_run
 @pass_state
-def publish(state: State, name: str, aliases: tuple[str, ...]) -> None:
+def publish(state: State, name: str, aliases: tuple[str, ...], style: str) -> None:
     """Make a service and print its id."""
     from netctl.references import split_service
 
@@ -39,7 +40,7 @@ def publish(state: State, name: str, aliases: tuple[str, ...]) -> None:
     made = controller.endpoints.create(
         network or controller.config.default_network, label, aliases=aliases
     )
-    common.created(state, made.id)
+    common.created(state, made.id, style, looking.endpoint)
 
 
 @service.command(epilog="Example: netctl service unpublish web1.web")
@@ -54,7 +55,7 @@ def unpublish(state: State, name: str, force: bool) -> None:
 
 @service.command(epilog="Example: netctl service attach c1 web1.web --alias db1:database")
 @click.argument("container", shell_complete=complete.sandboxes)
-@click.argument("name", metavar="SERVICE", shell_complete=complete.services)
+@click.argument("name", metavar="SERVICE", shell_complete=complete.free_services)
 @click.option(
     "--alias",
     "aliases",
@@ -73,8 +74,8 @@ def attach(state: State, container: str, name: str, aliases: tuple[str, ...]) ->
 
 
 @service.command(epilog="Example: netctl service detach c1 web1.web")
-@click.argument("container", shell_complete=complete.sandboxes)
-@click.argument("name", metavar="SERVICE", shell_complete=complete.services)
+@click.argument("container", shell_complete=complete.inhabited_sandboxes)
+@click.argument("name", metavar="SERVICE", shell_complete=complete.attached_services)
 @dry_run
 @pass_state
 def detach(state: State, container: str, name: str) -> None:

@@ -13,11 +13,12 @@ from click.shell_completion import (
 )
 
 VARIABLE = "_NETCTL_COMPLETE"
+_SIGNS = ("=", ":")
 
 
 class _Bash(BashComplete):
-    """bash takes the sign = for a word of its own, and wants only what follows it. Behind a key no
-    space is set."""
+    """bash takes the signs = and : for words of their own, and wants only what follows the last.
+    Behind a key no space is set."""
 
     source_template = BashComplete.source_template.replace(
         "COMPREPLY+=($value)",
@@ -28,7 +29,7 @@ class _Bash(BashComplete):
         args, incomplete = super().get_completion_args()
         words: list[str] = []
         for word in (*args, incomplete):
-            if words and (word == "=" or words[-1].endswith("=")):
+            if words and (word in _SIGNS or words[-1].endswith(_SIGNS)):
                 words[-1] += word
             else:
                 words.append(word)
@@ -36,9 +37,9 @@ class _Bash(BashComplete):
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
         found = super().get_completions(args, incomplete)
-        before, equals, _ = incomplete.rpartition("=")
-        for item in found if equals else ():
-            item.value = item.value.removeprefix(before + equals)
+        place = max(map(incomplete.rfind, _SIGNS)) + 1
+        for item in found:
+            item.value = item.value.removeprefix(incomplete[:place])
         return found
 
 
@@ -59,7 +60,11 @@ class _Zsh(_Whole, ZshComplete):
 
 
 class _Fish(_Whole, FishComplete):
-    pass
+    """fish splits what it is given at every comma, and would cut a description there."""
+
+    source_template = FishComplete.source_template.replace(
+        'string split ","', 'string split --max 1 ","'
+    )
 
 
 def prepare() -> None:

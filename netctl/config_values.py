@@ -60,9 +60,9 @@ def take_file(path: str, required: bool, values: dict[str, Any], sources: dict[s
 
 
 def _near(key: str) -> str:
-    import difflib
+    from netctl.nearness import nearest
 
-    near = difflib.get_close_matches(key, KEYS, n=1)
+    near = nearest(key, KEYS)
     return f"did you mean {near[0]}?" if near else f"known keys: {', '.join(KEYS)}"
 
 

@@ -373,6 +373,12 @@ class Controller:
         ended = (*leases.find(self.store, self), *leases.for_good(self.store, self))
         return [*ended, *leftovers.find(self.store, self)]
 
+    def expiring(self) -> list[Network | Sandbox]:
+        """Return the networks and sandboxes that expire, the next one first."""
+        from netctl.upkeep import leases
+
+        return leases.upcoming(self.store, self)
+
     def collect(self) -> Repaired:
         """Take away the leftovers."""
         return self._repaired("gc", lambda repairs: repairs.collect())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar
 
@@ -24,6 +25,7 @@ COMMANDS = {
     "doctor": ("netctl.commands.doctor:doctor", "Explain why traffic would fail."),
     "endpoint": ("netctl.commands.endpoint:endpoint", "Endpoints: a network's attachment points."),
     "gc": ("netctl.commands.repair:gc", "Remove what bears netctl's mark and nothing needs."),
+    "help": ("netctl.commands.help:help_", "Show the help of a command."),
     "info": ("netctl.commands.info:info", "Show the configuration, the kernel and the versions."),
     "network": ("netctl.commands.network:network", "Networks: groups of endpoints that can talk."),
     "reload": ("netctl.commands.reload:reload", "Put the firewall's rules back in order."),
@@ -43,15 +45,44 @@ GROUP_ALIASES = {"net": "network", "sb": "sandbox", "ep": "endpoint"}
 """The same for the groups."""
 
 
+_WHOLE = 1000
+"""Characters of a command's line that are not cut."""
+
+
 class NoCommand(click.UsageError):
     """A group without a command: what there is, is the answer."""
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    from netctl.nearness import nearest
+
+    near = nearest(word, known)
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+@contextmanager
+def _suggesting(command: click.Command, ctx: click.Context) -> Iterator[None]:
+    """Name the options of a command that an unknown one may stand for."""
+    try:
+        yield
+    except click.NoSuchOption as error:
+        known = {
+            name
+            for option in command.get_params(ctx)
+            if isinstance(option, click.Option)
+            for name in (*option.opts, *option.secondary_opts)
+            if name.startswith("--")
+        }
+        meant = _meant(error.option_name, known)
+        raise click.UsageError(f"No such option {error.option_name!r}.{meant}", ctx) from None
 
 
 class Command(click.Command):
     """A command that takes no empty text for an option, as of a script's unset variable."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        rest = super().parse_args(ctx, args)
+        with _suggesting(self, ctx):
+            rest = super().parse_args(ctx, args)
         _check_filled(self, ctx)
         return rest
 
@@ -80,13 +111,22 @@ class _Group(click.Group):
         from click.shell_completion import CompletionItem
 
         found = super().shell_complete(ctx, incomplete)
+        for item in found:
+            if item.help and not item.value.startswith("-"):
+                item.help = self.line_of(ctx, item.value)  # click cuts it.
         others = [word for word in self.aliases if incomplete and word.startswith(incomplete)]
         return found or [CompletionItem(word) for word in others]
+
+    def line_of(self, ctx: click.Context, name: str) -> str:
+        """Return what a list of commands says of one."""
+        command = self.get_command(ctx, name)
+        return command.get_short_help_str(_WHOLE) if command else ""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args and not ctx.resilient_parsing:
             raise NoCommand(ctx.get_help(), ctx)
-        rest = super().parse_args(ctx, args)
+        with _suggesting(self, ctx):
+            rest = super().parse_args(ctx, args)
         _check_filled(self, ctx)
         return rest
 
@@ -95,10 +135,7 @@ class _Group(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         word = args[0]
         if self.get_command(ctx, word) is None and not ctx.resilient_parsing and word[:1] != "-":
-            from difflib import get_close_matches
-
-            near = get_close_matches(word, self.list_commands(ctx), n=1)
-            meant = f" Did you mean {near[0]!r}?" if near else ""
+            meant = _meant(word, self.list_commands(ctx))
             raise click.UsageError(f"No such command {word!r}.{meant}", ctx)
         name, command, rest = super().resolve_command(ctx, args)
         # Help and errors speak of a command by its own name.
@@ -139,6 +176,9 @@ class LazyGroup(_Group):
         module, _, attribute = COMMANDS[name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
+
+    def line_of(self, ctx: click.Context, name: str) -> str:
+        return COMMANDS[name][1] if name in COMMANDS else ""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

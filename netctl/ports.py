@@ -85,6 +85,13 @@ def exposed(text: str) -> str:
     return f"{_text(port.first, port.last)}/{port.protocol}"
 
 
+def spec(port: Port) -> str:
+    """Return a published port in docker's form, by which it is found again."""
+    host = f"[{port.host_ip}]:" if ":" in port.host_ip else port.host_ip and f"{port.host_ip}:"
+    outer = f"{outside(port)}:" if port.host_first else ""
+    return f"{host}{outer}{_text(port.first, port.last)}/{port.protocol}"
+
+
 def means(wanted: Port, port: Port) -> bool:
     """Whether ``wanted``, which may say less, is the publication ``port``."""
     same = (wanted.protocol, wanted.first, wanted.last) == (port.protocol, port.first, port.last)

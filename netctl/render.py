@@ -134,6 +134,19 @@ def described(row: Row, style: str) -> None:
         click.echo(f"{key.ljust(width)}  {printable(value)}".rstrip())
 
 
+def at_a_glance(row: Row, style: str) -> None:
+    """Print one object for people: without what it does not have."""
+    described(_filled(row) if style == "table" else row, style)
+
+
+def _filled(value: Any) -> Any:
+    """Return a value without what is empty in it."""
+    if isinstance(value, Mapping):
+        inner = {key: _filled(item) for key, item in value.items()}
+        return {key: item for key, item in inner.items() if item not in (None, "", [], {}, False)}
+    return [_filled(item) for item in value] if isinstance(value, list) else value
+
+
 def _lines(value: Any, path: str = "") -> Iterable[tuple[str, str]]:
     if isinstance(value, Mapping) and value:
         for key, item in value.items():

@@ -38,6 +38,19 @@ def find(reader: Reader, controller: Controller) -> Iterator[Ended]:
             yield Ended(document=document, why=why)
 
 
+def upcoming(reader: Reader, controller: Controller) -> list[Network | Sandbox]:
+    """Return the sandboxes and networks that expire, the next one first."""
+    documents: list[Sandbox | Network] = [*reader.all(Sandbox), *reader.all(Network)]
+    found = [
+        (document.lease.expires, document)
+        for document in documents
+        if document.lease
+        and document.lease.expires
+        and not ended(document.lease, controller.kernel)
+    ]
+    return [document for _, document in sorted(found, key=lambda pair: pair[0])]
+
+
 def for_good(reader: Reader, controller: Controller) -> Iterator[Ended]:
     """Yield the sandboxes that can never come back: somebody else made their namespace, and it is
     gone."""

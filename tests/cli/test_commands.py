@@ -406,6 +406,10 @@ def test_info_and_version(netctl: Netctl, tmp_path: Path) -> None:
         (2, "no such command", ["network", "nope"]),
         (2, "did you mean 'network'?", ["netwrok", "ls"]),
         (2, "did you mean 'create'?", ["network", "craete"]),
+        (2, "did you mean '--force'?", ["network", "rm", "--forse", "web"]),
+        (2, "did you mean '--format'?", ["network", "ls", "--formt", "json"]),
+        (2, "no such option '--force'\n", ["network", "inspect", "--force", "web"]),
+        (2, "no such command 'frobnicate'\n", ["network", "frobnicate"]),
         (
             2,
             "--priority 4000000000 is",

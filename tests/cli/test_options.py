@@ -26,6 +26,7 @@ READING = frozenset(
             "completion",
             "exec",
             "exists",
+            "help",
             "info",
             "inspect",
             "ls",

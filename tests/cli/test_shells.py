@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from netctl.groups import COMMANDS
 from tests.cli.conftest import Netctl
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,7 +72,7 @@ def environ(netctl: Netctl, tmp_path: Path) -> dict[str, str]:
     """Return an environment with some objects, and with netctl in the PATH."""
     for line in (
         *("network create front", "network create back", "sandbox create c1"),
-        *("endpoint create front web1", "network create lone"),
+        *("endpoint create front web1 -p 8080:80", "network create lone"),
     ):
         assert netctl(*line.split()).status == 0
     places = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -101,6 +102,7 @@ def test_tab_in_a_shell(environ: dict[str, str], name: str) -> None:
             ("netctl network create -o bridge.enable_icc=f", "bridge.enable_icc=false"),
             ("netctl network ls --format=js", "--format=json"),
             ("netctl network ls --filter driver=br", "driver=bridge"),
+            ("netctl endpoint unpublish web1 8080:", "80/tcp"),
             ("netctl --color alw", "always"),
             ("netctl --config /etc/passw", "/etc/passwd"),
             ("netctl sandbox create x --hosts-path /etc/passw", "/etc/passwd"),
@@ -116,7 +118,9 @@ def test_tab_in_a_shell(environ: dict[str, str], name: str) -> None:
     [
         ("netctl network rm ", {"front", "back", "lone"}),
         ("netctl network rm lo", {"lone"}),
-        ("netctl endpoint join ", {"web1", "front/web1"}),
+        ("netctl endpoint join ", {"web1"}),
+        ("netctl endpoint join fr", {"front/web1"}),
+        ("netctl endpoint unpublish web1 ", {"8080:80/tcp"}),
         ("netctl sandbox exec ", {"c1"}),
         ("netctl network create -d ", {"bridge", "host", "null"}),
         ("netctl sandbox ex", {"exec", "exists"}),
@@ -146,3 +150,19 @@ def test_tab_in_fish(environ: dict[str, str], line: str, expected: set[str]) -> 
     )
     offered = {word.partition("\t")[0] for word in done.stdout.splitlines() if word}
     assert (offered, done.stderr) == (expected, "")
+
+
+def test_descriptions_in_fish_are_whole(environ: dict[str, str]) -> None:
+    if not shutil.which("fish"):
+        pytest.skip("fish is not installed")
+    script = f"source {ROOT}/completions/netctl.fish; complete -C 'netctl '; complete -C 'netctl s'"
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", script],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    described = dict(line.split("\t") for line in done.stdout.splitlines() if "\t" in line)
+    for name, (_, line) in COMMANDS.items():
+        assert described[name] == line

@@ -1,0 +1,146 @@
+"""What commands that make and remove print on request, help, objects at a glance, and counters."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from netctl.names import is_id
+from tests.cli.conftest import Netctl
+from tests.fake_kernel import FakeKernel
+
+MAKING = {
+    "network create web": "network",
+    "sandbox create c1": "sandbox",
+    "endpoint create web web1": "endpoint",
+    "network connect web c1": "endpoint",
+    "service publish web2.web": "endpoint",
+    "container create c2": "sandbox",
+}
+
+
+def test_what_is_made_is_printed_as_inspect_prints_it(netctl: Netctl) -> None:
+    for line, kind in MAKING.items():
+        done = netctl(*line.split(), "--format", "json")
+        assert (done.status, done.err) == (0, "")
+        [row] = done.json
+        assert netctl(kind, "inspect", row["id"]).json == [row]
+    assert netctl("network", "create", "db", "--format", "{{.Name}}").out == "db\n"
+    assert netctl("network", "create", "x", "--dry-run", "--format", "name").out.find("x\n") != 0
+    assert is_id(netctl("network", "create", "y").out.strip())
+
+
+@pytest.mark.parametrize("form", ["nope", "{{.Name"])
+def test_a_wrong_form_makes_nothing(netctl: Netctl, form: str) -> None:
+    assert netctl("network", "create", "web", "--format", form).status == 2
+    assert netctl("network", "exists", "web").status == 3
+
+
+def test_what_is_removed_is_printed(netctl: Netctl) -> None:
+    ids = [netctl("network", "create", name).out.strip() for name in ("a", "b")]
+    done = netctl("network", "rm", "a", "nope", "b", "--format", "json")
+    assert done.status == 3
+    assert [(row["id"], row["name"]) for row in done.json] == list(zip(ids, "ab", strict=True))
+    assert json.loads(done.err)["error"]["code"] == "not_found"
+    netctl("sandbox", "create", "c1")
+    assert netctl("sandbox", "rm", "c1", "--format", "jsonl").out.count("\n") == 1
+    assert netctl("sandbox", "rm", "c1", "--ignore-missing", "--format", "json").json == []
+    netctl("network", "create", "web")
+    netctl("endpoint", "create", "web", "e1")
+    assert netctl("endpoint", "rm", "e1", "--dry-run", "--format", "name").status == 0
+    assert netctl("endpoint", "rm", "web/e1", "--format", "name").out == "e1\n"
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["network"], ["network", "create"], ["doctor"], ["sb", "ls"]]
+)
+def test_help_is_that_of_the_command(netctl: Netctl, words: list[str]) -> None:
+    done = netctl("help", *words)
+    assert (done.status, done.err) == (0, "")
+    assert done.out == netctl(*words, "--help").out
+
+
+def test_help_of_what_is_no_command(netctl: Netctl) -> None:
+    for words, message in (
+        (["netwrok"], "Did you mean 'network'?"),
+        (["network", "craete"], "Did you mean 'create'?"),
+        (["doctor", "x"], "has no command 'x'"),
+    ):
+        done = netctl("help", *words)
+        assert done.status == 2 and message in done.err
+
+
+def test_objects_at_a_glance(netctl: Netctl) -> None:
+    netctl("network", "create", "web")
+    netctl("sandbox", "create", "c1")
+    netctl("network", "connect", "web", "c1")
+    for kind, name in (("network", "web"), ("endpoint", "c1"), ("sandbox", "c1")):
+        done = netctl(kind, "info", name)
+        assert (done.status, done.err) == (0, "")
+        lines = [line.split(maxsplit=1) for line in done.out.splitlines()]
+        assert ["name", name] in lines and all(len(line) == 2 for line in lines)
+        assert netctl(kind, "info", name, "--format", "json").json == (
+            netctl(kind, "inspect", name).json
+        )
+        assert netctl(kind, "info", "nope").status == 3
+
+
+def test_counters_of_several_and_of_all(netctl: Netctl) -> None:
+    for name in ("c1", "c2"):
+        netctl("sandbox", "create", name)
+    rows = netctl("sandbox", "stats", "--format", "json").json
+    assert {row["sandbox"] for row in rows} == {"c1", "c2"}
+    assert netctl("sandbox", "stats", "c1", "c2", "--format", "json").json == rows
+    assert netctl("sandbox", "stats").out.startswith("SANDBOX")
+    assert netctl("sandbox", "stats", "c1").out.startswith("INTERFACE")
+    assert netctl("sandbox", "stats", "c1", "nope").status == 3
+
+
+def test_all_counters_without_those_that_are_gone(netctl: Netctl, kernel: FakeKernel) -> None:
+    netctl("sandbox", "create", "c1")
+    kernel.reboot()
+    netctl("sandbox", "create", "c2")
+    rows = netctl("sandbox", "stats", "--format", "json").json
+    assert {row["sandbox"] for row in rows} == {"c2"}
+
+
+@pytest.mark.parametrize("words", [["--watch", "5"], ["--watch"], ["--watch", "c1"]])
+def test_counters_are_shown_again(
+    netctl: Netctl, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    netctl("sandbox", "create", "c1")
+    done = netctl("sandbox", "stats", *words)
+    assert done.status == 130
+    assert pauses == [5.0 if "5" in words else 2.0] * 3
+    headings = [line for line in done.out.splitlines() if "INTERFACE" in line]
+    assert len(headings) == 1 and done.out.count("lo") == 3
+    pauses.clear()
+    lines = netctl("sandbox", "stats", "c1", "--watch", "--format", "json").out.splitlines()
+    assert [json.loads(line)["name"] for line in lines] == ["lo"] * 3
+
+
+@pytest.mark.parametrize("seconds", ["0", "0.01", "999999"])
+def test_a_pause_has_its_bounds(netctl: Netctl, seconds: str) -> None:
+    done = netctl("sandbox", "stats", "--watch", seconds)
+    assert done.status == 2 and "0.1 to 86400" in done.err
+
+
+def test_what_expires_is_listed_by_gc(netctl: Netctl) -> None:
+    netctl("network", "create", "web", "--ttl", "2h")
+    netctl("sandbox", "create", "c1", "--ttl", "1h")
+    netctl("sandbox", "create", "c2")
+    done = netctl("gc")
+    assert (done.status, done.out) == (0, "")
+    first, second = done.err.splitlines()
+    assert first.startswith("netctl: sandbox c1 expires at 20")
+    assert second.startswith("netctl: network web expires at 20")
