@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, TypeVar
+from zlib import crc32
 
 from netctl.kernel.interface import Kernel
 from netctl.plan import Assembly, Difference, Interface, Plan, Step, Undo, execute
@@ -249,8 +250,10 @@ def _sorted(steps: Steps, kind: type[S], key: Callable[[S], str]) -> dict[str, l
 
 
 def _deletion(names: Sequence[str]) -> str:
-    into = "\n".join(f"ip link set {name} group N" for name in names)
-    return f"{into}\nip link delete group N"
+    # The kernel door takes one at random that is free; a script has one that it finds again.
+    group = crc32(" ".join(names).encode()) >> 1 or 1
+    into = "\n".join(f"ip link set {name} group {group}" for name in names)
+    return f"{into}\nip link delete group {group}"
 
 
 _MAKERS = (BridgeAdd, VethAdd, IfbAdd)
