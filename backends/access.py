@@ -103,6 +103,14 @@ def mode(network: Network, version: int) -> str:
     return network.facts.get(f"mode{version}", NAT)
 
 
+def is_isolated(network: Network, version: int) -> bool:
+    """Whether a network and its host are kept apart in a family: by its mode, or because the
+    network has no subnet of that family and is kept apart in the other."""
+    modes = {mode(network, pool.version) for pool in network.pools}
+    alone = not network.pool(version) and modes == {ISOLATED}
+    return alone or mode(network, version) == ISOLATED
+
+
 def binding(network: Network) -> str:
     """Return the host's address for publications that name none, empty for all."""
     return network.facts.get("binding", "")

@@ -203,7 +203,7 @@ def _bridge_steps(network: Network) -> Plan:
         Assembly(
             steps=(
                 made,
-                *_no_advertisements(network),
+                *_own_routes(network),
                 *_loopback_source(network),
                 *switch,
                 *_bridge_settings(network),
@@ -247,11 +247,16 @@ def _localnet_key(network: Network) -> str:
     return f"net/ipv4/conf/{network.facts['bridge']}/route_localnet"
 
 
-def _no_advertisements(network: Network) -> Iterable[Step]:
-    # A router's advertisement from inside a network must not change the host's routes.
+def _own_routes(network: Network) -> Iterable[Step]:
+    # What comes from inside a network must not change the host's routes. Where the host forwards
+    # IPv4, the setting of the bridge alone decides on redirects; the firewall drops those of an
+    # internal network. The host sends none where no other interface's setting demands it.
+    bridge = network.facts["bridge"]
+    for name in ("accept_redirects", "send_redirects"):
+        yield Sysctl(netns="", key=f"net/ipv4/conf/{bridge}/{name}", value="0")
     if network.facts["ipv6_stack"] == "true":
-        key = f"net/ipv6/conf/{network.facts['bridge']}/accept_ra"
-        yield Sysctl(netns="", key=key, value="0")
+        for name in ("accept_ra", "accept_redirects"):
+            yield Sysctl(netns="", key=f"net/ipv6/conf/{bridge}/{name}", value="0")
 
 
 def _bridge_settings(network: Network) -> Iterable[Step]:

@@ -37,8 +37,8 @@ def _by_name(objects: Objects) -> dict[tuple[str, str], list[str]]:
     for item in objects:
         for kind, value in item.items():
             if kind in ("set", "map"):
-                # What packets put in goes again by itself.
-                there = () if "timeout" in value else value.get("elem", ())
+                # What goes again by itself is in no document.
+                there = () if "timeout" in value.get("flags", ()) else value.get("elem", ())
                 result["set", value["name"]] = sorted(map(_text, there))
             elif kind == "chain":
                 result["chain", value["name"]] = [_definition(value)]

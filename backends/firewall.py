@@ -17,6 +17,8 @@ from netctl.models import HostState, Network, is_link_local
 from netctl.steps.settings import Nft
 
 TABLE = "inet netctl"
+ENDED = f"{TABLE} ended"
+"""The sets of flows that ended with their port, but for the family's number."""
 USER_CHAINS = (f"{TABLE} user-pre", f"{TABLE} user-post")
 
 # Chains that verdicts of maps lead to are there before the maps' elements.
@@ -25,6 +27,8 @@ add table {TABLE}
 add chain {TABLE} apart
 add chain {TABLE} open
 add chain {TABLE} routed
+add chain {TABLE} inner
+add chain {TABLE} confined
 {guard.objects(TABLE)}\
 add set {TABLE} networks {{ type ifname; }}
 add set {TABLE} internal {{ type ifname; }}
@@ -39,6 +43,10 @@ add map {TABLE} inward{v} {{ type ifname : verdict; }}
 add map {TABLE} open{v} {{ type ipv{v}_addr : verdict; }}
 add set {TABLE} guarded{v} {{ type ipv{v}_addr; }}
 add set {TABLE} admitted{v} {{ type ifname . ipv{v}_addr; }}
+add set {TABLE} isolated{v} {{ type ifname; }}
+add set {TABLE} hidden{v} {{ type ifname; }}
+add set {TABLE} ended{v} {{ type ipv{v}_addr . inet_proto . inet_service . ipv{v}_addr \
+. inet_service; flags timeout; }}
 """
     for v in (4, 6)
 )
@@ -48,13 +56,35 @@ add set {TABLE} admitted{v} {{ type ifname . ipv{v}_addr; }}
 # (`inward`). What is left has nothing to do with a network, and comes to the guard.
 #
 # A host answers on every interface for the addresses of all others. From an internal network only
-# those of its bridge are reached, and a bridge's own (`guarded`) not from outside.
+# those of its bridge are reached, and a bridge's own (`guarded`) not from outside. What is sent to
+# many (broadcast, multicast, anycast) reaches the host from an internal network only as far as
+# neighbour discovery needs it. This is decided in the input hook, because with br_netfilter the
+# packets between two endpoints pass the prerouting hook as well. A router's advertisement is left
+# to accept_ra, which is off on our bridges: an operator's bridge may lead to the host's own router.
+#
+# A flow in the tables of connection tracking has no interface, so a packet of an internal network
+# could pass as part of another network's flow: `confined` comes before established traffic.
+#
+# Connection tracking does not translate a packet that it calls invalid: it would leave a network
+# whose endpoints are hidden with the endpoint's own address. `ended` holds the flows that ended
+# with their published port. Connection tracking takes up a stream in the middle, so the server's
+# next packet would begin such a flow again as one that the endpoint opens.
+#
+# The host would tell endpoints a shorter way (an ICMP redirect) to a neighbour to which it
+# translates, past the translation. net.ipv4.conf.all can turn that on for all interfaces, and IPv6
+# has no setting for it.
 RULES = f"""\
 add chain {TABLE} user-pre
 add chain {TABLE} user-post
 add chain {TABLE} forward {{ type filter hook forward priority filter; policy accept; }}
 add chain {TABLE} postrouting {{ type nat hook postrouting priority srcnat; policy accept; }}
 add chain {TABLE} arriving {{ type filter hook prerouting priority raw; policy accept; }}
+add chain {TABLE} receiving {{ type filter hook input priority filter; policy accept; }}
+add chain {TABLE} sending {{ type filter hook output priority filter; policy accept; }}
+flush chain {TABLE} inner
+flush chain {TABLE} confined
+flush chain {TABLE} receiving
+flush chain {TABLE} sending
 flush chain {TABLE} apart
 flush chain {TABLE} open
 flush chain {TABLE} routed
@@ -68,10 +98,32 @@ add rule {TABLE} arriving iifname != "lo" iifname != @networks ip daddr @guarded
 iifname . ip daddr != @admitted4 drop
 add rule {TABLE} arriving iifname != "lo" iifname != @networks ip6 daddr @guarded6 \
 iifname . ip6 daddr != @admitted6 drop
+add rule {TABLE} receiving iifname @internal jump inner
+add rule {TABLE} inner meta nfproto ipv4 iifname @isolated4 drop
+add rule {TABLE} inner meta nfproto ipv6 iifname @isolated6 drop
+add rule {TABLE} inner icmp type redirect drop
+add rule {TABLE} inner icmpv6 type {{ nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert }} \
+return
+add rule {TABLE} inner icmpv6 type nd-redirect drop
+add rule {TABLE} inner fib daddr . iif type != local drop
+add rule {TABLE} sending meta nfproto ipv4 oifname @isolated4 drop
+add rule {TABLE} sending meta nfproto ipv6 oifname @isolated6 drop
+add rule {TABLE} sending icmp type redirect oifname @networks drop
+add rule {TABLE} sending icmpv6 type nd-redirect oifname @networks drop
 add rule {TABLE} forward jump user-pre
+add rule {TABLE} forward iifname @internal goto confined
+add rule {TABLE} confined iifname . oifname vmap @pairs
+add rule {TABLE} confined drop
 add rule {TABLE} forward ct state established,related accept
 add rule {TABLE} forward iifname . oifname vmap @pairs
-add rule {TABLE} forward iifname @internal drop
+add rule {TABLE} forward meta nfproto ipv4 ct state invalid iifname @hidden4 oifname != @networks \
+drop
+add rule {TABLE} forward meta nfproto ipv6 ct state invalid iifname @hidden6 oifname != @networks \
+drop
+add rule {TABLE} forward ct state new ip saddr . meta l4proto . th sport . ip daddr . th dport \
+@ended4 drop
+add rule {TABLE} forward ct state new ip6 saddr . meta l4proto . th sport . ip6 daddr . th dport \
+@ended6 drop
 add rule {TABLE} forward oifname @networks ct status dnat accept
 add rule {TABLE} forward meta nfproto ipv4 oifname vmap @inward4
 add rule {TABLE} forward meta nfproto ipv6 oifname vmap @inward6
@@ -147,10 +199,15 @@ def elements_of(network: Network) -> Iterable[tuple[str, str]]:
         yield from (("pairs", item) for item in trusted)
     for version in (4, 6):
         yield from _inward(network, version, bridge)
-        if source := network.facts.get(f"snat{version}"):
+        source = network.facts.get(f"snat{version}")
+        if source:
             yield f"snat{version}", f"{bridge} : {source}"
         elif network.facts.get(f"masquerade{version}"):
             yield f"masquerade{version}", bridge
+        if source or network.facts.get(f"masquerade{version}"):
+            yield f"hidden{version}", bridge
+        if access.is_isolated(network, version):
+            yield f"isolated{version}", bridge
     yield from _guarded(network)
 
 

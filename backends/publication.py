@@ -38,15 +38,23 @@ add map {TABLE} any{v} {{ type inet_proto . inet_service : ipv{v}_addr . inet_se
 add map {TABLE} at{v}-range {{ type ipv{v}_addr . inet_proto . inet_service : ipv{v}_addr; \
 flags interval; }}
 add map {TABLE} any{v}-range {{ type inet_proto . inet_service : ipv{v}_addr; flags interval; }}
+add set {TABLE} lent-at{v} {{ type ipv{v}_addr . inet_proto . inet_service; }}
+add set {TABLE} lent-any{v} {{ type inet_proto . inet_service; }}
+add set {TABLE} lent-at{v}-range {{ type ipv{v}_addr . inet_proto . inet_service; flags interval; }}
+add set {TABLE} lent-any{v}-range {{ type inet_proto . inet_service; flags interval; }}
 """
     for v in (4, 6)
 )
 _PORTS = "meta l4proto { tcp, udp, sctp }"
-_TARGET = "meta l4proto . th dport map"
+_KEY = "meta l4proto . th dport"
+_TARGET = f"{_KEY} map"
 # What is sent to ::1 cannot leave the host, whatever it is translated to (RFC 4291 section 2.5.3):
 # left alone it comes to the relay that listens there, or is refused at once, and who asked for
 # localhost goes on to 127.0.0.1.
 # What comes to 127.0.0.0/8 from elsewhere is left alone, even where the host takes it.
+# A packet that connection tracking calls invalid, as one out of the window, is not translated: the
+# host's own stack would get it, and reset the connection. `stray` drops it where the port is
+# published; nft cannot ask a map whether it has a key, so the keys are in sets as well.
 # nftables of Debian 12 does not know the name of -100, dstnat, in the hook output.
 _RULES = f"""\
 add chain {TABLE} published
@@ -55,6 +63,9 @@ add chain {TABLE} output {{ type nat hook output priority -100; policy accept; }
 flush chain {TABLE} published
 flush chain {TABLE} prerouting
 flush chain {TABLE} output
+add chain {TABLE} stray {{ type filter hook input priority filter; policy accept; }}
+flush chain {TABLE} stray
+add rule {TABLE} stray ct state != invalid accept
 add rule {TABLE} prerouting iifname != "lo" ip daddr 127.0.0.0/8 return
 add rule {TABLE} prerouting fib daddr type local jump published
 add rule {TABLE} output fib daddr type local jump published
@@ -65,16 +76,20 @@ add rule {TABLE} published {_PORTS} dnat {ip} to {ip} daddr . {_TARGET} @at{v}
 add rule {TABLE} published {_PORTS} dnat {ip} to {ip} daddr . {_TARGET} @at{v}-range
 add rule {TABLE} published meta nfproto ipv{v} {_PORTS} dnat {ip} to {_TARGET} @any{v}
 add rule {TABLE} published meta nfproto ipv{v} {_PORTS} dnat {ip} to {_TARGET} @any{v}-range
+add rule {TABLE} stray {_PORTS} {ip} daddr . {_KEY} @lent-at{v} drop
+add rule {TABLE} stray {_PORTS} {ip} daddr . {_KEY} @lent-at{v}-range drop
+add rule {TABLE} stray meta nfproto ipv{v} {_PORTS} {_KEY} @lent-any{v} drop
+add rule {TABLE} stray meta nfproto ipv{v} {_PORTS} {_KEY} @lent-any{v}-range drop
 """
     for v, ip in ((4, "ip"), (6, "ip6"))
 )
-_CHAINS = ("prerouting", "output", "published")
+_CHAINS = ("prerouting", "output", "published", "stray")
 _MAPS = tuple(f"{name}{v}{end}" for v in (4, 6) for name in ("at", "any") for end in ("", "-range"))
 # Adding the chains first, which does nothing to those that are there, tolerates their absence.
 _GONE = (
     _RULES
     + "".join(f"flush chain {TABLE} {chain}\ndelete chain {TABLE} {chain}\n" for chain in _CHAINS)
-    + "".join(f"delete map {TABLE} {name}\n" for name in _MAPS)
+    + "".join(f"delete map {TABLE} {name}\ndelete set {TABLE} lent-{name}\n" for name in _MAPS)
 )
 _FRAME = firewall.FRAME + _OBJECTS + _RULES
 
@@ -92,7 +107,7 @@ def plan(network: Network, change: Publishing, kernel: Kernel) -> Plan:
     steps: list[Step] = []
     # With an endpoint that leaves all its flows end.
     if change.occasion is not Occasion.JOIN:
-        steps.append(_ended(change, access.addresses(endpoint, (*lent, *opened)).values()))
+        steps.append(_ended(network, change, tuple(dict.fromkeys((*lent, *opened)))))
     if place and lent and first and not _any(change.staying, endpoint.ports):
         steps.append(Hairpin(name=place.host_ifname, bridge=network.facts["bridge"]))
     steps.append(_rules(network, change, kernel, lent, opens=bool(opened)))
@@ -101,12 +116,21 @@ def plan(network: Network, change: Publishing, kernel: Kernel) -> Plan:
     return tuple(steps)
 
 
-def _ended(change: Publishing, addresses: Iterable[str]) -> FlowsForgotten:
-    """Return how the flows end with what they were published by."""
+def _ended(network: Network, change: Publishing, versions: Sequence[int]) -> FlowsForgotten:
+    """Return how the flows end with what they were published by, for good."""
     ports = change.endpoint.ports
     inner = ((p.protocol, n) for p in ports for n in range(p.first, p.last + 1))
     sent = tuple(dict.fromkeys((*_of_host(ports), *inner)))
-    return FlowsForgotten(addresses=tuple(addresses), ports=sent, coming=False)
+    there = access.addresses(change.endpoint, versions)
+    # In mode nat-unprotected its own address stays open.
+    spared = (a for v, a in there.items() if access.mode(network, v) == access.UNPROTECTED)
+    return FlowsForgotten(
+        addresses=tuple(there.values()),
+        ports=sent,
+        coming=False,
+        spared=tuple(spared),
+        barred=firewall.ENDED,
+    )
 
 
 def _of_host(
@@ -157,7 +181,8 @@ def reload(
             frame = _FRAME
             elements += (*_elements(lent, item.endpoint.ports), *_of_self(lent))
         opened += opening.text(item.network, item.endpoint)
-    found = re.findall(rf"add (set|map) {TABLE} (\S+)", frame)
+    # What is in `ended` no document knows, and it holds on.
+    found = re.findall(rf"add (set|map) {TABLE} (?!ended)(\S+)", frame)
     flushed = "".join(f"flush {kind} {TABLE} {name}\n" for kind, name in found)
     text = frame + flushed + firewall.added_text(elements) + opened
     return Nft(do=text, undo=text)
@@ -191,6 +216,8 @@ def _of_port(version: int, address: str, port: Port) -> Iterable[tuple[str, str]
     key = port.protocol if everywhere else f"{port.host_ip} . {port.protocol}"
     if port.size > 1 and port.host_first == port.first:
         yield f"{name}-range", f"{key} . {port.first}-{port.last} : {address}"
+        yield f"lent-{name}-range", f"{key} . {port.first}-{port.last}"
         return
     for inner, outer in zip(range(port.first, port.last + 1), port.host_ports, strict=True):
         yield name, f"{key} . {outer} : {address} . {inner}"
+        yield f"lent-{name}", f"{key} . {outer}"

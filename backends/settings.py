@@ -8,6 +8,8 @@ from netctl.models import Endpoint, Network, Pool
 from netctl.names import sysctl_path
 from netctl.steps.settings import Sysctl
 
+_DISABLE_IPV6 = "net.ipv6.conf.IFNAME.disable_ipv6"
+
 
 def ipv6_switch(
     network: Network, netns: str, link: str, wanted: str | Pool | None
@@ -21,6 +23,22 @@ def ipv6_switch(
         # kernel asks its neighbours from, unusable for two seconds.
         if wanted:
             yield Sysctl(netns=netns, key=f"net/ipv6/conf/{link}/accept_dad", value="0")
+
+
+def own_routes(network: Network, endpoint: Endpoint, netns: str, link: str) -> Iterable[Sysctl]:
+    """Return how an endpoint's interface keeps to the routes that netctl gives it: no router's
+    advertisement and no redirect, which every neighbour can send, adds another.
+
+    The kernel takes an IPv4 redirect where the interface or ``all`` says so (ip-sysctl.rst), so a
+    namespace of netctl's has it off in ``all`` too: see ``netctl.moving``.
+    """
+    if endpoint.ipv4:
+        yield Sysctl(netns=netns, key=f"net/ipv4/conf/{link}/accept_redirects", value="0")
+    # Without an address the interface has IPv6 only where the user asked for it.
+    switched = _DISABLE_IPV6 in endpoint.sysctls
+    if network.facts["ipv6_stack"] == "true" and (endpoint.ipv6 or switched):
+        for name in ("accept_ra", "accept_redirects"):
+            yield Sysctl(netns=netns, key=f"net/ipv6/conf/{link}/{name}", value="0")
 
 
 def asked(endpoint: Endpoint, netns: str, link: str) -> tuple[list[Sysctl], list[Sysctl]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from netctl.backends import limits
 from netctl.backends.options import PREFIX, Option, integer
-from netctl.backends.settings import asked, ipv6_switch
+from netctl.backends.settings import asked, ipv6_switch, own_routes
 from netctl.models import Attachment, Endpoint, Network
 from netctl.names import alias_of
 from netctl.plan import Assembly, Plan, Step
@@ -54,7 +54,11 @@ def veth(network: Network, endpoint: Endpoint, place: Attachment) -> Plan:
     early, late = asked(endpoint, netns, ifname)
     # The bridge takes all that comes in at its port: an address there would only make noise.
     port = ipv6_switch(network, "", pair.name, None)
-    own = (*ipv6_switch(network, netns, ifname, endpoint.ipv6), *_telling(network, endpoint, place))
+    own = (
+        *ipv6_switch(network, netns, ifname, endpoint.ipv6),
+        *own_routes(network, endpoint, netns, ifname),
+        *_telling(network, endpoint, place),
+    )
     # What the user asks for takes the place of our own.
     settings = {step.key: step for step in (*own, *early)}
     steps: list[Step] = [pair, *port, *settings.values(), *limits.at_port(endpoint, place)]

@@ -11,6 +11,9 @@ from netctl.names import short
 from netctl.plan import Plan, inverse
 from netctl.record import Record, replace
 from netctl.steps.namespaces import LoopbackUp, NetnsCreate, NetnsPin, NetnsRelease, NetnsRename
+from netctl.steps.settings import Sysctl
+
+_REDIRECTS = "net/ipv4/conf/all/accept_redirects"
 
 
 class Move(Record):
@@ -29,7 +32,9 @@ class Move(Record):
 def plan_namespace(sandbox: Sandbox, source: str) -> Plan:
     """Return how a sandbox's namespace is made, or the one at ``source`` pinned."""
     if sandbox.type is SandboxKind.OWN:
-        return (NetnsCreate(path=sandbox.netns, alias=sandbox.identity),)
+        made = NetnsCreate(path=sandbox.netns, alias=sandbox.identity)
+        # Each interface says for itself whether it takes redirects: with this on, all would.
+        return (made, Sysctl(netns=sandbox.netns, key=_REDIRECTS, value="0"))
     if sandbox.type is SandboxKind.HOST:
         return ()
     up = LoopbackUp(netns=sandbox.netns)

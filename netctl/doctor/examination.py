@@ -39,6 +39,7 @@ CHECKS: dict[str, Check] = {
     "router advertisements": routing.advertisements,
     "reverse path filters": routing.reverse_path,
     "answers of published ports": routing.answers,
+    "gateways of sandboxes": routing.gateways,
     "IPv6": routing.ipv6_switched_off,
     "bridges": bridges.bridges,
     "ports of bridges": bridges.ports,

@@ -9,7 +9,8 @@ from netctl.backends.forwarding import SYSCTLS
 from netctl.backends.obstacles import OUTSIDE
 from netctl.doctor.finding import Finding, note, problem, warning
 from netctl.doctor.machine import Machine
-from netctl.gateway import ways_out
+from netctl.gateway import Member, ways_out
+from netctl.steps.base import ip
 
 _CONF = {4: "net/ipv4/conf", 6: "net/ipv6/conf"}
 _STRICT = 1
@@ -153,6 +154,34 @@ def answers(machine: Machine) -> Iterator[Finding]:
                         f"ip route get {outside} from {found.address} in {netns}: {via}",
                         *found.remedy,
                     )
+
+
+def gateways(machine: Machine) -> Iterator[Finding]:
+    """Gateways of sandboxes that are not the network's: what a neighbour advertised, or told by a
+    redirect, or a route of somebody in the sandbox."""
+    for room in (room for room in machine.rooms if room.alive):
+        ways = ways_out(room.members)
+        for item in room.members:
+            for version in ways.get(item.endpoint.id, ()):
+                yield from _another_gateway(machine, room.sandbox.netns, item, version)
+
+
+def _another_gateway(machine: Machine, netns: str, item: Member, version: int) -> Iterator[Finding]:
+    link, own = item.attachment.ifname, item.gateways[version]
+    way = machine.kernel.way(netns, OUTSIDE[version])
+    if way.link != link or way.gateway in ("", own):
+        return
+    tool = f"{ip(netns)} -{version} route"
+    routes = machine.kernel.routes(netns)
+    there = any((r.destination, r.gateway) == (_DEFAULT[version], way.gateway) for r in routes)
+    yield warning(
+        "gateway-foreign",
+        f"endpoint {item.network.name}/{item.endpoint.name} sends its packets to the outside"
+        f" through {way.gateway}, which is not the gateway of its network",
+        f"ip -{version} route get {OUTSIDE[version]} in {netns}: via {way.gateway} dev {link};"
+        f" the network's is {own}",
+        f"{tool} del default via {way.gateway} dev {link}" if there else f"{tool} flush cache",
+    )
 
 
 def _filter(machine: Machine, link: str) -> int:

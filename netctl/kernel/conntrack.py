@@ -43,6 +43,10 @@ _MANY = 5000
 looks."""
 _HEADER_BYTES = 4
 _NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
+_NAMES = {number: name for name, number in _NUMBERS.items()}
+_BARRED = {"tcp": "5d", "sctp": "5d", "udp": "10m"}
+"""How long a flow that ended stays so. A stream may rest for as long as connection tracking keeps
+it. A datagram of the same ends may mean another exchange, as NTP's always has port 123."""
 
 
 class Flow(Record):
@@ -58,29 +62,66 @@ class Flow(Record):
     """Whether an answer was seen."""
 
 
-def forget(
-    addresses: Iterable[str], ports: Iterable[tuple[str, int]], local: Iterable[str]
-) -> None:
-    """Delete flows: see ``Kernel.conntrack_forget``. ``local`` are the host's own addresses, with
+def flows(
+    addresses: Iterable[str],
+    ports: Iterable[tuple[str, int]],
+    local: Iterable[str],
+    spared: Iterable[str] = (),
+) -> list[bytes]:
+    """Return flows: see ``Kernel.conntrack_forget``. ``local`` are the host's own addresses, with
     prefix length.
 
     Raises ``KernelError``. A kernel without connection tracking has none.
     """
     # The kernel goes through its whole table for each look, 9 ms of one for 24 GiB of memory.
     if not (tracked := _tracked()):
-        return
+        return []
     wanted = {(_NUMBERS[protocol], number) for protocol, number in ports}
     gone, here = {_packed(a) for a in addresses}, {_packed(a.partition("/")[0]) for a in local}
+    kept = {_packed(a) for a in spared}
     with NetlinkSocket(_NETFILTER) as sock:
         filtered = gone if tracked > _MANY * len(gone) else set()
-        found = {
-            flow: _deletion(flow)
+        found = dict.fromkeys(
+            flow
             for flow in _candidates(sock, filtered, whole=not wanted)
-            if (gone and _answered_by(flow, gone) and (not wanted or _target(flow) in wanted))
-            or (gone and not wanted and _ends(flow, _ORIGINAL, _SOURCES) & gone)
-            or (here and _target(flow) in wanted and _untranslated(flow) & here)
-        }
-        _delete(sock, list(found.values()))
+            if not _untranslated(flow) & kept
+            and (
+                (gone and _answered_by(flow, gone) and (not wanted or _target(flow) in wanted))
+                or (gone and not wanted and _ends(flow, _ORIGINAL, _SOURCES) & gone)
+                or (here and _target(flow) in wanted and _untranslated(flow) & here)
+            )
+        )
+    return list(found)
+
+
+def delete(found: Iterable[bytes]) -> None:
+    """Delete flows; one that is gone meanwhile is no error."""
+    if messages := [_deletion(flow) for flow in found]:
+        with NetlinkSocket(_NETFILTER) as sock:
+            _delete(sock, messages)
+
+
+def barring(found: Iterable[bytes], sets: str, addresses: Iterable[str]) -> str:
+    """Return the commands of nft that put the ends of flows which one of the addresses answers
+    into the set of their family, as its answers have them: ``sets`` is ``inet TABLE NAME``."""
+    gone = {_packed(a) for a in addresses}
+    answered = (flow for flow in found if _answered_by(flow, gone))
+    return "".join(filter(None, (_bar(flow, sets) for flow in answered)))
+
+
+def _bar(flow: bytes, sets: str) -> str:
+    ip, proto = (_inner(flow, _REPLY, part) for part in (_TUPLE_IP, _TUPLE_PROTO))
+    name = _NAMES.get(proto.get(_PROTO_NUMBER, b"\0")[0])
+    if not name:
+        return ""
+    family = socket.AF_INET if _SOURCES[0] in ip else socket.AF_INET6
+    ends = []
+    for side, kind in enumerate((_SOURCE_PORT, _DESTINATION_PORT)):
+        ends.append(socket.inet_ntop(family, _ip(ip, side)))
+        ends.append(str(int.from_bytes(proto[kind], "big")))
+    key = " . ".join((ends[0], name, *ends[1:]))
+    version = 4 if family == socket.AF_INET else 6
+    return f"add element {sets}{version} {{ {key} timeout {_BARRED[name]} }}\n"
 
 
 def _tracked() -> int:

@@ -283,10 +283,20 @@ class Kernel(Protocol):
         """Nothing is written where the value is that already."""
         ...
 
-    def conntrack_forget(self, addresses: Sequence[str], ports: Sequence[tuple[str, int]]) -> None:
+    def conntrack_forget(
+        self,
+        addresses: Sequence[str],
+        ports: Sequence[tuple[str, int]],
+        *,
+        spared: Sequence[str] = (),
+        barred: str = "",
+    ) -> None:
         """Delete the tracked flows of ``addresses``, to them and from them; with ``ports``
         (protocol, number) only those to them that were sent to one of these, and without addresses
-        those to ports of the host itself that are not translated."""
+        those to ports of the host itself that are not translated.
+
+        Those to ``spared`` addresses stay where they are not translated. Before the flows to
+        addresses go, their ends come into the set ``barred`` + family (4, 6) of nftables."""
         ...
 
     def port_holder(self, protocol: str, address: str, port: int) -> str | None:

@@ -6,11 +6,13 @@ ctypes nor netlink. One object serves one host's namespace; ``close`` gives ever
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from netctl.errors import KernelError
 from netctl.kernel import files
 from netctl.kernel.interface import Address, Ingress, Link, Message, Route, Shape, Shaper
 
@@ -259,11 +261,22 @@ class LinuxKernel:
 
         sysctl.set(netns, key, value)
 
-    def conntrack_forget(self, addresses: Sequence[str], ports: Sequence[tuple[str, int]]) -> None:
+    def conntrack_forget(
+        self,
+        addresses: Sequence[str],
+        ports: Sequence[tuple[str, int]],
+        *,
+        spared: Sequence[str] = (),
+        barred: str = "",
+    ) -> None:
         from netctl.kernel import conntrack
 
         local = () if addresses else (item.address for item in self.addresses(""))
-        conntrack.forget(addresses, ports, local)
+        found = conntrack.flows(addresses, ports, local, spared)
+        # Barred first: a packet in between would begin the flow again.
+        if barred and (text := conntrack.barring(found, barred, addresses)):
+            self._nft_where_there(text)
+        conntrack.delete(found)
 
     def port_holder(self, protocol: str, address: str, port: int) -> str | None:
         from netctl.kernel import ports
@@ -272,6 +285,14 @@ class LinuxKernel:
 
     def nft(self, commands: str) -> None:
         self._nftables.run(commands)
+
+    def _nft_where_there(self, commands: str) -> None:
+        """Run nft commands; do nothing where the table or the set that they name is missing."""
+        try:
+            self.nft(commands)
+        except KernelError as error:
+            if error.errno != errno.ENOENT:
+                raise
 
     def nft_list(self, command: str) -> list[dict[str, Any]]:
         return self._nftables.find(command)

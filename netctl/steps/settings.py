@@ -127,16 +127,20 @@ class FlowsForgotten(Setting):
     addresses: tuple[str, ...] = ()
     ports: tuple[tuple[str, int], ...] = ()
     coming: bool
+    spared: tuple[str, ...] = ()
+    """Addresses among them to which flows that are not translated go on."""
+    barred: str = ""
+    """The sets of nftables, but for the family's number, of flows that must not begin again."""
 
     def apply(self, kernel: Kernel) -> bool:
-        if self.coming:
-            kernel.conntrack_forget(self.addresses, self.ports)
-        return self.coming
+        return self.coming and self._forget(kernel)
 
     def revert(self, kernel: Kernel) -> bool:
-        if not self.coming:
-            kernel.conntrack_forget(self.addresses, self.ports)
-        return not self.coming
+        return not self.coming and self._forget(kernel)
+
+    def _forget(self, kernel: Kernel) -> bool:
+        kernel.conntrack_forget(self.addresses, self.ports, spared=self.spared, barred=self.barred)
+        return True
 
     def differences(self, found: Snapshot) -> Iterable[Difference]:
         return ()

@@ -59,7 +59,14 @@ class FakeFirewall(FakeResolver):
             stack.drop_ipv6(link)
 
     @mutating
-    def conntrack_forget(self, addresses: Sequence[str], ports: Sequence[tuple[str, int]]) -> None:
+    def conntrack_forget(
+        self,
+        addresses: Sequence[str],
+        ports: Sequence[tuple[str, int]],
+        *,
+        spared: Sequence[str] = (),
+        barred: str = "",
+    ) -> None:
         pass
 
     def port_holder(self, protocol: str, address: str, port: int) -> str | None:

@@ -276,6 +276,12 @@ class Host:
             with open(netns, "rb") as pinned:
                 syscalls.setns(pinned.fileno(), syscalls.CLONE_NEWNET)
 
+    def stack(self, netns: str) -> int:
+        """Open a network namespace, named as for ``server``. To be called in the host."""
+        if netns in ("", "outside"):
+            return os.dup(self._namespaces[netns or "net"])
+        return os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
+
     def ask(
         self, netns: str, address: str, port: int, protocol: str = "tcp", *, seconds: float = 2
     ) -> str | None:
