@@ -121,7 +121,8 @@ def rm(state: State, /, sandboxes: tuple[str, ...], **given: Any) -> int:
     """Remove sandboxes.
 
     With --force their endpoints leave first; those that network connect or run made go with them,
-    and their addresses are free.
+    and their addresses are free. Where something that is not netctl's stands in the place of the
+    namespace, that is left and named, and the exit status is 10.
     """
     manager = state.controller.sandboxes
     chosen = choosing.names(state, "sandbox", sandboxes, given)

@@ -8,7 +8,7 @@ from enum import Enum
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from netctl.plan import Assembly, Plan, Step, Undo
+from netctl.plan import Assembly, Attempt, Plan, Step, Undo
 from netctl.record import Record, field_names, required
 
 T = TypeVar("T")
@@ -61,6 +61,8 @@ def decode_plan(value: Any) -> Plan:
 
 
 def _encode_step(step: Step) -> dict[str, Any]:
+    if isinstance(step, Attempt):
+        return {**_encode_step(step.step), "attempt": True}
     inner = step.step if isinstance(step, Undo) else step
     record = {"step": type(inner).__name__, "taken_back": isinstance(step, Undo)}
     if nested := getattr(inner, _NESTED, None):
@@ -77,7 +79,8 @@ def _decode_step(value: Any) -> Step:
         raise CodecError(f"step: {value!r:.80} is not known")
     nested = _NESTED in field_names(kind)
     step: Step = kind(steps=decode_plan(value[_NESTED])) if nested else decode(kind, value)
-    return Undo(step=step) if value["taken_back"] else step
+    step = Undo(step=step) if value["taken_back"] else step
+    return Attempt(step=step) if value.get("attempt") is True else step
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from netctl.errors import NetctlError
 from netctl.gathering import gathered
 from netctl.kernel import Kernel, Link, Route
 from netctl.models import Document
@@ -37,7 +38,7 @@ class DryKernel:
         elif isinstance(step, BridgeAdd):
             self._bridges[step.name] = _link(step.name, "bridge", step.mac, step.mtu, step.alias)
         elif isinstance(step, NetnsCreate):
-            self._made[step.path] = step.alias
+            self._made[step.path] = step.identity
         elif isinstance(step, NetnsPin):
             self._made[step.path] = step.identity
             self._sources[step.path] = step.source
@@ -47,18 +48,27 @@ class DryKernel:
     def file_read(self, path: str) -> str | None:
         return self._files.get(path) or self._kernel.file_read(path)
 
-    def netns_identity(self, path: str) -> str | None:
-        return self._made.get(path) or self._kernel.netns_identity(path)
+    def netns_new(self, *, alias: str) -> str:
+        return f"none yet:{alias}"
+
+    def netns_identity(self, path: str, known: str = "") -> str | None:
+        return self._made.get(path) or self._kernel.netns_identity(path, known)
 
     def link(self, netns: str, name: str) -> Link | None:
-        made = None if netns else self._bridges.get(name)
-        return made or self._kernel.link(netns, name)
+        if not netns:
+            return self._bridges.get(name) or self._kernel.link(netns, name)
+        made = (link for link in self._peers.get(netns, ()) if link.name == name)
+        there = self._there(netns, lambda place: [self._kernel.link(place, name)])
+        return next(made, None) or next(iter(there), None)
 
     def links(self, netns: str) -> list[Link]:
         return [*self._there(netns, self._kernel.links), *self._peers.get(netns, ())]
 
     def routes(self, netns: str) -> list[Route]:
         return self._there(netns, self._kernel.routes)
+
+    def dead_ends(self, netns: str) -> list[Route]:
+        return self._there(netns, self._kernel.dead_ends)
 
     def _there(self, netns: str, look: Callable[[str], list[_L]]) -> list[_L]:
         if netns not in self._made:
@@ -100,9 +110,10 @@ class DryOperation:
         delete: tuple[Document, ...] = (),
         claims: Mapping[str, str | None] | None = None,
         forward: bool = False,
-    ) -> None:
+    ) -> tuple[NetctlError, ...]:
         for step in gathered(plan) if forward else plan:
             self._kernel.pretend(step)
             if self._observe:
                 self._observe(step)
         self.reader.put(put, delete)
+        return ()

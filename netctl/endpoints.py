@@ -23,7 +23,7 @@ from netctl.handles import EndpointHandle
 from netctl.joining import Entrance
 from netctl.models import Document, Endpoint, Network, Port, Sandbox
 from netctl.names import several, short
-from netctl.operation import Operation
+from netctl.operation import Operation, passed_over
 from netctl.plan import Plan, Step, inverse
 from netctl.ports import parse_all
 from netctl.publishing import check_unheld, published_as
@@ -124,7 +124,7 @@ class Endpoints:
             expected = references.sandbox(op.reader, sandbox) if sandbox else None
             presence.check_joined(op.reader, endpoint, expected)
             change = self.leaving(op, [endpoint])
-            op.commit(change.plan, put=(*change.kept, *change.sandboxes), forward=True)
+            self._leave(op, change, put=change.kept)
             return self._handle(change.kept[0])
 
     def remove(self, reference: Ref, *, force: bool = False) -> None:
@@ -152,7 +152,7 @@ class Endpoints:
                 hint=f"netctl endpoint leave {reference}, or use --force",
             )
         change = self.leaving(op, [endpoint])
-        op.commit(change.plan, put=change.sandboxes, delete=(endpoint,), forward=True)
+        self._leave(op, change, delete=(endpoint,))
 
     def prune(self, chosen: Callable[[Endpoint], bool] = lambda endpoint: True) -> Sequence[str]:
         """Remove the endpoints in no sandbox that ``chosen`` accepts; return their names, each with
@@ -367,7 +367,18 @@ class Endpoints:
             change = self.leaving(op, there)
             kept = tuple(endpoint for endpoint in change.kept if not endpoint.transient)
             gone = tuple(endpoint for endpoint in there if endpoint.transient)
-            op.commit(change.plan, put=(*kept, *change.sandboxes), delete=gone, forward=True)
+            self._leave(op, change, put=kept, delete=gone)
+
+    def _leave(
+        self,
+        op: Operation,
+        change: Leaving,
+        *,
+        put: tuple[Document, ...] = (),
+        delete: tuple[Document, ...] = (),
+    ) -> None:
+        refused = op.commit(change.plan, put=(*put, *change.sandboxes), delete=delete, forward=True)
+        self._controller.notices += passed_over(refused)
 
     def _joined(
         self,

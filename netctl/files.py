@@ -14,6 +14,7 @@ from netctl.errors import NotFound
 from netctl.gateway import Member
 from netctl.kernel import Kernel
 from netctl.models import Sandbox, SandboxKind
+from netctl.names import MARK
 from netctl.plan import Plan, Step
 from netctl.record import Record, replace
 from netctl.resolv import resolv_text
@@ -38,6 +39,8 @@ class Paths(Record):
     directory: str
     hosts: str
     resolv_conf: str
+    identity: str
+    """Says which namespace is the sandbox's own, for a document that was put back from a copy."""
     etc: str
     """Directory of links to them, under the name of the namespace; empty for the host's."""
 
@@ -57,6 +60,7 @@ def paths(sandbox: Sandbox, state_dir: str) -> Paths:
         directory=directory,
         hosts=sandbox.hosts_path or f"{directory}/hosts",
         resolv_conf=sandbox.resolv_conf_path or f"{directory}/resolv.conf",
+        identity=f"{directory}/namespace",
         etc=f"{ETC_NETNS}/{name}" if name else "",
     )
 
@@ -97,10 +101,30 @@ def everything(sandbox: Sandbox, members: Sequence[Member], state_dir: str, kern
     )
 
 
+def identity_text(boot_id: str, identity: str) -> str:
+    """Return how a file says which namespace is a sandbox's own."""
+    return f"{boot_id} {identity}\n"
+
+
+def recorded(sandbox: Sandbox, state_dir: str, previous: str | None = None) -> Plan:
+    """Return how it is written down which namespace is the sandbox's own. An older netctl, which
+    knew it by its mark, did not."""
+    if sandbox.type is not SandboxKind.OWN or sandbox.identity.startswith(MARK):
+        return ()
+    where = paths(sandbox, state_dir)
+    text = identity_text(sandbox.boot_id, sandbox.identity)
+    return (
+        DirectoryCreate(path=f"{state_dir}/files"),
+        DirectoryCreate(path=where.directory),
+        FileWrite(path=where.identity, content=text, previous=previous),
+    )
+
+
 def standing(sandbox: Sandbox, state_dir: str, kernel: Kernel) -> Plan:
     """Return how the files came into being as they are by now: edited, or removed by somebody."""
     where = paths(sandbox, state_dir)
-    found = {path: kernel.file_read(path) for path in (where.hosts, where.resolv_conf)}
+    ours = (where.hosts, where.resolv_conf, where.identity)
+    found = {path: kernel.file_read(path) for path in ours}
     return (
         DirectoryCreate(path=f"{state_dir}/files"),
         DirectoryCreate(path=where.directory),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from netctl.errors import NetctlError
 from netctl.models import Document, Sandbox
 from netctl.overlay import Overlay
 from netctl.plan import Assembly, Plan, Step, Undo
@@ -56,7 +57,7 @@ class Gathering:
         delete: tuple[Document, ...] = (),
         claims: Mapping[str, str | None] | None = None,
         forward: bool = False,
-    ) -> None:
+    ) -> tuple[NetctlError, ...]:
         assert forward and not claims, "only what takes down is gathered"
         if any(_key(document) in self._documents for document in put if _is_sandbox(document)):
             raise Entangled
@@ -64,6 +65,7 @@ class Gathering:
         self._documents.update((_key(document), (document, True)) for document in put)
         self._documents.update((_key(document), (document, False)) for document in delete)
         self.reader.put(put, delete)
+        return ()
 
 
 def _key(document: Document) -> tuple[str, str, str]:

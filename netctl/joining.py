@@ -8,15 +8,18 @@ from dataclasses import field
 from netctl import files, naming
 from netctl.backends import access, limits, registry
 from netctl.backends.driver import Occasion, Publishing
-from netctl.errors import Conflict, InvalidInput
+from netctl.errors import Conflict, Exhausted, InvalidInput
 from netctl.fitting import check_fits
 from netctl.gateway import FAMILIES, Member, announce, ways_out, withdraw
 from netctl.models import Attachment, Endpoint, EndpointRef, Network, Sandbox
 from netctl.names import mac_of, veth_ifname
-from netctl.plan import Plan, Step, inverse
+from netctl.plan import Plan, Step, attempted, inverse
 from netctl.record import Record, replace
 from netctl.rooms import Room, member
 from netctl.steps.addresses import RouteAdd
+
+_MOST_NAMES = 1024
+"""Names that are tried for an interface: a bridge has no more ports."""
 
 
 class Change(Record):
@@ -122,7 +125,7 @@ def leave(room: Room, endpoints: Sequence[Endpoint]) -> Change:
         *_names_gone(room, sandbox, after),
         *inverse(published(room, room.members, after)),
         *routes_away,
-        *(step for item in reversed(gone) for step in inverse(wiring(item, inside=room.alive))),
+        *(step for item in reversed(gone) for step in _unwired(item, inside=room.alive)),
         *routes_new,
         *published(room, after, room.members),
         *texts.plan,
@@ -189,6 +192,13 @@ def wiring(item: Member, *, inside: bool = True) -> Plan:
     return (*interface, *_static_routes(item)) if inside else interface
 
 
+def _unwired(item: Member, *, inside: bool) -> Plan:
+    """Return how one member's interface goes. It goes with its end on the host, wherever the other
+    one is by now and whatever it is called."""
+    routes = attempted(inverse(tuple(_static_routes(item)))) if inside else ()
+    return (*routes, *inverse(wiring(item, inside=False)))
+
+
 def _announced(item: Member) -> Plan:
     """Return how the network is told of a member. It is last: until the bridge forwards at the new
     port there is other work to do."""
@@ -230,16 +240,19 @@ def published(room: Room, members: Sequence[Member], others: Sequence[Member] = 
 def _routes(room: Room, after: Sequence[Member]) -> tuple[Plan, Plan]:
     if not room.alive:
         return (), ()
-    links = {link.name for link in room.kernel.links(room.sandbox.netns)}
-    there = tuple(m for m in after if m.attachment.ifname in links)
+    look, netns = room.kernel.link, room.sandbox.netns
+    there = tuple(m for m in after if (name := m.attachment.ifname) and look(netns, name))
     families = room.families
-    return withdraw(room.members, there, families), announce(room.members, there, families)
+    return (
+        attempted(withdraw(room.members, there, families)),
+        attempted(announce(room.members, there, families)),
+    )
 
 
-def everything(room: Room, families: Sequence[int], *, inside: bool = True) -> Plan:
+def everything(room: Room, families: Sequence[int]) -> Plan:
     """Return how all that is in a sandbox is made, in the order of the joins."""
     return (
-        *(step for item in room.members for step in wiring(item, inside=inside)),
+        *(step for item in room.members for step in wiring(item)),
         *announce((), room.members, families),
         *published(room, room.members),
         *naming.change({}, model(room), room.config),
@@ -256,7 +269,12 @@ def takedown(room: Room) -> Plan:
     """Return how all that is in a sandbox goes; of a namespace that is not its own any more,
     what is left on the host's side."""
     alive = room.alive
-    return inverse(everything(room, room.families if alive else (), inside=alive))
+    return (
+        *inverse(naming.change({}, model(room), room.config)),
+        *inverse(published(room, room.members)),
+        *attempted(inverse(announce((), room.members, room.families if alive else ()))),
+        *(step for item in reversed(room.members) for step in _unwired(item, inside=alive)),
+    )
 
 
 def _ref(endpoint: Endpoint) -> EndpointRef:
@@ -297,13 +315,28 @@ def _check_nameless(network: Network, entrance: Entrance) -> None:
 
 
 def _ifname(room: Room, network: Network, endpoint: Endpoint) -> str:
-    """Return the name asked for, else the lowest free number after the driver's prefix."""
-    used = {link.name for link in room.kernel.links(room.sandbox.netns)}
-    if endpoint.ifname in used:
-        raise Conflict(
-            f"sandbox {room.sandbox.name} has an interface {endpoint.ifname} already",
-            hint="make the endpoint with another --ifname",
-        )
+    """Return the name asked for, else the lowest free number after the driver's prefix.
+
+    Free is what neither an endpoint of the sandbox has, whose interface may be lost, nor an
+    interface in there, which may be the inhabitant's own.
+    """
+    holders = {item.attachment.ifname: item for item in room.members}
+    netns, look = room.sandbox.netns, room.kernel.link
+    if wanted := endpoint.ifname:
+        holder = holders.get(wanted)
+        if holder or look(netns, wanted):
+            whose = f", of endpoint {holder.network.name}/{holder.endpoint.name}" if holder else ""
+            raise Conflict(
+                f"sandbox {room.sandbox.name} has an interface {wanted} already{whose}",
+                hint="make the endpoint with another --ifname",
+            )
+        return wanted
     prefix = registry.load(network.driver).ifname_prefix(network)
-    numbered = (f"{prefix}{number}" for number in range(len(used) + 1))
-    return endpoint.ifname or next(name for name in numbered if name not in used)
+    numbered = (f"{prefix}{number}" for number in range(_MOST_NAMES))
+    free = (name for name in numbered if name not in holders and not look(netns, name))
+    if not (name := next(free, "")):
+        raise Exhausted(
+            f"sandbox {room.sandbox.name} has interfaces {prefix}0 to {prefix}{_MOST_NAMES - 1}",
+            hint="make the endpoint with an --ifname of its own",
+        )
+    return name

@@ -5,9 +5,9 @@ from __future__ import annotations
 from netctl import files, fitting, joining, naming, rooms
 from netctl.backends import limits
 from netctl.errors import Conflict
-from netctl.gateway import FAMILIES, Member
+from netctl.gateway import Member
 from netctl.models import Document, ResolvConf, Sandbox, SandboxKind
-from netctl.names import short
+from netctl.names import alias_of, short
 from netctl.plan import Plan, inverse
 from netctl.record import Record, replace
 from netctl.steps.namespaces import LoopbackUp, NetnsCreate, NetnsPin, NetnsRelease, NetnsRename
@@ -32,7 +32,8 @@ class Move(Record):
 def plan_namespace(sandbox: Sandbox, source: str) -> Plan:
     """Return how a sandbox's namespace is made, or the one at ``source`` pinned."""
     if sandbox.type is SandboxKind.OWN:
-        made = NetnsCreate(path=sandbox.netns, alias=sandbox.identity)
+        mark = alias_of("sandbox", sandbox.id)
+        made = NetnsCreate(path=sandbox.netns, alias=mark, identity=sandbox.identity)
         # Each interface says for itself whether it takes redirects: with this on, all would.
         return (made, Sysctl(netns=sandbox.netns, key=_REDIRECTS, value="0"))
     if sandbox.type is SandboxKind.HOST:
@@ -118,10 +119,9 @@ def _check_movable(room: rooms.Room, new: Sandbox, source: str) -> None:
 def _look_into(there: rooms.Room, source: str) -> tuple[int, ...]:
     """Return the families without a default route at ``source``; see that all else fits in."""
     room = replace(there, sandbox=replace(there.sandbox, netns=source), members=())
-    links = {link.name for link in room.kernel.links(source)}
     for item in there.members:
         fitting.check_routes(room, item.network)
-        if item.attachment.ifname in links:
+        if room.kernel.link(source, item.attachment.ifname):
             raise Conflict(
                 f"the namespace at {source} has an interface {item.attachment.ifname} already,"
                 f" the name of {item.network.name}/{item.endpoint.name} in {there.sandbox.name}",
@@ -146,12 +146,12 @@ def _parked(room: rooms.Room) -> tuple[Plan, Plan]:
 
 
 def refresh(room: rooms.Room, resolv: ResolvConf) -> Move:
-    """Return how a sandbox's interfaces, files and, if it is gone, namespace are made anew."""
+    """Return how a sandbox's interfaces and files are made anew."""
     old = room.sandbox
     boot_id = room.kernel.boot_id()
     if old.type is not SandboxKind.HOST and room.intruded:
         raise rooms.intruder(old)
-    if not room.alive and old.type is SandboxKind.EXTERNAL:
+    if not room.alive:
         raise rooms.misfit(
             old,
             "had a namespace that is gone",
@@ -163,16 +163,12 @@ def refresh(room: rooms.Room, resolv: ResolvConf) -> Move:
         for item in room.members
     )
     there = replace(room, sandbox=new, members=members)
-    namespace = () if room.alive else plan_namespace(old, "")
     texts = files.make(new, members, room.state_dir, room.kernel)
-    families = room.families if room.alive else FAMILIES
     plan = (
         *joining.takedown(room),
-        *inverse(namespace),
-        *namespace,
         *texts.plan,
         *naming.begin(joining.model(there), room.config),
-        *joining.everything(there, families),
+        *joining.everything(there, room.families),
     )
     return Move(plan=plan, sandbox=texts.sandbox, members=members, notices=texts.notices)
 

@@ -18,7 +18,7 @@ from netctl.handles import NetworkHandle
 from netctl.kernel import Kernel
 from netctl.models import PORTS_CURSOR, Cursor, Document, Endpoint, HostState, Lease, Network
 from netctl.names import check_name, new_id, several
-from netctl.operation import Operation
+from netctl.operation import Operation, passed_over
 from netctl.plan import Plan, inverse
 from netctl.record import Record, replace
 from netctl.references import Ref
@@ -403,12 +403,13 @@ def _remove(
     made = _standing(network, site(op.reader, network, controller, removing=True))
     cursors = _cursors(op.reader, network)
     gone: tuple[Document, ...] = (network, *cursors, *_host_delete(op, made.host))
-    op.commit(
+    refused = op.commit(
         (*leaving.plan, *naming.network_gone(network, controller.config), *inverse(made.plan)),
         put=(*leaving.sandboxes, *_host_put(op, made.host)),
         delete=(*endpoints, *gone),
         forward=True,
     )
+    controller.notices += passed_over(refused)
     controller.forget_notices(network)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
@@ -53,8 +53,9 @@ class Operation(Protocol):
         delete: tuple[Document, ...] = (),
         claims: Mapping[str, str | None] | None = None,
         forward: bool = False,
-    ) -> None:
-        """Carry out the plan and record the documents, or change nothing and raise.
+    ) -> tuple[NetctlError, ...]:
+        """Carry out the plan and record the documents, or change nothing and raise. Returns what
+        was refused of the steps that the plan goes on without: see ``plan.Attempt``.
 
         ``claims`` puts claims right that no document is changed for. ``forward`` says what becomes
         of a crash in the middle: the plan is finished (for taking something down), else it is taken
@@ -103,12 +104,12 @@ class LockedOperation:
         delete: tuple[Document, ...] = (),
         claims: Mapping[str, str | None] | None = None,
         forward: bool = False,
-    ) -> None:
+    ) -> tuple[NetctlError, ...]:
         changes = Changes(put=put, delete=delete, claims=dict(claims or {}))
         plan = gathered(plan) if forward else plan
         if not plan:
             self._finish(self._writer, plan, changes)
-            return
+            return ()
         try:
             self._intend(plan, changes, forward)
         except KernelError as error:
@@ -116,14 +117,14 @@ class LockedOperation:
             # it was not finished: a full disk is no reason to leave a host without its rules.
             if not forward or changes != Changes() or error.errno not in NO_ROOM:
                 raise
-            execute(plan, self._kernel, self._observer(plan))
-            return
+            return execute(plan, self._kernel, self._observer(plan))
         try:
-            execute(plan, self._kernel, self._observer(plan))
+            refused = execute(plan, self._kernel, self._observer(plan))
         except BaseException as error:
             _abort(self._writer, error)
             raise
         self._finish(self._writer, plan, changes)
+        return refused
 
     def _intend(self, plan: Plan, changes: Changes, forward: bool) -> None:
         self._writer.begin(
@@ -148,6 +149,14 @@ class LockedOperation:
                     error.add_note(f"could not be undone: {problem}")
                 _abort(writer, error)
             raise
+
+
+def passed_over(refused: Iterable[NetctlError]) -> list[str]:
+    """Return the notices of steps that were refused and that the plan went on without."""
+    return [
+        f"not done: {error.message}; netctl check shows what differs, netctl repair mends it"
+        for error in refused
+    ]
 
 
 def _abort(writer: Writer, error: BaseException) -> None:
@@ -263,4 +272,5 @@ def operation(
                 notices.append(notice)
             yield LockedOperation(name, writer, kernel, observe, progress)
     finally:
+        kernel.netns_let_go()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

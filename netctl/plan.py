@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
+from netctl.errors import NetctlError
 from netctl.record import Record, replace
 
 if TYPE_CHECKING:
@@ -109,6 +110,39 @@ class Undo(Record):
         return True
 
 
+class Attempt(Record):
+    """A step that a plan goes on without where it is refused: that is told, and left to ``check``.
+
+    So is what is done inside a sandbox on the way down. Whatever an inhabitant does there, what is
+    netctl's outside comes down.
+    """
+
+    step: Step
+
+    def apply(self, kernel: Kernel) -> bool | Step | None:
+        return _as_attempt(self.step.apply(kernel))
+
+    def revert(self, kernel: Kernel) -> bool | Step:
+        return self.step.revert(kernel)
+
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        return self.step.differences(found)
+
+    def describe(self) -> str:
+        return self.step.describe()
+
+    def describe_revert(self) -> str:
+        return self.step.describe_revert()
+
+    @property
+    def durable(self) -> bool:
+        return self.step.durable
+
+    @property
+    def repeatable(self) -> bool:
+        return self.step.repeatable
+
+
 class Assembly(Record):
     """An object and what is built upon it: taking the object away takes all of it."""
 
@@ -168,24 +202,46 @@ def inverse(plan: Plan) -> Plan:
     return tuple(_flip(step) for step in reversed(plan))
 
 
-def execute(plan: Plan, kernel: Kernel, observe: Observer | None = None) -> None:
+def attempted(plan: Plan) -> Plan:
+    """Return the plan with every step as an ``Attempt``."""
+    return tuple(step if isinstance(step, Attempt) else Attempt(step=step) for step in plan)
+
+
+def execute(plan: Plan, kernel: Kernel, observe: Observer | None = None) -> tuple[NetctlError, ...]:
     """Apply every step; at the first failure revert the applied ones, newest first, and raise.
 
     A step that cannot be reverted becomes a note on the original error, and the rest is still
-    reverted.
+    reverted. Returns what was refused of the ``Attempt`` steps.
     """
     done: list[Step] = []
+    refused: list[NetctlError] = []
     try:
         for step in plan:
             if observe:
                 observe(step)
-            took = step.apply(kernel)
+            took = _taken(step, kernel, refused)
             if took is not False:
                 done.append(step if took is None or took is True else took)
     except BaseException as error:
         for problem in _each(reversed(done), lambda step: step.revert(kernel)):
             error.add_note(f"could not be undone: {problem}")
         raise
+    return tuple(refused)
+
+
+def _as_attempt(took: bool | Step | None) -> bool | Step | None:
+    return took if took is None or isinstance(took, bool) else Attempt(step=took)
+
+
+def _taken(step: Step, kernel: Kernel, refused: list[NetctlError]) -> bool | Step | None:
+    """Return what applying a step gives, False where it is passed over."""
+    if not isinstance(step, Attempt):
+        return step.apply(kernel)
+    try:
+        return step.apply(kernel)
+    except NetctlError as error:
+        refused.append(error)
+        return False
 
 
 def settle(plan: Plan, kernel: Kernel, *, forward: bool, rebooted: bool) -> list[Exception]:
@@ -211,6 +267,8 @@ def settlement(plan: Plan, *, forward: bool, rebooted: bool) -> Plan:
 
 
 def _flip(step: Step) -> Step:
+    if isinstance(step, Attempt):
+        return Attempt(step=_flip(step.step))
     return step.step if isinstance(step, Undo) else Undo(step=step)
 
 
@@ -225,4 +283,5 @@ def _each(steps: Iterable[Step], action: Callable[[Step], object]) -> Iterable[E
         try:
             action(step)
         except Exception as problem:  # whatever it is, the others are taken back
-            yield problem
+            if not isinstance(step, Attempt):
+                yield problem

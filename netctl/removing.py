@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from netctl.errors import Conflict, NetctlError, NotFound
+from netctl.errors import Conflict, NetctlError, NotFound, Partial
 from netctl.gathering import Entangled, Gathering
 from netctl.operation import Operation
 
@@ -102,18 +102,28 @@ def _at_once(
     notices = len(controller.notices)
     gathering = Gathering(op.reader)
     planned = _planned(gathering, references, remove)
-    ready = [reference for reference, error in planned if error is None]
-    refused = False
+    ready = [name for name, error in planned if error is None or isinstance(error, Partial)]
     try:
-        op.commit(gathering.plan, put=gathering.put, delete=gathering.delete, forward=True)
+        passed = op.commit(gathering.plan, put=gathering.put, delete=gathering.delete, forward=True)
     except NetctlError:
         # All of it was taken back, and what is to be told comes again.
-        refused = True
         del controller.notices[notices:]
+        for reference, error in planned:
+            if reference not in ready:
+                report(reference, error)
+        return len(planned), ready
+    left = _left(passed) if passed else None
     for reference, error in planned:
-        if error or not refused:
-            report(reference, error)
-    return len(planned), ready if refused else ()
+        report(reference, error or (left if reference == ready[-1] else None))
+    return len(planned), ()
+
+
+def _left(passed: Iterable[NetctlError]) -> Partial:
+    """Return the error of a removal that went on without some of its steps, of whatever name."""
+    error = Partial("removed, but not all that stands for it", hint="netctl check shows the rest")
+    for each in passed:
+        error.add_note(each.message)
+    return error
 
 
 def _planned(

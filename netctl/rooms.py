@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Sequence
 
+from netctl import files
 from netctl.backends import registry
 from netctl.config import Config
-from netctl.errors import Conflict
+from netctl.errors import Conflict, KernelError
 from netctl.gateway import DEFAULT, Member
-from netctl.kernel import Kernel
+from netctl.kernel import Kernel, Route
+from netctl.kernel.snapshot import towards
 from netctl.models import Attachment, Endpoint, Network, Sandbox, SandboxKind
 from netctl.record import Record
 from netctl.store import Reader
@@ -30,9 +33,18 @@ class Room(Record):
     def families(self) -> tuple[int, ...]:
         """The families whose default route is ours to set: not those with somebody else's."""
         ours = {item.attachment.ifname for item in self.members}
-        routes = self.kernel.routes(self.sandbox.netns)
-        foreign = {route.destination for route in routes if route.link not in ours}
+        foreign = {route.destination for route in self._outward() if route.link not in ours}
         return tuple(version for version, default in DEFAULT.items() if default not in foreign)
+
+    def _outward(self) -> Sequence[Route]:
+        """Return the default routes, perhaps with others."""
+        kernel, netns = self.kernel, self.sandbox.netns
+        try:
+            return [*kernel.routes(netns), *kernel.dead_ends(netns)]
+        except KernelError as error:
+            if error.errno != errno.EFBIG:
+                raise
+        return [way for default in DEFAULT.values() for way in towards(kernel, netns, default)]
 
     @property
     def alive(self) -> bool:
@@ -40,17 +52,38 @@ class Room(Record):
         sandbox = self.sandbox
         return sandbox.type is SandboxKind.HOST or (
             sandbox.boot_id == self.kernel.boot_id()
-            and self.kernel.netns_identity(sandbox.netns) == sandbox.identity
+            and self.kernel.netns_identity(sandbox.netns, sandbox.identity) == sandbox.identity
         )
+
+    @property
+    def unfurnished(self) -> bool:
+        """Whether something in it was made in another boot, and went with that: the namespace was
+        made again, but whoever did it came no further."""
+        boot_id = self.kernel.boot_id()
+        return any(item.attachment.boot_id != boot_id for item in self.members)
+
+    @property
+    def unrecorded(self) -> str:
+        """The identity of the sandbox's own namespace where the document does not know it, as one
+        that was put back from an older copy; ``""`` where that is not so."""
+        sandbox = self.sandbox
+        if sandbox.type is not SandboxKind.OWN or self.alive:
+            return ""
+        found = self.kernel.netns_identity(sandbox.netns) or ""
+        written = files.identity_text(self.kernel.boot_id(), found)
+        where = files.paths(sandbox, self.state_dir).identity
+        return found if found and self.kernel.file_read(where) == written else ""
 
     @property
     def intruded(self) -> bool:
         """Whether a namespace that is not the sandbox's stands in its place."""
         sandbox = self.sandbox
-        found = self.kernel.netns_identity(sandbox.netns) if sandbox.netns else None
-        # The kernel counts anew after a reboot; our own mark is of one sandbox for ever.
-        known = sandbox.type is SandboxKind.OWN or sandbox.boot_id == self.kernel.boot_id()
-        return found is not None and not (known and found == sandbox.identity)
+        if not sandbox.netns:
+            return False
+        found = self.kernel.netns_identity(sandbox.netns, sandbox.identity)
+        # The kernel counts anew after a reboot.
+        known = sandbox.boot_id == self.kernel.boot_id() and found == sandbox.identity
+        return found is not None and not known and not self.unrecorded
 
 
 def enter(reader: Reader, sandbox: Sandbox, kernel: Kernel, config: Config) -> Room:

@@ -21,15 +21,15 @@ from netctl import (
 from netctl.definitions.checks import check_path
 from netctl.definitions.lease import asked, owned
 from netctl.definitions.sandbox import SandboxDefinition
-from netctl.errors import Conflict, InvalidInput, NotFound
+from netctl.errors import Conflict, InvalidInput, NotFound, Partial
 from netctl.gateway import ways_out
 from netctl.handles import SandboxHandle
 from netctl.kernel import Link
 from netctl.models import Document, Endpoint, Sandbox, SandboxKind
 from netctl.names import alias_of, check_id, check_name, new_id, several, short
 from netctl.networks import now
-from netctl.operation import Operation
-from netctl.plan import Plan, inverse
+from netctl.operation import Operation, passed_over
+from netctl.plan import attempted, inverse
 from netctl.record import field_names, replace
 from netctl.references import Ref
 from netctl.store import Reader
@@ -129,7 +129,11 @@ class Sandboxes:
 
     def remove(self, reference: Ref, *, force: bool = False) -> None:
         """Remove a sandbox without endpoints; with ``force`` they leave it first, and those that
-        connect made are removed."""
+        connect made are removed.
+
+        Raises ``Conflict`` where it has some, and ``Partial`` where it is removed and something is
+        left: what stands in the place of its namespace and is not netctl's.
+        """
         with self._controller.operation(f"sandbox rm {reference}") as op:
             self._remove_named(op, reference, force=force)
 
@@ -153,7 +157,14 @@ class Sandboxes:
                 f"sandbox {sandbox.name} has endpoints: {names}",
                 hint="take them out first (netctl endpoint leave), or use --force",
             )
-        self._remove(op, room)
+        if left := self._remove(op, room):
+            error = Partial(
+                f"sandbox {sandbox.name} is removed, but not all that stands for it",
+                hint="look at what is left, and remove it by hand",
+            )
+            for line in left:
+                error.add_note(line)
+            raise error
 
     def prune(self, chosen: Callable[[Sandbox], bool] = lambda sandbox: True) -> Sequence[str]:
         """Remove the sandboxes without endpoints and without processes that ``chosen`` accepts;
@@ -182,7 +193,8 @@ class Sandboxes:
 
     def dissolve(self, op: Operation, sandbox: Sandbox) -> None:
         """Remove a sandbox and what connect made in it, within an operation."""
-        self._remove(op, self._room(op, sandbox))
+        left = self._remove(op, self._room(op, sandbox))
+        self._controller.notices += [f"left: {line}" for line in left]
 
     def rename(self, reference: Ref, name: str) -> SandboxHandle:
         """Give a sandbox, and with it its namespace, another name."""
@@ -228,7 +240,8 @@ class Sandboxes:
         with self._controller.operation(f"sandbox set-key {reference} {path}") as op:
             room = self._room(op, references.sandbox(op.reader, reference))
             change = moving.set_key(room, source, self._identity(source))
-            op.commit(change.plan, put=change.documents, forward=True)
+            refused = op.commit(change.plan, put=change.documents, forward=True)
+            self._controller.notices += passed_over(refused)
             return self._handle(change.sandbox)
 
     def refresh(self, reference: Ref) -> SandboxHandle:
@@ -240,11 +253,31 @@ class Sandboxes:
         """Refresh a sandbox within an operation."""
         for item in self._room(op, sandbox).members:
             self._controller.networks.need(op, item.network.id)
+        sandbox = self._found_again(op, sandbox)
         conf = resolv.choose(sandbox, self._controller.config, self._kernel)
         change = moving.refresh(self._room(op, sandbox), conf)
         self._controller.notices += change.notices
-        op.commit(change.plan, put=change.documents, forward=True)
+        refused = op.commit(change.plan, put=change.documents, forward=True)
+        self._controller.notices += passed_over(refused)
         return change.sandbox
+
+    def _found_again(self, op: Operation, sandbox: Sandbox) -> Sandbox:
+        """Return the sandbox with a namespace: its own, where the document did not know it, or a
+        new one in the place of one that is gone.
+
+        It is recorded at once. A process that dies after that leaves a sandbox without interfaces,
+        which ``repair`` makes: were it one operation with them, the next process would have to
+        make another namespace, with another identity than the documents of the intent.
+        """
+        room = self._room(op, sandbox)
+        if sandbox.type is not SandboxKind.OWN or room.alive or room.intruded:
+            return sandbox
+        identity = room.unrecorded or self._kernel.netns_new(alias=alias_of("sandbox", sandbox.id))
+        found = replace(sandbox, identity=identity, boot_id=self._kernel.boot_id())
+        made = () if room.unrecorded else moving.plan_namespace(found, "")
+        there = self._kernel.file_read(files.paths(found, self._state_dir).identity)
+        op.commit((*made, *files.recorded(found, self._state_dir, there)), put=(found,))
+        return found
 
     def stats(self, reference: Ref) -> Sequence[Link]:
         """Return the interfaces of a sandbox with their counters, live from the kernel."""
@@ -346,7 +379,11 @@ class Sandboxes:
         sandbox = self._designed(draft, source)
         self._check_new_files(sandbox)
         texts = files.make(sandbox, (), self._state_dir, self._kernel)
-        plan = (*moving.plan_namespace(sandbox, source), *texts.plan)
+        plan = (
+            *moving.plan_namespace(sandbox, source),
+            *texts.plan,
+            *files.recorded(sandbox, self._state_dir),
+        )
         op.commit(plan, put=(texts.sandbox,))
         return texts.sandbox
 
@@ -357,9 +394,10 @@ class Sandboxes:
             return replace(sandbox, pinned=False)
         path = f"{NETNS_DIR}/{sandbox.name}"
         if sandbox.type is SandboxKind.OWN:
-            mark = alias_of("sandbox", sandbox.id)
             hint = f"netctl sandbox create {sandbox.name} --netns {path} uses it"
-            return replace(sandbox, netns=self._pin_path(sandbox.name, hint), identity=mark)
+            netns = self._pin_path(sandbox.name, hint)
+            identity = self._kernel.netns_new(alias=alias_of("sandbox", sandbox.id))
+            return replace(sandbox, netns=netns, identity=identity)
         identity = self._identity(source)
         pinned = source != path
         netns = self._pin_path(sandbox.name, "choose another name") if pinned else path
@@ -387,21 +425,16 @@ class Sandboxes:
             if self._kernel.file_read(path) is not None:
                 raise Conflict(f"{path} exists already", hint="give the path of a file to be made")
 
-    def _standing(self, room: rooms.Room) -> Plan:
-        """Return how what is there came into being, with the files as they are by now."""
-        namespace = () if room.intruded else moving.plan_namespace(room.sandbox, "")
-        return (*namespace, *files.standing(room.sandbox, self._state_dir, self._kernel))
-
-    def _remove(self, op: Operation, room: rooms.Room) -> None:
-        if room.intruded:
-            self._controller.notices.append(
-                f"left alone: the namespace at {room.sandbox.netns}, which is not that of sandbox"
-                f" {room.sandbox.name}"
-            )
+    def _remove(self, op: Operation, room: rooms.Room) -> Sequence[str]:
+        """Remove a sandbox; return what is left of it, or in its place, a line each."""
+        sandbox = room.sandbox
+        found = replace(sandbox, identity=room.unrecorded or sandbox.identity)
+        namespace = () if room.intruded else inverse(moving.plan_namespace(found, ""))
         plan = (
             *joining.takedown(room),
             *inverse(naming.begin(joining.model(room), room.config)),
-            *inverse(self._standing(room)),
+            *inverse(files.standing(sandbox, self._state_dir, self._kernel)),
+            *attempted(namespace),
         )
         put: list[Document] = []
         gone: list[Document] = [room.sandbox]
@@ -411,7 +444,13 @@ class Sandboxes:
                 gone.append(endpoint)
             else:
                 put.append(replace(endpoint, attachment=None))
-        op.commit(plan, put=tuple(put), delete=tuple(gone), forward=True)
+        refused = op.commit(plan, put=tuple(put), delete=tuple(gone), forward=True)
+        lines = [error.message for error in refused]
+        if room.intruded:
+            lines.append(
+                f"the namespace at {sandbox.netns}, which is not that of sandbox {sandbox.name}"
+            )
+        return lines
 
     def _identity(self, source: str) -> str:
         """Return what tells the namespace that somebody else made from all others."""

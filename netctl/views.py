@@ -285,7 +285,7 @@ def _alive(sandbox: Sandbox, kernel: Kernel) -> bool:
     if sandbox.boot_id != kernel.boot_id():
         return False
     try:
-        return kernel.netns_identity(sandbox.netns) == sandbox.identity
+        return kernel.netns_identity(sandbox.netns, sandbox.identity) == sandbox.identity
     except NotPermitted:
         return os.path.exists(sandbox.netns)
 

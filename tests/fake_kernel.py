@@ -54,6 +54,7 @@ class FakeKernel(FakeNamespaces, FakeLinks, FakeRoutes, FakeShaping, FakeFirewal
 
         Indices and inodes do not count: what was taken down and put back is the same again.
         """
+        files = {k: "" if k.endswith("/namespace") else v for k, v in self.files.items()}
         titles = {
             inode: " ".join(sorted(path for path, pinned in self.pins.items() if pinned == inode))
             for inode in self.stacks
@@ -63,7 +64,7 @@ class FakeKernel(FakeNamespaces, FakeLinks, FakeRoutes, FakeShaping, FakeFirewal
                 titles[inode]: stack_state(stack, titles) for inode, stack in self.stacks.items()
             },
             "nft": self.firewall.state(),
-            "files": dict(self.files),
+            "files": files,
             "symlinks": dict(self.links_to),
             "directories": sorted(self.directories),
             "names": self._known(),

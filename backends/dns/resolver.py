@@ -36,7 +36,7 @@ class Resolver:
     """Answers in all sandboxes that it was told of."""
 
     def __init__(self, loop: Loop, tell: Callable[[str], None], report: Callable[[], None]) -> None:
-        self._loop, self._report = loop, report
+        self._loop, self._report, self._tell = loop, report, tell
         self._places = Places()
         self._settling = False
         self._forwarder = Forwarder(loop, tell)
@@ -138,7 +138,7 @@ class Resolver:
                     raise Conflict(f"sandboxes {owner} and {sandbox.id} are the same namespace")
                 site = self._sites.get(sandbox.id)
                 if site and site.place.identity == found:
-                    self._places.lead(site.place)
+                    self._lead_again(site.place, sandbox)
                 else:
                     mark = f"netctl:sandbox:{sandbox.id}"
                     taken[sandbox.id] = self._places.take(sandbox.netns, mark)
@@ -147,6 +147,17 @@ class Resolver:
                 self._places.leave(place)
             raise
         return taken
+
+    def _lead_again(self, place: Place, sandbox: Sandbox) -> None:
+        """Put the table there again. Where somebody inside keeps it away, with a table of their own
+        that nobody else may change, that is no reason to keep what else changes from the others;
+        it is one for whoever tells the same again to get the table back."""
+        try:
+            self._places.lead(place)
+        except NetctlError as error:
+            if self._sandboxes.get(sandbox.id) == sandbox:
+                raise
+            self._tell(f"{sandbox.netns}: {error.message}")
 
     def _identity(self, sandbox: Sandbox) -> nameserver.Identity:
         found = self._where(sandbox) if sandbox.netns else self._home

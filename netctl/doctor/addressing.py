@@ -54,7 +54,7 @@ def overlaps(machine: Machine) -> Iterator[Finding]:
     ours = {network.facts["bridge"] for network in machine.networks}
     around = ipam.surroundings(
         networks=(),
-        routes=[route for route in machine.found.routes("") if route.link not in ours],
+        routes=[route for route in (machine.found.routes("") or ()) if route.link not in ours],
         addresses=[a for a in machine.found.addresses("") if a.link not in ours],
         resolv_conf=machine.resolv_conf,
     )

@@ -79,7 +79,7 @@ def advertisements(machine: Machine) -> Iterator[Finding]:
     """Routers' advertisements, which a host that forwards does not heed by default."""
     if not any(n.routed_pool(6) for n in machine.leading_out):
         return
-    defaults = [r for r in machine.found.routes("") if r.destination == _DEFAULT[6]]
+    defaults = [r for r in (machine.found.routes("") or ()) if r.destination == _DEFAULT[6]]
     for route in defaults:
         key = f"{_CONF[6]}/{route.link}/accept_ra"
         # A gateway by its link-local address is what an advertisement brings.
@@ -116,7 +116,7 @@ def reverse_path(machine: Machine) -> Iterator[Finding]:
     whoever comes in there from elsewhere is not believed."""
     way = machine.uplink(4)
     ours = {network.facts["bridge"] for network in machine.networks}
-    outward = {r.link for r in machine.found.routes("") if r.destination == _DEFAULT[4]}
+    outward = {r.link for r in (machine.found.routes("") or ()) if r.destination == _DEFAULT[4]}
     if way.kind != "unicast" or not machine.published:
         return
     addressed = {a.link for a in machine.found.addresses("") if ":" not in a.address}

@@ -30,6 +30,8 @@ TICK_NANOSECONDS = 64
 """In which the kernel tells of a time that is a number of bytes (net/pkt_sched.h)."""
 NAMES_TABLE = ("inet", "netctl-dns")
 """Family and name of the table that leads the questions of a sandbox to the resolver."""
+NAMES_CHAIN = "output"
+"""The chain in it that does."""
 
 
 class Link(Record):
@@ -55,6 +57,10 @@ class Link(Record):
     empty where it is none."""
     carrier: bool = True
     """Whether something is at its other end."""
+    peer: int = 0
+    """Index of its other end, where that is in another namespace."""
+    peer_netns: int = -1
+    """Which namespace that is, to this one: see ``Kernel.netns_number``."""
 
 
 class Address(Record):
@@ -111,9 +117,18 @@ class Ingress(Record):
 
 class Kernel(Protocol):
     # namespaces
-    def netns_create(self, path: str, *, alias: str) -> None:
-        """Make a namespace whose loopback is up and bears ``alias``, and pin it at ``path``, which
-        must be new."""
+    def netns_new(self, *, alias: str) -> str:
+        """Make a namespace whose loopback is up and bears ``alias``, and return its identity. It
+        has no path, and is gone at ``netns_let_go`` or with this process."""
+        ...
+
+    def netns_create(self, path: str, *, identity: str) -> None:
+        """Pin a namespace that ``netns_new`` made at ``path``, which must be new."""
+        ...
+
+    def netns_let_go(self) -> None:
+        """Let the namespaces go that have no pin: those that never got one, and those whose last
+        one was deleted since."""
         ...
 
     def netns_pin(self, source: str, path: str) -> None:
@@ -122,12 +137,23 @@ class Kernel(Protocol):
 
     def netns_delete(self, path: str, *, identity: str) -> bool:
         """Unmount and remove the pin of the namespace of that identity; one of another is a
-        KernelError, untouched."""
+        KernelError, untouched. Until ``netns_let_go``, ``netns_create`` brings it back."""
         ...
 
-    def netns_identity(self, path: str) -> str | None:
+    def netns_identity(self, path: str, known: str = "") -> str | None:
         """Return what tells the namespace at ``path`` from every other of this boot, None where
-        there is none: the alias of its loopback if netctl made it, else the kernel's number."""
+        there is none: the kernel's number, which nothing inside can change. ``known``, which a
+        document has, is returned where an older netctl knew the namespace by that: by its mark."""
+        ...
+
+    def netns_number(self, path: str) -> int:
+        """Return the number by which the host's links name the namespace at ``path``; -1 where
+        none leads there."""
+        ...
+
+    def netns_mark(self, path: str) -> str:
+        """Return netctl's mark on the loopback of a namespace, ``""`` for none. Whatever is inside
+        can change it: it hints at an orphan, and proves nothing."""
         ...
 
     # links
@@ -179,7 +205,10 @@ class Kernel(Protocol):
         25 us each."""
         ...
 
-    def links(self, netns: str) -> list[Link]: ...
+    def links(self, netns: str) -> list[Link]:
+        """Return all links. What a sandbox holds is decided in there: of that, as of all lists, a
+        KernelError (EFBIG) is raised for more than some thousands."""
+        ...
 
     # addresses and routes
     def address_add(self, netns: str, link: str, address: str) -> None:
@@ -317,8 +346,12 @@ class Kernel(Protocol):
         namespace."""
         ...
 
-    def nft_chains(self, netns: str = "") -> list[Chain]:
+    def nft_chains(self) -> list[Chain]:
         """Return the chains of all tables, also those that libnftables cannot print."""
+        ...
+
+    def nft_has_chain(self, netns: str, chain: Chain) -> bool:
+        """Whether there is a chain of that table and name in a namespace."""
         ...
 
     def nft_rules(self, chain: Chain) -> list[Rule]: ...

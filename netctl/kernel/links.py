@@ -38,10 +38,13 @@ _FIRST_INDEX = 1 << 24
 _INDEX_TRIES = 32
 _ADDRESS, _MTU, _MASTER, _LINKINFO, _STATS64 = 1, 4, 10, 18, 23
 _NET_NS_FD, _NUM_TX_QUEUES, _CARRIER = 28, 31, 33
+_LINK, _LINK_NETNSID = 5, 37
 _MOST_QUEUES = 4096
 """net/core/rtnetlink.c, rtnl_create_link"""
 _INFO_KIND, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 4, 5
 _VETH_INFO_PEER = 1
+_RTM_GETNSID, _NETNSA_NSID, _NETNSA_FD = 90, 1, 3
+"""linux/net_namespace.h"""
 _BRPORT_STATE, _BRPORT_MODE, _BRPORT_ISOLATED = 1, 4, 33
 _STATES = ("disabled", "listening", "learning", "forwarding", "blocking")
 """linux/if_bridge.h, BR_STATE_DISABLED and so on."""
@@ -212,6 +215,15 @@ class Links:
         _raise(what, refusal)
         return True
 
+    def netns_number(self, path: str) -> int:
+        """``ip netns list-id target-nsid``: the number that links of the host have for it."""
+        with namespaces.opened(path) as fd, self._sockets.at("") as sock:
+            body = bytes(4) + attribute(_NETNSA_FD, struct.pack("=I", fd))
+            found = sock.get(Message(_RTM_GETNSID, body))
+        if isinstance(found, Refusal):
+            raise _error(f"look for the number of namespace {path}", found)
+        return _netns_id(netlink.attributes(found, 4).get(_NETNSA_NSID, b""))
+
     def one(self, netns: str, name: str) -> Link | None:
         """``ip link show NAME``, without counters."""
         with self._sockets.at(netns) as sock:
@@ -224,8 +236,7 @@ class Links:
 
     def everything(self, netns: str) -> list[Link]:
         """``ip -s link``."""
-        with self._sockets.at(netns) as sock:
-            found = sock.dump(netlink.link_query(mask=0))
+        found = self._sockets.dump(netns, netlink.link_query(mask=0))
         if isinstance(found, Refusal):
             raise _error(f"list the interfaces of {netns or 'the host'}", found)
         return [_link(body) for body in found]
@@ -330,7 +341,13 @@ def _link(body: bytes) -> Link:
         hairpin=port.get(_BRPORT_MODE, b"\0") != b"\0",
         state=_STATES[min(port[_BRPORT_STATE][0], 4)] if _BRPORT_STATE in port else "",
         carrier=found.get(_CARRIER, b"\1") != b"\0",
+        peer=netlink.number(found.get(_LINK, b"")) if _LINK_NETNSID in found else 0,
+        peer_netns=_netns_id(found.get(_LINK_NETNSID, b"")),
     )
+
+
+def _netns_id(value: bytes) -> int:
+    return netlink.signed(netlink.number(value)) if value else -1
 
 
 def _counters(stats: bytes) -> dict[str, int]:

@@ -7,6 +7,7 @@ ctypes nor netlink. One object serves one host's namespace; ``close`` gives ever
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -46,6 +47,8 @@ class LinuxKernel:
     def __init__(self, *, boot_id: str | None = None) -> None:
         """``boot_id`` takes the place of the kernel's own: so a reboot can be played."""
         self._boot_id = boot_id
+        self._held: dict[str, int] = {}
+        """Descriptors of namespaces that have no pin yet, or no longer, by identity."""
 
     @cached_property
     def _sockets(self) -> Sockets:
@@ -89,10 +92,25 @@ class LinuxKernel:
 
         return Ruleset()
 
-    def netns_create(self, path: str, *, alias: str) -> None:
+    def netns_new(self, *, alias: str) -> str:
         from netctl.kernel import namespaces
 
-        namespaces.create(path, alias)
+        descriptor = namespaces.new(alias)
+        identity = self._sockets.identity(f"/proc/self/fd/{descriptor}") or ""
+        self._sockets.forget(f"/proc/self/fd/{descriptor}")
+        self._held[identity] = descriptor
+        return identity
+
+    def netns_create(self, path: str, *, identity: str) -> None:
+        from netctl.kernel import namespaces
+
+        if identity not in self._held:
+            raise namespaces.lost(path)
+        namespaces.place(self._held[identity], path)
+
+    def netns_let_go(self) -> None:
+        while self._held:
+            os.close(self._held.popitem()[1])
 
     def netns_pin(self, source: str, path: str) -> None:
         from netctl.kernel import namespaces
@@ -102,15 +120,24 @@ class LinuxKernel:
     def netns_delete(self, path: str, *, identity: str) -> bool:
         from netctl.kernel import namespaces
 
-        found = self._sockets.identity(path)
+        found = self._sockets.identity(path, identity)
         if found not in (None, identity):
             raise namespaces.foreign(path, found)
         # An open socket would keep the namespace alive.
         self._sockets.forget(path)
+        held = None if found in (None, *self._held) else namespaces.hold(path)
+        if found and held is not None:
+            self._held[found] = held
         return namespaces.delete(path)
 
-    def netns_identity(self, path: str) -> str | None:
-        return self._sockets.identity(path)
+    def netns_identity(self, path: str, known: str = "") -> str | None:
+        return self._sockets.identity(path, known)
+
+    def netns_number(self, path: str) -> int:
+        return self._links.netns_number(path)
+
+    def netns_mark(self, path: str) -> str:
+        return self._sockets.mark(path)
 
     def bridge_add(self, name: str, *, alias: str, mac: str, mtu: int) -> None:
         self._links.bridge_add(name, alias=alias, mac=mac, mtu=mtu)
@@ -315,16 +342,17 @@ class LinuxKernel:
     def directory_list(self, path: str) -> list[str]:
         return files.directory_list(path)
 
-    def nft_chains(self, netns: str = "") -> list[Chain]:
-        if not netns:
-            return self._ruleset.chains()
+    def nft_chains(self) -> list[Chain]:
+        return self._ruleset.chains()
+
+    def nft_has_chain(self, netns: str, chain: Chain) -> bool:
         from netctl.kernel import namespaces
         from netctl.kernel.nftlink import Ruleset
 
         with namespaces.entered(netns):
             ruleset = Ruleset()
         try:
-            return ruleset.chains()
+            return ruleset.has(chain)
         finally:
             ruleset.close()
 
@@ -411,6 +439,7 @@ class LinuxKernel:
         return self._boot_id
 
     def close(self) -> None:
+        self.netns_let_go()
         if "_telling" in vars(self):
             self._telling.close()
         if "_links" in vars(self):

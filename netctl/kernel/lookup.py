@@ -141,7 +141,7 @@ def neighbours(sockets: Sockets, netns: str) -> list[Neighbour]:
     """``ip neighbour``."""
     with sockets.at(netns) as sock:
         header = _NDMSG.pack(0, 0, 0, 0, 0)
-        found = sock.dump(Message(_RTM_GETNEIGH, header))
+        found = sockets.dump(netns, Message(_RTM_GETNEIGH, header))
         if isinstance(found, Refusal):
             what = f"list the neighbours of {netns or 'the host'}"
             raise refused(what, found.errno, words=found.words)

@@ -37,16 +37,37 @@ _SIGNALS = frozenset(
 )
 
 
-def create(path: str, alias: str) -> None:
-    """Make a namespace with loopback up and bearing ``alias``, and pin it at ``path``.
+def new(alias: str) -> int:
+    """Make a namespace whose loopback is up and bears ``alias``; return a descriptor of it, which
+    is all that keeps it alive."""
+    with _signals_held(), _returning():
+        try:
+            syscalls.unshare(syscalls.CLONE_NEWNET)
+            _prepare_loopback(alias)
+            return os.open(OWN, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise _refused("create a namespace", error) from error
 
-    The equivalent of ``ip netns add``. Raises ``KernelError`` (EEXIST) where ``path`` exists.
+
+def place(descriptor: int, path: str) -> None:
+    """Pin an open namespace at ``path``, as ``ip netns add`` does.
+
+    Raises ``KernelError`` (EEXIST) where ``path`` exists.
     """
-    what = f"create namespace {path}"
-    with _pin(path, what), _signals_held(), _returning():
-        syscalls.unshare(syscalls.CLONE_NEWNET)
-        _prepare_loopback(alias)
-        syscalls.mount(OWN, path, syscalls.MS_BIND)
+    with _pin(path, f"create namespace {path}"):
+        syscalls.mount(f"/proc/self/fd/{descriptor}", path, syscalls.MS_BIND)
+
+
+def hold(path: str) -> int | None:
+    """Return a descriptor that keeps the namespace at ``path`` alive, None where there is none."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    if _is_netns(descriptor):
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def pin(source: str, path: str) -> None:
@@ -92,6 +113,15 @@ def foreign(path: str, found: str) -> KernelError:
         f"delete namespace {path}: another one stands there ({found}), not netctl's",
         hint="nothing foreign is removed; rename that namespace, or remove it by hand",
         errno=errno.EPERM,
+    )
+
+
+def lost(path: str) -> KernelError:
+    """Return the error for a namespace that went with the process that made it."""
+    return KernelError(
+        f"create namespace {path}: it was never pinned, and is gone",
+        hint="netctl repair makes another",
+        errno=errno.ENOENT,
     )
 
 

@@ -66,6 +66,10 @@ class Refusal(NamedTuple):
     words: str
 
 
+TOO_MANY = Refusal(errno.EFBIG, "")
+"""Of a dump with more objects than are read."""
+
+
 class _Part(NamedTuple):
     """One message of an answer."""
 
@@ -134,11 +138,15 @@ class NetlinkSocket:
                 return refusal
         raise AssertionError("unreachable: the reading loop raises at its end")
 
-    def dump(self, message: Message) -> list[bytes] | Refusal:
-        """Return the bodies of all objects; asked again when they changed while being read."""
+    def dump(self, message: Message, most: int = 0) -> list[bytes] | Refusal:
+        """Return the bodies of all objects; asked again when they changed while being read.
+
+        More than ``most``, where it is given, are a refusal with EFBIG. The socket is of no use
+        after that, for the rest is on its way to it.
+        """
         for _ in range(_DUMP_TRIES):
-            bodies, again = self._collected(message, NLM_F_DUMP)
-            if not again:
+            bodies, again = self._collected(message, NLM_F_DUMP, most)
+            if not again or bodies == TOO_MANY:
                 return bodies
         return Refusal(errno.EAGAIN, "")
 
@@ -183,7 +191,9 @@ class NetlinkSocket:
         at all where what is asked for is the kernel's own: so of traffic control."""
         return self._collected(message, NLM_F_ECHO | NLM_F_ACK)[0]
 
-    def _collected(self, message: Message, flags: int) -> tuple[list[bytes] | Refusal, bool]:
+    def _collected(
+        self, message: Message, flags: int, most: int = 0
+    ) -> tuple[list[bytes] | Refusal, bool]:
         sequence = self._send([message], flags)
         bodies: list[bytes] = []
         again = False
@@ -192,6 +202,8 @@ class NetlinkSocket:
             if part.type in (_NLMSG_DONE, _NLMSG_ERROR):
                 return _verdict(part) or bodies, again
             bodies.append(part.body)
+            if most and len(bodies) > most:
+                return TOO_MANY, False
         raise AssertionError("unreachable: the reading loop raises at its end")
 
     def _send(self, messages: Sequence[Message], flags: int) -> int:

@@ -42,6 +42,14 @@ class Ruleset:
         """``nft list chains``."""
         return [_chain(body) for body in self._dump("list the chains", _GET_CHAIN, 0, b"")]
 
+    def has(self, chain: Chain) -> bool:
+        """``nft list chain CHAIN``: whether there is one of that table and name."""
+        body = _HEADER.pack(_family(chain), 0, 0) + _text(1, chain.table) + _text(3, chain.name)
+        answer = self._socket.get(Message(_GET_CHAIN, body))
+        if isinstance(answer, Refusal) and answer.errno not in _ABSENT:
+            raise _error(f"look at chain {chain.place}", answer)
+        return not isinstance(answer, Refusal)
+
     def rules(self, chain: Chain) -> list[Rule]:
         """``nft -a list chain CHAIN``."""
         from netctl.kernel import decoding

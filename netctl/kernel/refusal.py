@@ -30,6 +30,7 @@ _HINTS = {
     errno.EMFILE: "too many open files: raise 'ulimit -n'",
     errno.ENOMEM: "the kernel has no memory left for it",
     errno.ETIMEDOUT: "the kernel is busy; try again",
+    errno.EFBIG: "it holds more than netctl reads of a sandbox: see what in there makes so many",
     errno.EAGAIN: "the kernel's tables change faster than they can be read; try again",
 }
 

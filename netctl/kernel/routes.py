@@ -30,6 +30,7 @@ _NODAD = 0x02
 _TABLE_MAIN, _STATIC, _RA = 254, 4, 9
 _KINDS = {"unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}
 """linux/rtnetlink.h, RTN_UNICAST and so on."""
+_DEAD_ENDS = ("blackhole", "unreachable", "prohibit")
 _KIND_NAMES = {number: name for name, number in _KINDS.items()}
 _SCOPE_UNIVERSE, _SCOPE_LINK = 0, 253
 _IPV6_METRIC = 1024
@@ -74,7 +75,7 @@ class Routes:
         with self._sockets.at(netns) as sock:
             names = cache(sock.name_of)
             header = _IFADDR.pack(0, 0, 0, 0, 0)
-            found = _known(what, sock.dump(Message(netlink.RTM_GETADDR, header)))
+            found = _known(what, self._sockets.dump(netns, Message(netlink.RTM_GETADDR, header)))
             return [address for body in found if (address := _address_of(body, names))]
 
     def route_add(self, netns: str, route: Route) -> None:
@@ -93,12 +94,12 @@ class Routes:
             # To the kernel an IPv4 metric of 0 means any, as does an IPv6 route without a link: it
             # would take somebody else's.
             ipv4 = _family(route.destination) == socket.AF_INET
-            vague = not route.metric if ipv4 else not route.link
-            wanted = route if ipv4 or route.metric else replace(route, metric=_IPV6_METRIC)
-            if vague and wanted not in self._listed(netns):
+            if not ipv4 and not route.link and not self._leads_nowhere(netns, route):
                 return False
             with self._sockets.at(netns) as sock:
                 body = _route_body(_way(sock, route, what), route)
+                if ipv4 and not route.metric and not _stands(sock, body):
+                    return False
                 _raise(what, sock, Message(netlink.RTM_DELROUTE, body))
             return True
         except KernelError as error:
@@ -107,27 +108,42 @@ class Routes:
             return False
 
     def routes(self, netns: str) -> list[Route]:
-        """``ip route`` and ``ip -6 route``, unicast ones."""
-        return [route for route in self._listed(netns) if route.kind == "unicast"]
+        """``ip route show type unicast``, both families."""
+        return self._listed(netns, "unicast")
 
     def dead_ends(self, netns: str) -> list[Route]:
         """``ip route show type blackhole`` and so on."""
-        return [route for route in self._listed(netns) if route.kind != "unicast"]
+        return [route for kind in _DEAD_ENDS for route in self._listed(netns, kind)]
 
-    def _listed(self, netns: str) -> list[Route]:
+    def _leads_nowhere(self, netns: str, route: Route) -> bool:
+        wanted = route if route.metric else replace(route, metric=_IPV6_METRIC)
+        return wanted in self._listed(netns, route.kind, (socket.AF_INET6,))
+
+    def _listed(self, netns: str, kind: str, families: tuple[int, ...] = _FAMILIES) -> list[Route]:
         what = f"list the routes of {netns or 'the host'}"
         with self._sockets.at(netns) as sock:
             names = cache(sock.name_of)
-            bodies = [body for family in _FAMILIES for body in _dump(sock, what, family)]
-            return [route for body in bodies for route in _routes_of(body, names)]
+            bodies = [b for family in families for b in self._dump(netns, what, family, kind)]
+            routes = [route for body in bodies for route in _routes_of(body, names)]
+        # An older kernel gives those of all types.
+        return [route for route in routes if route.kind == kind]
+
+    def _dump(self, netns: str, what: str, family: int, kind: str) -> list[bytes]:
+        header = _RTMSG.pack(family, 0, 0, 0, _TABLE_MAIN, 0, 0, _KINDS[kind], 0)
+        found = self._sockets.dump(netns, Message(netlink.RTM_GETROUTE, header))
+        if isinstance(found, Refusal) and found.errno in (*_NO_FAMILY, errno.ENOENT):
+            return []  # A kernel without this family, or (ENOENT, since 4.20) an empty table.
+        return [body for body in _known(what, found) if body[0] == family]
 
 
-def _dump(sock: NetlinkSocket, what: str, family: int) -> list[bytes]:
-    header = _RTMSG.pack(family, 0, 0, 0, _TABLE_MAIN, 0, 0, 0, 0)
-    found = sock.dump(Message(netlink.RTM_GETROUTE, header))
-    if isinstance(found, Refusal) and found.errno in (*_NO_FAMILY, errno.ENOENT):
-        return []  # A kernel without this family, or (ENOENT, since 4.20) an empty table.
-    return [body for body in _known(what, found) if body[0] == family]
+def _stands(sock: NetlinkSocket, body: bytes) -> bool:
+    """``ip route test``: whether there is that very IPv4 route, however many others there are.
+
+    It is asked to be made, but without the flag by which that is allowed (net/ipv4/fib_trie.c,
+    fib_table_insert).
+    """
+    [refusal] = sock.ask([Message(netlink.RTM_NEWROUTE, body)])
+    return refusal is not None and refusal.errno == errno.EEXIST
 
 
 def _address_body(index: int, address: str) -> bytes:

@@ -11,12 +11,15 @@ from contextlib import contextmanager
 
 from netctl.errors import KernelError
 from netctl.kernel import namespaces, netlink
-from netctl.kernel.netlink import NetlinkSocket
+from netctl.kernel.netlink import Message, NetlinkSocket, Refusal
 from netctl.kernel.refusal import ABSENT, refused
 from netctl.names import MARK
 
 _KEPT = 16
 """An open socket keeps its namespace alive and counts against ``ulimit -n``."""
+
+MOST = 2048
+"""Objects of a kind that are read of a sandbox: some 20 ms."""
 
 _LOOPBACK = 1
 """Its index in every namespace (linux/net_namespace.h, LOOPBACK_IFINDEX)."""
@@ -42,24 +45,40 @@ class Sockets:
                 self._pid = os.getpid()
             yield self._take(netns)
 
-    def identity(self, netns: str) -> str | None:
+    def dump(self, netns: str, message: Message) -> list[bytes] | Refusal:
+        """Return the bodies of all objects of a kind. Of a sandbox, whose inhabitant decides how
+        many there are, at most ``MOST`` are read: more are a refusal with EFBIG."""
+        with self.at(netns) as sock:
+            found = sock.dump(message, MOST if netns else 0)
+            if found == netlink.TOO_MANY:
+                self.forget(netns)
+        return found
+
+    def identity(self, netns: str, known: str = "") -> str | None:
         """Return what tells a namespace from every other of this boot; None where there is none.
 
-        Netctl's own bear its mark on their loopback, which is known before they are made. Of
-        others the kernel's number counts, or before Linux 5.14 their inode.
+        It is the kernel's number, or before Linux 5.14 the inode: nothing inside can change them.
+        ``known`` is what a document has. A mark among them was written by an older netctl, which
+        knew its namespaces by that.
         """
         found = namespaces.inode(netns)
         if found is None:
             return None
         try:
             with self.at(netns) as sock:
+                if known.startswith(MARK) and _mark(sock) == known:
+                    return known
                 cookie = sock.cookie()
-                number = f"cookie:{cookie}" if cookie else "inode:{}:{}".format(*found)
-                return _mark(sock) or number
+                return f"cookie:{cookie}" if cookie else "inode:{}:{}".format(*found)
         except KernelError as error:
             if error.errno != errno.ENOENT:
                 raise
             return None  # Something else is there.
+
+    def mark(self, netns: str) -> str:
+        """Return netctl's mark on the loopback of a namespace, ``""`` for none."""
+        with self.at(netns) as sock:
+            return _mark(sock)
 
     def forget(self, netns: str) -> None:
         with self._lock:

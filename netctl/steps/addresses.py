@@ -7,6 +7,7 @@ from ipaddress import ip_interface
 from typing import TYPE_CHECKING
 
 from netctl.kernel.interface import Address, Kernel, Route
+from netctl.kernel.snapshot import towards
 from netctl.plan import Difference
 from netctl.record import replace
 from netctl.steps.base import Once, absent, ip, place
@@ -35,7 +36,7 @@ class AddressAdd(Once):
         return kernel.address_delete(self.netns, self.link, self.address)
 
     def differences(self, found: Snapshot) -> Iterable[Difference]:
-        if Address(link=self.link, address=self.address) not in found.addresses(self.netns):
+        if not found.has_address(Address(link=self.link, address=self.address), self.netns):
             what = f"address {self.address} of {self.link}{place(self.netns)}"
             yield replace(absent(self, what, "there"), on=((self.netns, self.link),))
             return
@@ -91,7 +92,12 @@ class RouteAdd(Once):
 
     def differences(self, found: Snapshot) -> Iterable[Difference]:
         wanted = _way(self._route())
-        ways = [_way(route) for route in found.routes(self.netns) if self._rivals(route)]
+        routes = found.routes(self.netns)
+        if routes is None:
+            rivals = towards(found.kernel, self.netns, self.destination)
+        else:
+            rivals = [route for route in routes if self._rivals(route)]
+        ways = [_way(route) for route in rivals]
         if wanted in ways:
             return
         version = 6 if ":" in self.destination else 4

@@ -77,20 +77,29 @@ class VethAdd(Once):
 
     def differences(self, found: Snapshot) -> Iterable[Difference]:
         near, far = found.link("", self.name), found.link(self.netns, self.peer)
+        far = far if near and far and self._joined(near, far, found) else None
         gone = (("", self.name), (self.netns, self.peer))
         if near is None:
             yield _missing(self, f"veth {self.name}", "veth", found, *gone)
         elif near.alias != self.alias:
             yield _somebody_elses(near, self.alias, *gone)
-        elif far is None or far.alias != self.alias:
+        elif far is None:
             what = f"interface {self.peer}{place(self.netns)}"
             repair = (Undo(step=self), self)
-            there = far.alias or "somebody else's" if far else "nothing"
+            taken = found.link(self.netns, self.peer) is not None
+            there = "another interface" if taken else "nothing"
             yield Difference(what=what, expected=self.alias, found=there, repair=repair, gone=gone)
         else:
             yield from _changed(near, "", mtu=self.mtu)
             yield from _changed(far, self.netns, mtu=self.mtu, mac=self.peer_mac)
             yield from self._as_port(near, found.master_of(near))
+
+    def _joined(self, near: Link, far: Link, found: Snapshot) -> bool:
+        """Whether two interfaces are the ends of one wire, which the host's end says: whoever is
+        inside can give any interface that name, and that alias."""
+        if not self.netns:
+            return far.alias == self.alias
+        return near.peer == far.index and near.peer_netns == found.number(self.netns)
 
     def _as_port(self, link: Link, master: str) -> Iterable[Difference]:
         if self.master != master:
@@ -248,9 +257,8 @@ def _missing(
     """Return the difference of interfaces that are not there. What bears their mark by another name
     goes first: it is in the way, and would stay for ever."""
     there = (
-        LinkGone(netns=netns, name=link.name, alias=step.alias)
-        for netns, _ in gone
-        for link in found.links(netns).values()
+        LinkGone(name=link.name, alias=step.alias)
+        for link in found.links("").values()
         if (link.type, link.alias) == (kind, step.alias)
     )
     astray = next(there, None)

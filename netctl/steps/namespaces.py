@@ -18,25 +18,30 @@ _LOOPBACK = "lo"
 
 
 class NetnsCreate(Once):
-    """A new namespace, pinned at ``path``; its loopback bears ``alias``."""
+    """A new namespace, pinned at ``path``; its loopback bears ``alias``.
+
+    It was made before the plan, so that the plan and the document know its ``identity``. That is
+    the kernel's number; ``""`` is in the intent of an older netctl, which knew it by the alias.
+    """
 
     path: str
     alias: str
+    identity: str = ""
 
     def apply(self, kernel: Kernel) -> None:
-        kernel.netns_create(self.path, alias=self.alias)
+        made = kernel.netns_new(alias=self.alias) if self._by_mark else self.identity
+        kernel.netns_create(self.path, identity=made)
 
     def revert(self, kernel: Kernel) -> bool:
-        return kernel.netns_delete(self.path, identity=self.alias)
+        return kernel.netns_delete(self.path, identity=self.identity or self.alias)
+
+    @property
+    def _by_mark(self) -> bool:
+        return self.identity in ("", self.alias)
 
     def differences(self, found: Snapshot) -> Iterable[Difference]:
-        there = found.identity(self.path)
-        if there is None:
-            yield absent(self, f"namespace {self.path}", self.alias)
-        elif there != self.alias:
-            yield Difference(what=f"namespace {self.path}", expected=self.alias, found=there)
-        else:
-            yield from LoopbackUp(netns=self.path).differences(found)
+        """A sandbox whose namespace is another, or gone, is a difference as a whole."""
+        yield from LoopbackUp(netns=self.path).differences(found)
 
     def describe(self) -> str:
         name = self.path.rpartition("/")[2]
@@ -57,7 +62,7 @@ class NetnsPin(Setting):
     identity: str
 
     def apply(self, kernel: Kernel) -> bool:
-        missing = kernel.netns_identity(self.path) != self.identity
+        missing = kernel.netns_identity(self.path, self.identity) != self.identity
         if missing:
             kernel.netns_pin(self.source, self.path)
         return missing
@@ -66,7 +71,7 @@ class NetnsPin(Setting):
         return kernel.netns_delete(self.path, identity=self.identity)
 
     def differences(self, found: Snapshot) -> Iterable[Difference]:
-        there = found.identity(self.path)
+        there = found.identity(self.path, self.identity)
         if there != self.identity:
             # Only whoever made it can make it again.
             yield Difference(
@@ -161,7 +166,7 @@ def _unpinning(path: str) -> str:
 
 
 def _move_pin(kernel: Kernel, source: str, target: str, identity: str) -> bool:
-    if kernel.netns_identity(source) != identity:
+    if kernel.netns_identity(source, identity) != identity:
         return False
     if kernel.netns_identity(target) is None:
         kernel.netns_pin(source, target)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from zlib import crc32
 
 from netctl.kernel.interface import Kernel
-from netctl.plan import Assembly, Difference, Interface, Plan, Step, Undo, execute
+from netctl.plan import Assembly, Attempt, Difference, Interface, Plan, Step, Undo, execute
 from netctl.record import replace
 from netctl.steps.addresses import RouteAdd
 from netctl.steps.base import Once, Setting
@@ -135,6 +135,8 @@ def _with(step: Step, others: Iterable[Step]) -> Assembly:
 
 def _on(step: Step) -> Interface:
     """Return the interface without which what a step takes back is not there."""
+    # Nothing is attempted any more of what goes with an interface.
+    step = step.step if isinstance(step, Attempt) else step
     inner = _undone(step)
     if isinstance(step, Undo) and isinstance(inner, RouteAdd):
         return (inner.netns, inner.link)
@@ -142,6 +144,7 @@ def _on(step: Step) -> Interface:
 
 
 def _undone(step: Step) -> Step:
+    step = step.step if isinstance(step, Attempt) else step
     return step.step if isinstance(step, Undo) else step
 
 

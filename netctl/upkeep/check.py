@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from netctl import joining, naming, reloading
 from netctl.backends import comparison, firewall, forwarding
 from netctl.errors import KernelError
+from netctl.kernel import Kernel
 from netctl.kernel.snapshot import Snapshot
 from netctl.models import HostState, Network, SandboxKind
 from netctl.plan import Difference
@@ -82,7 +83,7 @@ def findings(
     """Return the differences as they are now, or as they were in ``found``. Documents that
     contradict each other come alone: what they would lead to is not to be believed."""
     memory = Memory(reader)
-    if contradictions := list(contradicting(memory)):
+    if contradictions := list(contradicting(memory, controller.kernel)):
         return contradictions
     found = found or Snapshot(controller.kernel)
     rooms = list(desired.rooms(memory, controller))
@@ -107,9 +108,16 @@ def _explained(found: list[Finding]) -> list[Finding]:
     return [replace(each, because=cause(each)) for each in found]
 
 
-def contradicting(reader: Reader) -> Iterator[Finding]:
+def contradicting(reader: Reader, kernel: Kernel) -> Iterator[Finding]:
     """Yield the documents that contradict each other."""
-    for item in documents.find(reader):
+
+    def taken(netns: str, name: str) -> bool:
+        try:
+            return kernel.link(netns, name) is not None
+        except KernelError:
+            return False  # The namespace is gone, and what was in it.
+
+    for item in documents.find(reader, taken):
         difference = Difference(what=item.what, expected=item.expected, found=item.found)
         yield Finding(title=item.title, difference=difference, changes=item.changes)
 
@@ -158,7 +166,7 @@ def _forwarding(network: Network, part: Part, found: Snapshot, reader: Reader) -
 
 def _of_sandboxes(rooms: Iterable[Room], found: Snapshot) -> Iterator[Finding]:
     for room in rooms:
-        if room.alive:
+        if room.alive and not room.unfurnished:
             yield from differing(desired.sandbox(room), found)
 
 
@@ -174,7 +182,12 @@ def _of_resolver(
 def lost_sandboxes(rooms: Iterable[Room]) -> Iterator[Finding]:
     """Yield the sandboxes whose namespace is gone: ``lost`` are those that can be made anew."""
     for room in rooms:
-        if not room.alive:
+        if room.alive and room.unfurnished:
+            gone = Difference(
+                what="interfaces", expected="made in this boot", found="of an earlier boot"
+            )
+            yield Finding(title=f"sandbox {room.sandbox.name}", difference=gone, lost=True)
+        elif not room.alive:
             name = room.sandbox.name
             own = room.sandbox.type is SandboxKind.OWN
             error = intruder(room.sandbox) if room.intruded else None

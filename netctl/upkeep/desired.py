@@ -46,6 +46,7 @@ def sandbox(room: Room) -> Part:
     plan = (
         *moving.plan_namespace(found, ""),
         *files.everything(found, room.members, room.state_dir, room.kernel),
+        *files.recorded(found, room.state_dir),
         *joining.everything(room, families),
     )
     return Part(title=f"sandbox {found.name}", plan=plan)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
 from netctl.models import KINDS, Attachment, Document, Endpoint, EndpointRef, Network, Sandbox
@@ -10,8 +10,12 @@ from netctl.names import short
 from netctl.record import Record, replace
 from netctl.store import Changes, Reader
 
+Taken = Callable[[str, str], bool]
 _SHOWN = 3
 """Claims that a line names."""
+_PREFIX = 11
+"""Bytes of an interface's name that a number may follow."""
+_MOST_NAMES = 1024
 
 
 class Contradiction(Record):
@@ -25,8 +29,11 @@ class Contradiction(Record):
     changes: Changes | None = None
 
 
-def find(reader: Reader) -> Iterator[Contradiction]:
-    """Yield the contradictions: a claim first, for nothing can be put while another holds it."""
+def find(reader: Reader, taken: Taken) -> Iterator[Contradiction]:
+    """Yield the contradictions: a claim first, for nothing can be put while another holds it.
+
+    ``taken`` says whether a namespace has an interface of a name.
+    """
     yield from _claims(reader)
     networks = {network.id for network in reader.all(Network)}
     sandboxes = {sandbox.id: sandbox for sandbox in reader.all(Sandbox)}
@@ -42,6 +49,7 @@ def find(reader: Reader) -> Iterator[Contradiction]:
             yield from _misplaced(endpoint, place, sandboxes[place.sandbox_id])
     for sandbox in sandboxes.values():
         yield from _refs(sandbox, within.get(sandbox.id, []))
+        yield from _ifnames(sandbox, within.get(sandbox.id, []), taken)
 
 
 def _claims(reader: Reader) -> Iterator[Contradiction]:
@@ -126,3 +134,30 @@ def _refs(sandbox: Sandbox, within: list[Endpoint]) -> Iterator[Contradiction]:
         found=f"{len(known)} of which it knows",
         changes=Changes(put=(replace(sandbox, endpoints=refs, joins=joins),)),
     )
+
+
+def _ifnames(sandbox: Sandbox, within: Iterable[Endpoint], taken: Taken) -> Iterator[Contradiction]:
+    """One whose interface was lost, and whose name another was given, gets another name."""
+    places = [(endpoint, place) for endpoint in within if (place := endpoint.attachment)]
+    used: set[str] = set()
+    # The last one has the interface.
+    for endpoint, place in sorted(places, key=lambda each: -each[1].order):
+        if place.ifname and place.ifname in used:
+            known = used.union(other.ifname for _, other in places)
+            name = _other_name(place.ifname, lambda n: n in known or taken(sandbox.netns, n))  # noqa: B023  # asked at once
+            used.add(name)
+            renamed = replace(endpoint, attachment=replace(place, ifname=name))
+            yield Contradiction(
+                title=f"endpoint {endpoint.name}",
+                what=f"interface name in sandbox {sandbox.name}",
+                expected=name,
+                found=f"{place.ifname}, as another endpoint has",
+                changes=Changes(put=(renamed,)),
+            )
+        used.add(place.ifname)
+
+
+def _other_name(name: str, taken: Callable[[str], bool]) -> str:
+    prefix = name.rstrip("0123456789")[:_PREFIX] or "eth"
+    numbered = (f"{prefix}{number}" for number in range(_MOST_NAMES))
+    return next((each for each in numbered if not taken(each)), name)

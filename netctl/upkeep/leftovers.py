@@ -6,6 +6,7 @@ process leaves behind has an intent, and is settled by the next command.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from netctl.plan import Plan, Undo
 from netctl.record import Record
 from netctl.steps.files import DirectoryCreate, FileWrite, Symlink
 from netctl.steps.links import LinkGone
-from netctl.steps.namespaces import NetnsCreate
+from netctl.steps.namespaces import NetnsRelease
 from netctl.steps.settings import Nft
 from netctl.store import Reader
 from netctl.upkeep import desired
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from netctl.controller import Controller
 
 NETNS_DIR = "/run/netns"
+_MARK = re.compile(f"{MARK}sandbox:([0-9a-f]{{64}})", re.ASCII)
 
 
 class Leftover(Record):
@@ -69,13 +71,26 @@ def _links(controller: Controller, known: set[str], ifbs: set[str]) -> Iterator[
 
 
 def _namespaces(reader: Reader, controller: Controller) -> Iterator[Leftover]:
-    places = {sandbox.netns for sandbox in reader.all(Sandbox)}
-    for name in controller.kernel.directory_list(NETNS_DIR):
+    """Yield the namespaces that bear the mark of a sandbox that there is not, and the pins that a
+    move left aside. Whoever is inside can set a mark: the mark of a sandbox that there is proves
+    nothing, and no mark does in the namespace of one."""
+    kernel, sandboxes = controller.kernel, reader.all(Sandbox)
+    places = {sandbox.netns for sandbox in sandboxes}
+    ids = {sandbox.id for sandbox in sandboxes}
+    known = {sandbox.identity: sandbox.name for sandbox in sandboxes}
+    for name in kernel.directory_list(NETNS_DIR):
         path = f"{NETNS_DIR}/{name}"
-        identity = controller.kernel.netns_identity(path) if path not in places else None
-        if identity and identity.startswith(MARK):
-            gone = Undo(step=NetnsCreate(path=path, alias=identity))
-            yield Leftover(what=f"namespace {path}", why=_no(identity), plan=(gone,))
+        identity = kernel.netns_identity(path) if path not in places else None
+        if identity is None:
+            continue
+        marked = None if identity in known else _MARK.fullmatch(kernel.netns_mark(path))
+        gone = NetnsRelease(path=path, identity=identity)
+        if marked and marked[1] not in ids:
+            why = f"no sandbox {short(marked[1])}"
+            yield Leftover(what=f"namespace {path}", why=why, plan=(gone,))
+        elif identity in known and name.startswith("."):
+            why = f"sandbox {known[identity]} has another place"
+            yield Leftover(what=f"pin {path}", why=why, plan=(gone,))
 
 
 def _links_to_files(reader: Reader, controller: Controller) -> Iterator[Leftover]:
@@ -129,7 +144,7 @@ def _table(reader: Reader, controller: Controller) -> Iterator[Leftover]:
 
 
 def _no(mark: str) -> str:
-    _, kind, owner = mark.split(":", 2)
+    kind, _, owner = mark.removeprefix(MARK).partition(":")
     return f"no {kind} {short(owner)}"
 
 

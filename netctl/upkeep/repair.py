@@ -98,7 +98,11 @@ class Repairs:
     def _documents(self) -> bool:
         """Put documents right that contradict each other; one may hide another."""
         for number in range(_ROUNDS):
-            found = [each for each in check.contradicting(self._op.reader) if each.changes]
+            found = [
+                each
+                for each in check.contradicting(self._op.reader, self._controller.kernel)
+                if each.changes
+            ]
             for finding in found:
                 self._try(finding.line, self._putting(finding))
             if not found:

@@ -16,6 +16,7 @@ from netctl.errors import InvalidInput
 from tests.cli.conftest import Netctl
 from tests.cli.test_startup import LEAVES
 from tests.fake_kernel import FakeKernel
+from tests.namespaces import make_namespace
 
 FORWARDING = "net/ipv4/ip_forward"
 READING = frozenset(
@@ -199,7 +200,7 @@ def test_every_driver_option_is_explained(netctl: Netctl) -> None:
 def test_hints_that_lead_to_the_right_place(netctl: Netctl, kernel: FakeKernel) -> None:
     netctl("network", "create", "nothing", "-d", "null")
     netctl("sandbox", "create", "c1")
-    kernel.netns_create("/run/netns/outside", alias="")
+    make_namespace(kernel, "/run/netns/outside", alias="")
     for words, hint in {
         ("endpoint", "create", "nothing", "t", "-p", "80"): "a network of driver bridge",
         ("sandbox", "rename", "c1", "outside"): "choose another name",

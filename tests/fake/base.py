@@ -52,6 +52,8 @@ class Base:
     def start(self) -> None:
         """Begin as after a boot."""
         self.pins: dict[str, int] = {}
+        self.held: set[int] = set()
+        """Namespaces without a pin that the process keeps."""
         self.stacks: dict[int, Stack] = {}
         self.host = self._new_stack(kept=True)
 
@@ -68,6 +70,10 @@ class Base:
         """Let the next process use the kernel that a killed one left."""
         self._dead = False
         self._fail_in = self._kill_in = 0
+        self.netns_let_go()
+
+    def netns_let_go(self) -> None:
+        raise NotImplementedError
 
     def add_link(
         self, name: str, *, address: str = "", mac: str = "", alias: str = "", kind: str = "veth"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from netctl.kernel.instructions import Rule, Verdict
-from netctl.kernel.interface import NAMES_TABLE
+from netctl.kernel.interface import NAMES_CHAIN, NAMES_TABLE
 from netctl.kernel.ruleset import Chain, LegacyChain
 from tests.fake.base import mutating
 from tests.fake.resolver import FakeResolver
@@ -80,13 +80,14 @@ class FakeFirewall(FakeResolver):
         self._check_alive()
         return self.firewall.find(command)
 
-    def nft_chains(self, netns: str = "") -> list[Chain]:
-        if not netns:
-            return list(self.foreign)
+    def nft_chains(self) -> list[Chain]:
+        return list(self.foreign)
+
+    def nft_has_chain(self, netns: str, chain: Chain) -> bool:
         family, table = NAMES_TABLE
         served = {each["netns"] for each in (self.names or {}).values() if "netns" in each}
-        chain = Chain(family=family, table=table, name="output")
-        return [chain] if netns in served - self.astray else []
+        names = Chain(family=family, table=table, name=NAMES_CHAIN)
+        return chain == names and netns in served - self.astray
 
     def nft_rules(self, chain: Chain) -> list[Rule]:
         return self.foreign[chain]

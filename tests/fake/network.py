@@ -12,9 +12,10 @@ from netctl.kernel.conntrack import Flow
 from netctl.kernel.interface import Address, Link, Route
 from netctl.kernel.lookup import Neighbour, PolicyRule, Way
 from netctl.kernel.probing import Journey, Probe
+from netctl.names import MARK
 from netctl.record import replace
 from tests.fake.base import Base, mutating
-from tests.fake.stack import need, on_link, refused, with_metric
+from tests.fake.stack import Stack, need, on_link, refused, with_metric
 
 _LOCALHOST = Address(link="lo", address="::1/128")
 
@@ -22,12 +23,25 @@ _LOCALHOST = Address(link="lo", address="::1/128")
 class FakeNamespaces(Base):
     """Namespaces by their pins."""
 
-    @mutating
-    def netns_create(self, path: str, *, alias: str) -> None:
-        self._new_pin(path)
+    def netns_new(self, *, alias: str) -> str:
+        self._check_alive()
         stack = self._new_stack()
         stack.links["lo"] = replace(stack.links["lo"], alias=alias)
-        self.pins[path] = stack.inode
+        self.held.add(stack.inode)
+        return f"cookie:{stack.inode}"
+
+    @mutating
+    def netns_create(self, path: str, *, identity: str) -> None:
+        inode = int(identity.removeprefix("cookie:"))
+        if inode not in self.held:
+            raise refused(errno.ENOENT, f"create namespace {path}: it was never pinned")
+        self._new_pin(path)
+        self.pins[path] = inode
+
+    def netns_let_go(self) -> None:
+        held, self.held = self.held, set()
+        for inode in held.difference(self.pins.values()):
+            self._end_stack(inode)
 
     @mutating
     def netns_pin(self, source: str, path: str) -> None:
@@ -39,13 +53,13 @@ class FakeNamespaces(Base):
 
     @mutating
     def netns_delete(self, path: str, *, identity: str) -> bool:
-        if self._identity(path) not in (None, identity):
+        if self._identity(path, identity) not in (None, identity):
             raise refused(errno.EPERM, f"delete namespace {path}: it is not netctl's")
         inode = self.pins.pop(path, None)
         if inode is None:
             return False
-        if inode not in self.pins.values() and not self.stacks[inode].kept:
-            self._end_stack(inode)
+        if not self.stacks[inode].kept:
+            self.held.add(inode)
         return True
 
     def _end_stack(self, inode: int) -> None:
@@ -53,13 +67,23 @@ class FakeNamespaces(Base):
             self._delete_link(self.stacks[inode], name)
         del self.stacks[inode]
 
-    def netns_identity(self, path: str) -> str | None:
+    def netns_identity(self, path: str, known: str = "") -> str | None:
         self._check_alive()
-        return self._identity(path)
+        return self._identity(path, known)
 
-    def _identity(self, path: str) -> str | None:
+    def netns_number(self, path: str) -> int:
+        return self._stack(path).inode
+
+    def netns_mark(self, path: str) -> str:
+        alias = self._stack(path).links["lo"].alias
+        return alias if alias.startswith(MARK) else ""
+
+    def _identity(self, path: str, known: str = "") -> str | None:
         inode = self.pins.get(path) if path else self.host.inode
-        return None if inode is None else self.stacks[inode].links["lo"].alias or f"cookie:{inode}"
+        if inode is None:
+            return None
+        by_mark = known.startswith(MARK) and self.stacks[inode].links["lo"].alias == known
+        return known if by_mark else f"cookie:{inode}"
 
     def _new_pin(self, path: str) -> None:
         if path in self.pins or path in self.files:
@@ -171,10 +195,16 @@ class FakeLinks(Base):
     def links(self, netns: str) -> list[Link]:
         stack = self._stack(netns)
         return [
-            replace(link, isolated=isolated, hairpin=hairpin)
+            replace(link, isolated=isolated, hairpin=hairpin, peer=peer, peer_netns=there)
             for link in stack.links.values()
             for isolated, hairpin in [stack.ports.get(link.name, (False, False))]
+            for there, peer in [self._peer(stack, link.name)]
         ]
+
+    def _peer(self, stack: Stack, name: str) -> tuple[int, int]:
+        there, far = stack.peers.get(name, (-1, ""))
+        link = self.stacks[there].links.get(far) if there in self.stacks else None
+        return (there, link.index) if link and there != stack.inode else (-1, 0)
 
 
 class FakeRoutes(Base):

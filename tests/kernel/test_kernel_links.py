@@ -14,6 +14,7 @@ from netctl.kernel.linux import LinuxKernel
 from netctl.kernel.netlink import NetlinkSocket
 from tests.kernel.host import Host
 from tests.kernel.with_kernel import refused, with_kernel
+from tests.namespaces import make_namespace
 
 NETS = "/run/netns"
 MARK = "netctl:network:" + "a" * 64
@@ -24,7 +25,7 @@ BRIDGE = "br-0123456789ab"
 def wire(kernel: LinuxKernel, number: int, *, isolated: bool = False) -> str:
     """Make a namespace with an interface on the bridge; return its path."""
     path = f"{NETS}/c{number}"
-    kernel.netns_create(path, alias=MARK)
+    make_namespace(kernel, path, alias=MARK)
     pair(kernel, f"nc{number}", path, mac=f"02:00:00:00:00:0{number}", isolated=isolated)
     kernel.address_add(path, "eth0", f"10.9.0.{number}/24")
     kernel.address_add(path, "eth0", f"fd00:9::{number}/64")
@@ -144,7 +145,7 @@ def test_what_is_to_be_removed_may_be_absent(host: Host) -> None:
     default6 = Route(destination="::/0", gateway="fe80::1", link="eth0", metric=0)
 
     def remove(kernel: LinuxKernel) -> None:
-        kernel.netns_create(f"{NETS}/c1", alias=MARK)
+        make_namespace(kernel, f"{NETS}/c1", alias=MARK)
         for netns in (f"{NETS}/none", f"{NETS}/c1", ""):
             kernel.link_delete(netns, "eth0", alias=MARK)
             kernel.link_set_up(netns, "eth0", up=False)

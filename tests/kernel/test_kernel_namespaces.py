@@ -13,6 +13,7 @@ from netctl.kernel import namespaces, syscalls
 from netctl.kernel.linux import LinuxKernel
 from tests.kernel.host import Host
 from tests.kernel.with_kernel import refused, with_kernel
+from tests.namespaces import make_namespace
 
 C1 = "/run/netns/c1"
 MARK = "netctl:sandbox:" + "5" * 64
@@ -20,7 +21,7 @@ MARK = "netctl:sandbox:" + "5" * 64
 
 def test_ip_netns_knows_our_namespaces_and_we_know_its(host: Host) -> None:
     before = host.snapshot()
-    with_kernel(host, lambda k: k.netns_create(C1, alias=MARK))
+    with_kernel(host, lambda k: make_namespace(k, C1, alias=MARK))
     assert host.sh("ip netns").split()[0] == "c1"
     [loopback] = host.json("ip -n c1 -j link")
     assert "UP" in loopback["flags"]
@@ -37,7 +38,7 @@ def test_a_namespace_in_the_place_of_another_is_told_apart(host: Host) -> None:
     def seen(path: str) -> str | None:
         return with_kernel(host, lambda k: k.netns_identity(path))
 
-    with_kernel(host, lambda k: k.netns_create(C1, alias=MARK))
+    with_kernel(host, lambda k: make_namespace(k, C1, alias=MARK))
     assert seen(C1) == MARK
     host.sh("ip netns delete c1; ip netns add c1")
     second = seen(C1)
@@ -47,8 +48,8 @@ def test_a_namespace_in_the_place_of_another_is_told_apart(host: Host) -> None:
 
 
 def test_the_directory_is_a_shared_mount(host: Host) -> None:
-    with_kernel(host, lambda k: k.netns_create(C1, alias=MARK))
-    with_kernel(host, lambda k: k.netns_create("/run/netns/c2", alias=MARK))
+    with_kernel(host, lambda k: make_namespace(k, C1, alias=MARK))
+    with_kernel(host, lambda k: make_namespace(k, "/run/netns/c2", alias=MARK))
     mounts = host.sh("grep ' /run/netns ' /proc/self/mountinfo").splitlines()
     assert len(mounts) == 1
     assert "shared:" in mounts[0]
@@ -58,11 +59,11 @@ def test_an_existing_path_is_left_alone(host: Host) -> None:
     host.sh(
         "mkdir -p /run/netns; echo precious > /run/netns/file; ln -s /etc/hosts /run/netns/link"
     )
-    with_kernel(host, lambda k: k.netns_create(C1, alias=MARK))
+    with_kernel(host, lambda k: make_namespace(k, C1, alias=MARK))
     before = host.snapshot()
     identity = with_kernel(host, lambda k: k.netns_identity(C1))
     for path in (C1, "/run/netns/file", "/run/netns/link"):
-        error = refused(host, lambda k, path=path: k.netns_create(path, alias=MARK))  # type: ignore[misc]
+        error = refused(host, lambda k, path=path: make_namespace(k, path, alias=MARK))  # type: ignore[misc]
         assert (error.errno, bool(error.hint)) == (17, True)
         error = refused(host, lambda k, path=path: k.netns_pin(C1, path))  # type: ignore[misc]
         assert error.errno == 17
@@ -121,7 +122,7 @@ def test_a_failed_creation_leaves_nothing(host: Host) -> None:
 
         syscalls.mount = failing
         with pytest.raises(KernelError, match="No space left"):
-            kernel.netns_create(C1, alias=MARK)
+            make_namespace(kernel, C1, alias=MARK)
         assert os.stat(namespaces.OWN).st_ino == home
 
     before = host.snapshot()
@@ -134,7 +135,7 @@ def test_the_thread_comes_home_and_nothing_is_left_open(host: Host) -> None:
         home, fds = os.stat(namespaces.OWN).st_ino, _descriptors()
         for number in range(40):
             path = f"/run/netns/c{number}"
-            kernel.netns_create(path, alias=MARK)
+            make_namespace(kernel, path, alias=MARK)
             kernel.links(path)
             kernel.sysctl_set(path, "net/ipv4/ip_forward", "1")
         assert len(_descriptors()) < len(fds) + 25, "sockets are kept for the latest ones only"
@@ -161,11 +162,11 @@ def test_the_thread_comes_home_and_nothing_is_left_open(host: Host) -> None:
 
 def test_a_namespace_made_anew_at_the_same_path_is_noticed(host: Host) -> None:
     def work(kernel: LinuxKernel) -> list[str]:
-        kernel.netns_create(C1, alias=MARK)
+        make_namespace(kernel, C1, alias=MARK)
         kernel.links(C1)
         other = LinuxKernel()
         other.netns_delete(C1, identity=MARK)
-        other.netns_create(C1, alias=MARK)
+        make_namespace(other, C1, alias=MARK)
         other.veth_add(
             "nc1",
             alias="netctl:x",

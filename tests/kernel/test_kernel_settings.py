@@ -17,6 +17,7 @@ from netctl.kernel.messages import link_attributes
 from netctl.kernel.refusal import not_permitted
 from tests.kernel.host import ROOT, Host
 from tests.kernel.with_kernel import refused, with_kernel
+from tests.namespaces import make_namespace
 
 C1 = "/run/netns/c1"
 MARK = "netctl:sandbox:" + "5" * 64
@@ -27,7 +28,7 @@ def test_a_setting_is_of_its_namespace(host: Host) -> None:
     key = "net/ipv4/ip_forward"
 
     def work(kernel: LinuxKernel) -> tuple[str | None, str | None]:
-        kernel.netns_create(C1, alias=MARK)
+        make_namespace(kernel, C1, alias=MARK)
         kernel.sysctl_set(C1, key, "1")
         return kernel.sysctl_get(C1, key), kernel.sysctl_get("", key)
 
@@ -193,7 +194,7 @@ def _as_nobody(kernel: LinuxKernel, action: Callable[[LinuxKernel], object]) -> 
         (lambda k: k.nft("add table inet x"), "CAP_NET_ADMIN"),
         (lambda k: k.sysctl_set("", "net/ipv4/ip_forward", "1"), "CAP_NET_ADMIN"),
         (lambda k: k.links("/run/netns/there"), "CAP_SYS_ADMIN"),
-        (lambda k: k.netns_create("/run/open/c1", alias=MARK), "CAP_SYS_ADMIN"),
+        (lambda k: make_namespace(k, "/run/open/c1", alias=MARK), "CAP_SYS_ADMIN"),
         (lambda k: k.netns_delete("/run/netns/there", identity=MARK), "CAP_SYS_ADMIN"),
         (lambda k: k.file_write("/run/x", "x"), "CAP_DAC_OVERRIDE"),
         (lambda k: k.directory_create("/etc/netns/x"), "CAP_DAC_OVERRIDE"),

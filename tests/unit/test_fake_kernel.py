@@ -9,6 +9,7 @@ from netctl.kernel import Kernel
 from netctl.kernel.interface import Route
 from tests.fake.base import Killed
 from tests.fake_kernel import FakeKernel
+from tests.namespaces import make_namespace
 
 C1 = "/run/netns/c1"
 MARK = "netctl:sandbox:" + "5" * 64
@@ -16,7 +17,7 @@ DEFAULT = Route(destination="0.0.0.0/0", gateway="10.9.0.254", link="eth0", metr
 
 
 def wire(kernel: Kernel) -> None:
-    kernel.netns_create(C1, alias=MARK)
+    make_namespace(kernel, C1, alias=MARK)
     kernel.bridge_add("br0", alias="netctl:n", mac="", mtu=0)
     kernel.veth_add(
         "nc1",
@@ -39,6 +40,7 @@ def test_a_link_takes_its_peer_along() -> None:
     wire(kernel)
     assert DEFAULT in kernel.routes(C1)
     kernel.netns_delete(C1, identity=MARK)
+    kernel.netns_let_go()
     assert "nc1" not in {link.name for link in kernel.links("")}
     kernel.link_delete("", "br0", alias="netctl:n")
     kernel.link_delete("", "br0", alias="netctl:n")
@@ -63,7 +65,7 @@ def test_a_killed_process_does_nothing_more() -> None:
     kernel = FakeKernel()
     kernel.kill_at(1)
     with pytest.raises(Killed):
-        kernel.netns_create(C1, alias=MARK)
+        make_namespace(kernel, C1, alias=MARK)
     with pytest.raises(Killed):
         kernel.netns_delete(C1, identity=MARK)
     kernel.revive()

@@ -16,6 +16,7 @@ from netctl.steps.files import DirectoryCreate, FileWrite, Symlink
 from netctl.steps.links import LinkUp
 from netctl.steps.namespaces import NetnsCreate
 from tests.fake_kernel import FakeKernel
+from tests.namespaces import make_namespace
 
 C1 = "/run/netns/c1"
 
@@ -72,7 +73,7 @@ def test_a_revert_that_fails_with_anything_stops_no_other() -> None:
 
 def test_what_was_not_there_is_not_made_by_going_back() -> None:
     kernel = FakeKernel()
-    kernel.netns_create("/run/netns/c2", alias="netctl:sandbox:2")
+    identity = make_namespace(kernel, "/run/netns/c2", alias="netctl:sandbox:2")
     missing = (
         NetnsCreate(path=C1, alias="netctl:sandbox:1"),
         AddressAdd(netns="", link="uplink", address="10.0.0.1/24"),
@@ -85,10 +86,13 @@ def test_what_was_not_there_is_not_made_by_going_back() -> None:
     with pytest.raises(KernelError, match="refused"):
         execute((*inverse(missing), Broken("d", [])), kernel)
     assert kernel.state() == before
-    there = Undo(step=NetnsCreate(path="/run/netns/c2", alias="netctl:sandbox:2"))
-    with pytest.raises(KernelError, match="refused"):
-        execute((there, Broken("d", [])), kernel)
-    assert kernel.state() == before
+    for known in (identity, ""):  # Without one it is known by its mark, as to an older netctl.
+        step = NetnsCreate(path="/run/netns/c2", alias="netctl:sandbox:2", identity=known)
+        with pytest.raises(KernelError, match="refused"):
+            execute((Undo(step=step), Broken("d", [])), kernel)
+        kernel.netns_let_go()
+        assert kernel.state() == before
+        assert (kernel.netns_identity("/run/netns/c2") == identity) == bool(known)
 
 
 def test_settling_reports_every_problem_and_goes_on() -> None:
