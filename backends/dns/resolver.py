@@ -54,6 +54,11 @@ class Resolver:
         """Whether somebody needs it."""
         return bool(self._sites or self._relays)
 
+    @property
+    def namespaces(self) -> set[nameserver.Identity]:
+        """The network namespaces that it is in, or answers in."""
+        return {self._home, *(site.place.identity for site in self._sites.values())}
+
     def state(self) -> dict[str, object]:
         """Return counts, and all that it was told as the messages that tell it."""
         items: tuple[Item, ...]

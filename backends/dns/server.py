@@ -20,6 +20,9 @@ Load = Callable[[], Iterable[Mapping[str, object]]]
 
 _UNUSED = 30.0
 """Seconds that it waits for a sandbox, or a port to relay."""
+_LOOK_EVERY = 5.0
+"""Seconds between two looks for others in its namespaces; one takes some milliseconds where there
+are thousands of processes."""
 _LAST_ANSWER = 2.0
 """Seconds in which the last answer must be taken."""
 _WIPING = 0.3
@@ -70,6 +73,8 @@ class Server:
 
     def run(self) -> None:
         self._loop.after(_UNUSED, self._end_if_unused)
+        if not self._stays:
+            self._loop.after(_LOOK_EVERY, self._end_if_abandoned)
         self._loop.run()
 
     def close(self) -> None:
@@ -100,6 +105,13 @@ class Server:
     def _end_if_unused(self) -> None:
         if not self._resolver.in_use and not self._stays:
             self._end()
+
+    def _end_if_abandoned(self) -> None:
+        """End where nobody is left in the namespaces, which this process would keep for ever."""
+        if self._control.idle and tenure.is_abandoned(self._resolver.namespaces):
+            self._end()
+        else:
+            self._loop.after(_LOOK_EVERY, self._end_if_abandoned)
 
     def _end(self) -> None:
         """End when the answer is taken. Whoever gets it can start another resolver at once."""

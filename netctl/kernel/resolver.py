@@ -56,7 +56,8 @@ def running(run_dir: str) -> bool:
 
 
 def lost(run_dir: str) -> bool:
-    """Whether a resolver has ended out of order: one that ends takes its socket away."""
+    """Whether a resolver has ended out of order: one that ends takes its socket away. So has one
+    of another network stack, whose place ours takes."""
     return os.path.exists(socket_path(run_dir)) and not running(run_dir)
 
 
@@ -78,6 +79,7 @@ def start(run_dir: str, state_dir: str | None = None) -> bool:
         os.makedirs(run_dir, mode=0o700, exist_ok=True)
     except OSError as error:
         raise file_refused(f"make directory {run_dir}", error) from error
+    _evict(run_dir)
     end = time.monotonic() + _START
     while not running(run_dir):
         try:
@@ -209,10 +211,8 @@ def read_answer(sock: socket.socket, *, impatient: bool) -> bytes:
 
 def kill(sock: socket.socket) -> None:
     """Kill who listens at the other end of a connection, and wait until it has gone."""
-    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    pid, _, _ = struct.unpack("3i", credentials)
     with suppress(OSError):  # It is gone; 0 is one of another namespace of processes.
-        process = os.pidfd_open(pid)
+        process = os.pidfd_open(_peer(sock))
         try:
             signal.pidfd_send_signal(process, signal.SIGKILL)
             select.select([process], [], [], _DYING)
@@ -221,7 +221,19 @@ def kill(sock: socket.socket) -> None:
 
 
 def connected_to(run_dir: str, seconds: float = 0) -> socket.socket:
-    """Connect to the resolver, which has ``seconds`` for each answer, or else the usual time."""
+    """Connect to the resolver, which has ``seconds`` for each answer, or else the usual time.
+
+    One of another network stack is none: it was started where the directory was the same, in a
+    namespace that has been left since.
+    """
+    sock = _connected(run_dir, seconds)
+    if _is_foreign(sock):
+        sock.close()
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "it is in another network namespace")
+    return sock
+
+
+def _connected(run_dir: str, seconds: float = 0) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.settimeout(seconds or _ANSWER)
@@ -230,6 +242,31 @@ def connected_to(run_dir: str, seconds: float = 0) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _is_foreign(sock: socket.socket) -> bool:
+    try:
+        there = os.stat(f"/proc/{_peer(sock)}/ns/net")
+    except OSError:
+        return False  # It cannot be known, as from another namespace of processes.
+    return there.st_ino != os.stat("/proc/thread-self/ns/net").st_ino
+
+
+def _evict(run_dir: str) -> None:
+    """End a resolver of another network stack, which holds the place of ours."""
+    try:
+        sock = _connected(run_dir)
+    except OSError:
+        return
+    with sock:
+        if _is_foreign(sock):
+            kill(sock)
+
+
+def _peer(sock: socket.socket) -> int:
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid: int = struct.unpack("3i", credentials)[0]
+    return pid
 
 
 def _read_line(sock: socket.socket) -> bytes:

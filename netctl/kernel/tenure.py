@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from netctl.errors import Conflict
 from netctl.kernel import syscalls
+from netctl.kernel.nameserver import Identity
 from netctl.kernel.refusal import file_refused
 from netctl.kernel.resolver import pid_path, socket_path
 
@@ -51,6 +52,40 @@ def _identity(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def is_abandoned(namespaces: Collection[Identity]) -> bool:
+    """Whether this process alone keeps these network namespaces: no other is in one of them, or in
+    our mount namespace, or has one open, and no other mount namespace has a pin of one."""
+    home = os.readlink("/proc/self/ns/mnt")
+    names = {home, *(f"net:[{number}]" for _, number in namespaces)}
+    others = [pid for pid in filter(str.isdecimal, os.listdir("/proc")) if int(pid) != os.getpid()]
+    return not (_is_in(others, names) or _has_open(others, names))
+
+
+def _is_in(pids: Sequence[str], names: Collection[str]) -> bool:
+    seen: set[str] = set()
+    for pid in pids:
+        with suppress(OSError):  # It has ended, or is none of ours.
+            mounts = os.readlink(f"/proc/{pid}/ns/mnt")
+            if mounts in names or os.readlink(f"/proc/{pid}/ns/net") in names:
+                return True
+            if mounts not in seen:
+                seen.add(mounts)
+                with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="replace") as file:
+                    if any(name in line for line in file for name in names):
+                        return True
+    return False
+
+
+def _has_open(pids: Sequence[str], names: Collection[str]) -> bool:
+    for pid in pids:
+        with suppress(OSError):
+            for entry in os.listdir(f"/proc/{pid}/fd"):
+                with suppress(OSError):  # It has been closed.
+                    if os.readlink(f"/proc/{pid}/fd/{entry}") in names:
+                        return True
+    return False
 
 
 def leave_sign(run_dir: str) -> None:

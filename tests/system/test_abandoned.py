@@ -1,0 +1,68 @@
+"""A namespace that is left: its resolver ends, and the same state serves in the next one."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from tests.kernel.host import Host
+
+SECONDS = 60
+NETCTL = f"{sys.executable} -m netctl --state-dir /var/lib/again --run-dir /run/again"
+FIRST = f"""
+    {NETCTL} network create web
+    {NETCTL} sandbox create c1
+    {NETCTL} network connect web c1
+"""
+AGAIN = f"""
+    {NETCTL} restore >&2
+    {NETCTL} check >&2
+    ip -n c1 -br link show eth0
+    {NETCTL} network disconnect web c1
+    {NETCTL} network connect web c1
+    {NETCTL} check >&2
+"""
+
+
+def used(host: Host, script: str) -> str:
+    """Run a script as the README tells ordinary users, but for the user namespace."""
+    return host.sh(
+        "mkdir -p /run/netns /etc/netns\n"
+        "unshare --net --mount sh -ec '"
+        "mount -t tmpfs none /run/netns; mount -t tmpfs none /etc/netns"
+        f"\n{script}'"
+    )
+
+
+def resolver_of(host: Host) -> int:
+    return int(host.sh("cat /run/again/resolver.pid"))
+
+
+def alive(host: Host, pid: int) -> bool:
+    return host.run("test", "-e", f"/proc/{pid}").returncode == 0
+
+
+def test_the_resolver_of_namespaces_that_are_left_ends(host: Host) -> None:
+    used(host, FIRST)
+    pid = resolver_of(host)
+    end = time.monotonic() + SECONDS
+    while alive(host, pid):
+        assert time.monotonic() < end, "it keeps the namespaces alive"
+        time.sleep(0.2)
+    assert "eth0" in used(host, AGAIN)
+    assert "eth0" in used(host, AGAIN)
+
+
+def test_one_that_is_still_there_makes_room(host: Host) -> None:
+    used(host, FIRST)
+    for _ in range(2):
+        pid = resolver_of(host)
+        assert "eth0" in used(host, AGAIN)
+        assert resolver_of(host) != pid
+
+
+def test_it_stays_where_somebody_is(host: Host) -> None:
+    host.sh(FIRST)
+    pid = resolver_of(host)
+    time.sleep(12)  # Nobody is in the host now, but somebody has it open.
+    assert alive(host, pid)
