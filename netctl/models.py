@@ -349,6 +349,8 @@ class Sandbox(Record):
     """Path of the namespace, ``/run/netns/NAME``; ``""`` for the host's."""
     identity: str = ""
     """What tells its namespace from every other: see ``Kernel.netns_identity``."""
+    source: str = ""
+    """Path at which somebody else's namespace was found; empty for one that netctl made."""
     pinned: bool = True
     """Whether ``netns`` is a mount of ours (of an external namespace: our pin)."""
     boot_id: str = ""

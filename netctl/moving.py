@@ -74,6 +74,7 @@ def set_key(room: rooms.Room, source: str, identity: str) -> Move:
         type=SandboxKind.EXTERNAL,
         boot_id=room.kernel.boot_id(),
         identity=identity,
+        source=source,
         pinned=source != old.netns,
     )
     _check_movable(room, new, source)

@@ -401,7 +401,7 @@ class Sandboxes:
         identity = self._identity(source)
         pinned = source != path
         netns = self._pin_path(sandbox.name, "choose another name") if pinned else path
-        return replace(sandbox, netns=netns, pinned=pinned, identity=identity)
+        return replace(sandbox, netns=netns, source=source, pinned=pinned, identity=identity)
 
     def _pin_path(self, name: str, hint: str) -> str:
         """Return where a namespace of that name goes, which must be free, as must its files."""

@@ -269,13 +269,23 @@ def sandbox_row(sandbox: Sandbox, kernel: Kernel) -> Row:
         "id": sandbox.id,
         "name": sandbox.name,
         "type": sandbox.type.value,
-        "state": "ready" if _alive(sandbox, kernel) else "gone",
+        "state": _state(sandbox, kernel),
         "key": sandbox.key,
         "endpoint_count": len(sandbox.endpoints),
         "created": sandbox.created,
         "labels": sandbox.labels,
         **_lease(sandbox.lease),
     }
+
+
+def _state(sandbox: Sandbox, kernel: Kernel) -> str:
+    if not _alive(sandbox, kernel):
+        return "gone"
+    if sandbox.type is not SandboxKind.EXTERNAL:
+        return "ready"
+    from netctl import origin
+
+    return "left" if origin.is_left(sandbox, kernel) else "ready"
 
 
 def _alive(sandbox: Sandbox, kernel: Kernel) -> bool:

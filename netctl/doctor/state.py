@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from netctl import origin
 from netctl.doctor.finding import Finding, count, problem, warning
 from netctl.doctor.machine import Machine
 from netctl.kernel import NAMES_TABLE
@@ -80,9 +81,27 @@ def another_boot(machine: Machine) -> Iterator[Finding]:
 def sandboxes(machine: Machine) -> Iterator[Finding]:
     """Sandboxes whose namespace is gone, or not theirs."""
     for room in machine.rooms:
+        sandbox = room.sandbox
+        if room.alive and origin.is_left(sandbox, machine.kernel):
+            yield problem(
+                "sandbox-left",
+                f"sandbox {sandbox.name} holds a namespace that was left: no process is in it, and"
+                f" {sandbox.source} is another, or none",
+                f"{sandbox.netns}: {sandbox.identity}",
+                *origin.remedy(sandbox, machine.kernel).split(", or: "),
+            )
         if room.alive:
             continue
-        sandbox = room.sandbox
+        if room.intruded and sandbox.type is SandboxKind.EXTERNAL:
+            yield problem(
+                "sandbox-replaced",
+                f"another namespace stands in the place of that of sandbox {sandbox.name}",
+                f"{sandbox.netns}: {machine.found.identity(sandbox.netns)}, not {sandbox.identity}",
+                f"netctl sandbox set-key {sandbox.name} {sandbox.netns}"
+                if not sandbox.pinned
+                else f"netctl sandbox rm {sandbox.name} --force",
+            )
+            continue
         if room.intruded:
             yield problem(
                 "sandbox-replaced",

@@ -146,6 +146,10 @@ class Kernel(Protocol):
         document has, is returned where an older netctl knew the namespace by that: by its mark."""
         ...
 
+    def netns_in_use(self, path: str) -> bool:
+        """Whether a process is in the namespace at ``path``, of those that this one may look at."""
+        ...
+
     def netns_number(self, path: str) -> int:
         """Return the number by which the host's links name the namespace at ``path``; -1 where
         none leads there."""

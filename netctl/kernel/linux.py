@@ -133,6 +133,11 @@ class LinuxKernel:
     def netns_identity(self, path: str, known: str = "") -> str | None:
         return self._sockets.identity(path, known)
 
+    def netns_in_use(self, path: str) -> bool:
+        from netctl.kernel import namespaces
+
+        return namespaces.in_use(path)
+
     def netns_number(self, path: str) -> int:
         return self._links.netns_number(path)
 

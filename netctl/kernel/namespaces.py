@@ -125,6 +125,19 @@ def lost(path: str) -> KernelError:
     )
 
 
+def in_use(path: str) -> bool:
+    """Whether a process is in the namespace at ``path``."""
+    wanted = inode(path)
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            found = os.stat(f"/proc/{pid}/ns/net")
+        except OSError:
+            continue  # It has ended, or may not be looked at.
+        if wanted == (found.st_dev, found.st_ino):
+            return True
+    return False
+
+
 def inode(path: str) -> tuple[int, int] | None:
     """Return (device, inode) of what is at ``path``, a namespace or not; None for nothing.
 

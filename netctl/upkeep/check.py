@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from netctl import joining, naming, reloading
+from netctl import joining, naming, origin, reloading
 from netctl.backends import comparison, firewall, forwarding
 from netctl.errors import KernelError
 from netctl.kernel import Kernel
@@ -187,6 +187,17 @@ def lost_sandboxes(rooms: Iterable[Room]) -> Iterator[Finding]:
                 what="interfaces", expected="made in this boot", found="of an earlier boot"
             )
             yield Finding(title=f"sandbox {room.sandbox.name}", difference=gone, lost=True)
+        elif room.alive and origin.is_left(room.sandbox, room.kernel):
+            left = Difference(
+                what=f"namespace {room.sandbox.netns}",
+                expected=f"that of {room.sandbox.source}",
+                found="one that was left: no process is in it",
+            )
+            yield Finding(
+                title=f"sandbox {room.sandbox.name}",
+                difference=left,
+                remedy=origin.remedy(room.sandbox, room.kernel),
+            )
         elif not room.alive:
             name = room.sandbox.name
             own = room.sandbox.type is SandboxKind.OWN

@@ -71,6 +71,9 @@ class FakeNamespaces(Base):
         self._check_alive()
         return self._identity(path, known)
 
+    def netns_in_use(self, path: str) -> bool:
+        return self._stack(path).kept
+
     def netns_number(self, path: str) -> int:
         return self._stack(path).inode
 
