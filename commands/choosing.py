@@ -31,10 +31,13 @@ def removing(offered: Completer) -> Callable[[F], F]:
             multiple=True,
             metavar="K=V",
             shell_complete=offered,
-            help="Remove those with: see ls.",
+            help="Remove those that match, as in ls.",
         )(function)
         return click.option(
-            "--all", "everything", is_flag=True, help="Remove all of them; asks, but for --force."
+            "--all",
+            "everything",
+            is_flag=True,
+            help="Remove all; asks first, unless --force is given.",
         )(function)
 
     return add
@@ -51,7 +54,7 @@ def pruning(offered: Completer) -> Callable[[F], F]:
             multiple=True,
             metavar="K=V",
             shell_complete=offered,
-            help="Only those with: see ls.",
+            help="Only those that match, as in ls.",
         )(function)
 
     return add
@@ -77,7 +80,7 @@ def names(state: State, what: str, named: Sequence[str], given: Mapping[str, Any
         return Chosen(named, found=False)
     if named:
         raise InvalidInput(
-            "--all and --filter choose what is removed, and names do",
+            "--all and --filter exclude names",
             hint="give the one or the other",
         )
     passes = passing(state, what, filters)
@@ -104,7 +107,7 @@ def passing(state: State, what: str, filters: Sequence[str]) -> Passes:
     for text in filters:
         key, _, value = text.partition("=")
         if key and not value:
-            # As from a script's unset variable: it would choose everything.
+            # As from a script's unset variable: an empty name would match everything.
             raise InvalidInput(f"--filter {key[:40]}= has no value", hint="give one")
     known: dict[str, Mapping[str, Filter]] = {
         "network": core.NETWORK,

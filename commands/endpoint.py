@@ -136,10 +136,10 @@ def leave(state: State, name: str, sandbox: str | None, ignore_missing: bool) ->
 @dry_run
 @pass_state
 def rename(state: State, name: str, new: str) -> None:
-    """Give an endpoint another name; its network knows it by that at once.
+    """Give an endpoint another name; sandboxes of its network resolve it at once.
 
-    Aliases and the names of its sandbox stay. What --alias NAME:ALIAS made in other sandboxes
-    stands for the old name still.
+    Its aliases and the name of its sandbox stay. An alias that another sandbox has by --alias
+    NAME:ALIAS still stands for the old name.
     """
     state.controller.endpoints.rename(name, new)
 

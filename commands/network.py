@@ -230,7 +230,7 @@ def disconnect(state: State, name: str, sandbox: str, ignore_missing: bool) -> N
 @dry_run
 @pass_state
 def rename(state: State, name: str, new: str) -> None:
-    """Give a network another name; its sandboxes know it by that at once."""
+    """Give a network another name; its sandboxes resolve NAME.NETWORK with it at once."""
     state.controller.networks.rename(name, new)
 
 

@@ -50,12 +50,12 @@ def run(
 ) -> int:
     """Run one command in a sandbox that is gone when the command ends.
 
-    The default network comes into being where it is needed, and stays, whatever becomes of the
-    command. --network none gives the sandbox a loopback alone, --network host the host's own
-    stack; a network of that name comes before, and no other may be given beside.
+    The default network is created if the command needs it, and stays afterwards. --network none
+    gives the sandbox a loopback only, --network host the host's own stack; neither goes with
+    another network. A network of that name takes precedence.
 
-    With several --network, --sysctl and the rates hold for each of them, -p for the way out, and
-    all other options of endpoints for the first.
+    With several --network, --sysctl and the rates apply to every endpoint, -p to the way out, and
+    the other options of endpoints to the first network.
 
     The exit status is the command's, 128 and the number of the signal that ended it. The command is
     killed when this netctl dies.

@@ -142,7 +142,7 @@ def rm(state: State, /, sandboxes: tuple[str, ...], **given: Any) -> int:
 def prune(state: State, filters: tuple[str, ...], force: bool) -> None:
     """Remove the sandboxes without endpoints and without processes, and print their names.
 
-    One whose --owner-pid lives, or that run has made, stays.
+    A sandbox stays if its --owner-pid is alive, or if netctl run uses it.
     """
     passes = choosing.passing(state, "sandbox", filters)
     if not (force or state.dry_run):

@@ -44,8 +44,8 @@ def test_nothing_is_removed_that_is_not_chosen(full: Netctl, kind: str) -> None:
     for words, said in (
         ((), f"no {kind} is named"),
         (("--force",), f"no {kind} is named"),
-        (("c1", "--all", "--force"), "give the one or the other"),
-        (("c1", "--filter", "name=c"), "give the one or the other"),
+        (("c1", "--all", "--force"), "exclude names"),
+        (("c1", "--filter", "name=c"), "exclude names"),
         (("--all",), "asks before it removes"),
         (("--all", "--filter", "label=tier"), "asks before it removes"),
         (("--filter", "nope=1"), "unknown filter"),
@@ -68,6 +68,12 @@ def test_filters_choose_what_is_removed(full: Netctl) -> None:
     assert full("network", "rm", "--filter", "label=tier=front", "--force").status == 0
     assert full("sandbox", "rm", "--filter", "name=c", "--filter", "label!=tier").status == 0
     assert left(full) == [["db"], [], ["c1"]]
+
+
+def test_what_was_chosen_is_printed_in_a_form(full: Netctl) -> None:
+    done = full("endpoint", "rm", "--filter", "label=tier", "--format", "json")
+    assert done.status == 0 and [row["name"] for row in done.json] == ["e1"]
+    assert full("endpoint", "rm", "--filter", "label=tier", "--format", "json").json == []
 
 
 def test_one_that_is_in_use_stops_no_other(full: Netctl) -> None:
