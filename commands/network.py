@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netctl.cli import State
-from netctl.commands import choosing, common, complete, looking
+from netctl.commands import choosing, common, complete, glance, looking
 from netctl.commands.common import dry_run, format_option, if_not_exists, label, listing, pass_state
 from netctl.commands.driver_options import WithDriverOptions
 from netctl.groups import AliasGroup
@@ -160,10 +160,8 @@ def inspect(state: State, networks: tuple[str, ...], style: str) -> int:
 @format_option("table")
 @pass_state
 def info(state: State, name: str, style: str) -> None:
-    """Show a network for people."""
-    from netctl import render
-
-    render.at_a_glance(looking.network(state, name), style)
+    """Show a network at a glance, with its endpoints."""
+    glance.network(looking.network(state, name), style)
 
 
 @network.command(epilog="Example: netctl network exists web || netctl network create web")

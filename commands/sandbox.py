@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from netctl.cli import State
-from netctl.commands import choosing, common, complete, looking
+from netctl.commands import choosing, common, complete, glance, looking
 from netctl.commands import stats as counters
 from netctl.commands.common import dry_run, format_option, if_not_exists, label, listing, pass_state
 from netctl.groups import AliasGroup
@@ -190,10 +190,8 @@ def inspect(state: State, sandboxes: tuple[str, ...], style: str) -> int:
 @format_option("table")
 @pass_state
 def info(state: State, name: str, style: str) -> None:
-    """Show a sandbox for people: what it has, and nothing that it has not."""
-    from netctl import render
-
-    render.at_a_glance(looking.sandbox(state, name), style)
+    """Show a sandbox at a glance, with its endpoints."""
+    glance.sandbox(looking.sandbox(state, name), style)
 
 
 @sandbox.command(epilog="Example: netctl sandbox exists c1 || netctl sandbox create c1")

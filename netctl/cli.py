@@ -10,6 +10,7 @@ from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -48,13 +49,14 @@ class State:
     made: list[Controller] = field(default_factory=list)
     words: Sequence[str] = ()
     """The command line as it was given."""
+    begun: float = field(default_factory=monotonic)
     interruption: Interruption = field(default_factory=Interruption)
 
     @cached_property
     def _meter(self) -> Meter:
         from netctl.progress import Meter
 
-        return Meter(colour=wanted(sys.stderr, self.color))
+        return Meter(self.begun, colour=wanted(sys.stderr, self.color))
 
     def next_of(self, name: str, number: int, total: int) -> None:
         """Go on to the next of several objects: say how far it is. Raises ``Interrupted`` where a

@@ -20,9 +20,10 @@ class Meter:
     """A line that says what is done, and how much of it. It is drawn by whoever calls, without a
     thread: threads and namespaces do not go together."""
 
-    def __init__(self, *, colour: bool = True) -> None:
+    def __init__(self, begun: float, *, colour: bool = True) -> None:
+        """``begun`` is when the command began, by ``time.monotonic``."""
         self._colour = colour
-        self._begun = time.monotonic()
+        self._begun = begun
         self._drawn = 0.0
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -47,7 +48,7 @@ class Meter:
 
         if not self._bar:
             self._bar = self._made()
-            self._task = self._bar.add_task("", total=None)
+            self._task = self._bar.add_task(printable(what), completed=done, total=total)
             self._bar.start()
         assert self._task is not None
         self._bar.update(

@@ -89,6 +89,11 @@ def inspected(names: Sequence[str], look: Callable[[str], Row], style: str) -> i
     return status
 
 
+def is_never(text: str) -> bool:
+    """Whether a text that says nothing of a state needs attention: it does not."""
+    return False
+
+
 def is_amiss(state: str) -> bool:
     """Whether the state of an object needs attention."""
     return state not in ("", "ready")
@@ -134,17 +139,19 @@ def described(row: Row, style: str) -> None:
         click.echo(f"{key.ljust(width)}  {printable(value)}".rstrip())
 
 
-def at_a_glance(row: Row, style: str) -> None:
-    """Print one object for people: without what it does not have."""
-    described(_filled(row) if style == "table" else row, style)
-
-
-def _filled(value: Any) -> Any:
-    """Return a value without what is empty in it."""
-    if isinstance(value, Mapping):
-        inner = {key: _filled(item) for key, item in value.items()}
-        return {key: item for key, item in inner.items() if item not in (None, "", [], {}, False)}
-    return [_filled(item) for item in value] if isinstance(value, list) else value
+def at_a_glance(facts: Row, rows: Sequence[Row], known: Sequence[Column]) -> None:
+    """Print what is to be said of an object, a line each, and a table of what belongs to it."""
+    width = max(map(len, facts)) + 2
+    for heading, value in facts.items():
+        lines = value if isinstance(value, list) else [value]
+        for number, line in enumerate(map(cells.text, lines)):
+            if line:
+                alarm = heading == "STATE" and is_amiss(line)
+                text = _tinted(printable(line), colours.CAUTION if alarm else "")
+                _echo(("" if number else heading).ljust(width) + text)
+    if rows:
+        click.echo()
+        _show(rows, columns.chosen(known, "", rows), View())
 
 
 def _lines(value: Any, path: str = "") -> Iterable[tuple[str, str]]:

@@ -221,7 +221,7 @@ def test_progress_is_shown_on_a_terminal_that_waits(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("TERM", "xterm")
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    meter = progress.Meter()
+    meter = progress.Meter(0.0)
     meter("network a", 0, 3)
     assert terminal.text == ""  # It may be over before anybody looks.
     clock[0] = 2.0

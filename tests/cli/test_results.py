@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import pytest
@@ -79,8 +80,10 @@ def test_objects_at_a_glance(netctl: Netctl) -> None:
     for kind, name in (("network", "web"), ("endpoint", "c1"), ("sandbox", "c1")):
         done = netctl(kind, "info", name)
         assert (done.status, done.err) == (0, "")
-        lines = [line.split(maxsplit=1) for line in done.out.splitlines()]
-        assert ["name", name] in lines and all(len(line) == 2 for line in lines)
+        first, *_ = done.out.splitlines()
+        assert re.fullmatch(rf"{kind.upper()} +{name} \([0-9a-f]{{12}}\)", first)
+        assert "172.17.0.2/16" in done.out and "LABELS" not in done.out
+        assert "CREATED" in done.out
         assert netctl(kind, "info", name, "--format", "json").json == (
             netctl(kind, "inspect", name).json
         )
