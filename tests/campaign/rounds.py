@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import select
 import shutil
 import time
 import uuid
@@ -23,6 +24,9 @@ from tests.system.library import controller
 
 _REMEDY = re.compile(r"cp -p (\S+) (\S+)")
 _DAMAGED = re.compile(r"(\S+) (?:is damaged|was written by)")
+
+_PATIENCE = 60
+"""Seconds in which the processes have to do something."""
 
 
 class Broken(AssertionError):
@@ -157,14 +161,15 @@ class Campaign:
             for number in range(self._processes)
         ]
         os.close(writing)
-        time.sleep(choose.uniform(0.1, 0.6))
+        # Progress decides when, not time: a busy machine would have done nothing by then.
+        begun = _heard(reading, choose.randint(2, 2 * self._operations))
         faults.DURING[during](choose)
         doomed = children[: choose.randrange(len(children) + 1)]
         for child in doomed:
             time.sleep(choose.uniform(0.005, 0.25))
             kill(child)
-        with os.fdopen(reading) as pipe:
-            lines = [json.loads(line) for line in pipe]
+        with os.fdopen(reading, "rb") as pipe:
+            lines = [json.loads(line) for line in (begun + pipe.read()).splitlines()]
         for child in children:
             os.waitpid(child, 0)
         faults.relieve()
@@ -190,6 +195,17 @@ class Campaign:
             self.tally.documents += wanted
         if lenient:
             self._known.there = {name: name in there for name in self._known.there}
+
+
+def _heard(pipe: int, lines: int) -> bytes:
+    """Read until there are so many lines, or the end."""
+    data, end = b"", time.monotonic() + _PATIENCE
+    while data.count(b"\n") < lines:
+        ready, _, _ = select.select([pipe], [], [], max(0, end - time.monotonic()))
+        if not ready or not (piece := os.read(pipe, 65536)):
+            break
+        data += piece
+    return data
 
 
 def _suffer(after: str, seed: int) -> None:

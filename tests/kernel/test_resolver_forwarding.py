@@ -131,7 +131,7 @@ def test_one_that_fails_is_not_the_end(host: Host) -> None:
             assert "status: NXDOMAIN" in ask(host, "c1", "ok.example.org") and len(seen()) == asked
         with upstream(host, first, "silent") as seen_first:
             answer, seconds = timed(host, "c1", "+short ok.example.org")
-            assert answer == IPV4 and 0.9 < seconds < 2
+            assert answer == IPV4 and 0.9 < seconds < 3
             # Once is enough: for a while the silent one is asked last.
             answer, seconds = timed(host, "c1", "+short ok.example.org")
             assert answer == IPV4 and seconds < QUICK and len(seen_first()) == 1
@@ -178,7 +178,7 @@ def test_a_change_drops_nothing_that_is_on_its_way(host: Host) -> None:
         got: list[str] = []
         asking = threading.Thread(target=lambda: got.extend(dig(host, "c1", "ok.example.org")))
         asking.start()
-        end = time.monotonic() + 5
+        end = time.monotonic() + 60
         while not state(host)["asked"] and time.monotonic() < end:
             time.sleep(0.02)
         for index in range(20):
@@ -221,5 +221,5 @@ def test_the_number_on_their_way_is_bounded_and_everybody_gets_an_answer(host: H
         done = host.run("ip", "netns", "exec", "c1", "python3", "-c", FLOOD, check=True)
     rcodes, _, local = done.stdout.strip().rpartition(" ")
     # SERVFAIL for those that were asked, REFUSED for the others.
-    assert rcodes == "[(2, 1024), (5, 476)]" and float(local) < 1
+    assert rcodes == "[(2, 1024), (5, 476)]" and float(local) < 3.5
     assert state(host)["asked"] == 0

@@ -12,7 +12,7 @@ import pytest
 from tests.kernel.host import Host
 
 _TOOLS = ("firewalld", "firewall-cmd", "dbus-daemon")
-_SECONDS = 20
+_SECONDS = 120
 # Its files go to places of the host's own; and it loads no modules.
 _PREPARE = """
 mkdir -p /run/dbus /run/firewalld.etc

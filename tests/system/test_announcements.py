@@ -105,7 +105,7 @@ def test_what_is_announced(host: Host) -> None:
     process = host.start(*("ip", "netns", "exec", "c1", "python3", "-c", listener), stdout=-1)
     assert process.stdout and process.stdout.readline() == "ready\n"
     host.call(act, lambda c: owner(c, "c2"))
-    seen = json.loads(process.communicate(timeout=10)[0])
+    seen = json.loads(process.communicate(timeout=60)[0])
     mac = mac_in(host, "c2").replace(":", "")
     arp = f"{'f' * 12}{mac}0806000108000604000{1}{mac}0a07004d{'0' * 12}0a07004d"
     assert [data for _, data in seen[::2]] == [arp] * 3

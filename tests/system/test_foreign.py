@@ -104,7 +104,7 @@ def test_the_host_is_no_external_namespace(host: Host, path: str) -> None:
     for action in (partial(create, name="c3", netns_path=path), partial(set_key, path=path)):
         with pytest.raises(Conflict, match="host's own") as caught:
             host.call(act, action)
-        assert "--host" in (caught.value.hint or "")
+        assert "--host" in (caught.value.command_hint or "")
     host.assert_unchanged(before)
 
 
@@ -203,7 +203,7 @@ def test_set_key_brings_a_sandbox_back_whose_namespace_is_gone(host: Host) -> No
     host.sh("ip netns delete c1; ip netns delete theirs")
     with pytest.raises(Conflict, match="had a namespace that is gone") as caught:
         host.call(act, refresh)
-    assert "netctl sandbox set-key c1" in (caught.value.hint or "")
+    assert "netctl sandbox set-key c1" in (caught.value.command_hint or "")
     host.call(act, partial(set_key, path="/run/netns/other"))
     assert v4 in host.sh("ip -n other address") and host.ping(C1, Outside.IPV4)
 

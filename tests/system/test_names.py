@@ -292,7 +292,7 @@ def test_no_query_is_lost_in_a_change(host: Host) -> None:
                 c.sandboxes.remove("c9", force=True)
 
     host.call(change)
-    asked, missed = map(int, client.communicate(timeout=20)[0].split())
+    asked, missed = map(int, client.communicate(timeout=60)[0].split())
     assert asked > 500 and missed == 0
 
 
@@ -339,7 +339,7 @@ def test_a_resolver_that_nobody_can_tell_anything_ends(host: Host) -> None:
 
 
 def _await_none(host: Host) -> None:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while host.processes():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -433,7 +433,7 @@ def test_a_resolver_killed_in_the_middle_of_a_command(host: Host, command: str) 
     with pytest.raises(subprocess.TimeoutExpired):
         running.communicate(timeout=1.5)
     end_process(pid, signal.SIGKILL)
-    _, errors = running.communicate(timeout=20)
+    _, errors = running.communicate(timeout=60)
     assert running.returncode == 0 and "Traceback" not in errors, errors
     assert int(host.sh(PID)) != pid
     there = [address(host, "web/more")[0]] if "more" in command else []
@@ -452,7 +452,7 @@ def test_a_resolver_that_hangs_is_an_error_and_then_another(
     begun = time.monotonic()
     with pytest.raises(KernelError, match="gives no answer in 1 s and was killed") as caught:
         host.call(act, partial(connect, network="web", sandbox="c1", name="more"))
-    assert time.monotonic() - begun < 10 and caught.value.hint
+    assert time.monotonic() - begun < 50 and caught.value.hint
     host.call(act, partial(connect, network="web", sandbox="c1", name="more"))
     assert int(host.sh(PID)) != pid
     assert dig(host, "c2", "more") == [address(host, "web/more")[0]]
@@ -465,11 +465,11 @@ def test_a_resolver_that_hangs_is_an_error_and_then_another(
             return [finding.difference.found for finding in c.check()]
 
     # The others are not kept waiting meanwhile: it has its time once.
-    monkeypatch.setattr(resolver, "_ANSWER", 3.0)
+    monkeypatch.setattr(resolver, "_ANSWER", 12.0)
     monkeypatch.setattr(resolver, "_AGAIN", 0.2)
     begun = time.monotonic()
     assert host.call(found) == ["no answer"]
-    assert time.monotonic() - begun < 5.5
+    assert time.monotonic() - begun < 23
     assert pid in host.processes()
 
     def mended() -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -514,12 +514,12 @@ def unit(host: Host) -> Iterator[subprocess.Popen[str]]:
         yield running
     finally:
         running.terminate()
-        running.wait(timeout=20)
+        running.wait(timeout=60)
 
 
 def _await(host: Host, pid: int) -> None:
     """Wait until a process is the resolver, answers, and the one before it has gone."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         with suppress(KernelError):
             if state(host)["pid"] == pid and host.processes() == [pid]:
@@ -535,7 +535,7 @@ def test_the_unit_takes_over_and_stays(host: Host) -> None:
         assert dig(host, "c1", "c2") == [host.call(addresses, "c2")[0]]
         with unit(host) as second:
             # The last to begin is the one.
-            assert first.wait(timeout=10) == 0 and host.processes() == [second.pid]
+            assert first.wait(timeout=60) == 0 and host.processes() == [second.pid]
         # Stopped, it is missed.
         done = host.netctl("network", "create", "other")
         assert "it is back" in done.stderr

@@ -69,8 +69,8 @@ def test_localhost_leads_to_a_server_that_knows_only_ipv4(host: Host) -> None:
     with host.server(c2, "0.0.0.0", 80):
         for port in (8080, 8081, 9001):
             began = time.monotonic()
-            assert host.ask("", "::1", port, seconds=5) is None
-            assert time.monotonic() - began < 2.5
+            assert host.ask("", "::1", port, seconds=50) is None
+            assert time.monotonic() - began < 25
         assert host.ask("", "127.0.0.1", 8081)
 
 
