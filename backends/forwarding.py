@@ -30,7 +30,6 @@ _CONF = {SYSCTLS[4]: "net/ipv4/conf", SYSCTLS[6]: "net/ipv6/conf"}
 _REDIRECTS = "net/ipv4/conf/all/accept_redirects"
 HEED = "2"
 """A router's advertisements are heeded although the host forwards (ip-sysctl, accept_ra)."""
-_DEFAULT6 = "::/0"
 _PLAIN = re.compile(r"[!#-)+-\[\]-~]+")
 """What nft takes between quotes: printable ASCII without the quote, the star and the backslash."""
 
@@ -148,10 +147,11 @@ def _reset(site: Site, keys: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _advertised(site: Site) -> Iterator[str]:
-    """Yield the interfaces that have routes of a router's advertisements, or had when netctl turned
-    forwarding on before: such routes go when it is turned on, and no more are taken."""
+    """Yield the interfaces that have routes or addresses of a router's advertisements, or had when
+    netctl turned forwarding on before: default routes go when it is turned on, and addresses when
+    their time is over, for no more advertisements are taken."""
     routes = site.kernel.routes("")
-    learned = {r.link for r in routes if r.destination == _DEFAULT6 and r.advertised}
+    learned = {route.link for route in routes if route.advertised}
     for link in _plain(_foreign(site)):
         heard = link.name in learned or link.name in site.host.heard
         if heard and site.kernel.sysctl_get("", advertisements(link.name)) == "1":

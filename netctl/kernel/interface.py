@@ -83,7 +83,7 @@ class Route(Record):
     kind: str = "unicast"
     """unicast, blackhole, unreachable or prohibit."""
     advertised: bool = False
-    """Whether it comes from a router's advertisement."""
+    """Whether it comes from a router's advertisement, or of IPv6 goes unless another comes."""
 
 
 class Shape(Record):

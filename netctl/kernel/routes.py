@@ -21,11 +21,12 @@ from netctl.record import replace
 _T = TypeVar("_T")
 _IFADDR = struct.Struct("=BBBBI")
 _RTMSG = struct.Struct("=8BI")
+_CACHEINFO = struct.Struct("=IIi")
 _U32 = struct.Struct("=I")
 _ROUTE_BYTES = 12
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 4, 5, 6
-_RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 9, 15, 18
+_RTA_MULTIPATH, _RTA_CACHEINFO, _RTA_TABLE, _RTA_VIA = 9, 12, 15, 18
 _NODAD = 0x02
 _TABLE_MAIN, _STATIC, _RA = 254, 4, 9
 _KINDS = {"unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}
@@ -196,8 +197,15 @@ def _routes_of(body: bytes, names: Callable[[int], str]) -> Iterator[Route]:
             link=names(index) if name == "unicast" else "",
             metric=netlink.number(found.get(_RTA_PRIORITY, b"")),
             kind=name,
-            advertised=protocol == _RA,
+            advertised=protocol == _RA or _ends(found),
         )
+
+
+def _ends(found: dict[int, bytes]) -> bool:
+    """Whether a route goes by itself, as that of a prefix that a router advertises."""
+    cached = found.get(_RTA_CACHEINFO, b"")
+    # struct rta_cacheinfo: the third number is the time that is left.
+    return len(cached) >= _CACHEINFO.size and _CACHEINFO.unpack_from(cached)[2] != 0
 
 
 def _hops(found: dict[int, bytes]) -> Iterator[tuple[int, dict[int, bytes]]]:

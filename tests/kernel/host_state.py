@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 STATE = "/var/lib/netctl"
+_SETTINGS = Path("/proc/sys/net")
+_HEEDED = ("ipv4/conf/all/accept_redirects", "ipv6/conf/uplink/accept_ra")
 _NOT_STATE = (f"{STATE}/schema.json", f"{STATE}/journal", "/run/netctl/lock")
 _HOSTS = [
     ip_network(text)
@@ -52,8 +54,11 @@ def without_handles(value: Any) -> Any:
 
 
 def files_and_settings() -> dict[str, Any]:
-    names = ("ipv4/ip_forward", "ipv4/conf/all/forwarding", "ipv6/conf/all/forwarding")
-    settings = {name: Path("/proc/sys/net", name).read_text().strip() for name in names}
+    settings = {
+        str(path.relative_to(_SETTINGS)): path.read_text().strip()
+        for pattern in ("ipv4/ip_forward", "ipv[46]/conf/*/forwarding", *_HEEDED)
+        for path in _SETTINGS.glob(pattern)
+    }
     places = ("/run", "/etc/netns", STATE)
     return {
         "netns": sorted(os.listdir("/run/netns")) if os.path.isdir("/run/netns") else [],

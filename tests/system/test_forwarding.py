@@ -33,6 +33,9 @@ PC = "/run/netns/pc"
 ADVERTISE = """
 import socket, struct, sys
 packet = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, int(sys.argv[1]), 0, 0)
+if len(sys.argv) > 2:
+    prefix = socket.inet_pton(socket.AF_INET6, sys.argv[2])
+    packet += struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 7200, 3600, 0) + prefix
 with socket.socket(socket.AF_INET6, socket.SOCK_RAW, 58) as sock:
     index = socket.if_nametoindex("world")
     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
@@ -226,6 +229,22 @@ def test_a_default_route_of_an_advertisement_stays(advertised: Host) -> None:
     assert settings(host) == before
     advertise(host, 0)
     advertise(host)
+
+
+def test_an_address_of_an_advertisement_is_renewed(host: Host) -> None:
+    """The way out may be another's: without advertisements the address goes in time."""
+    host.outside.sh("ip addr add fe80::fe/64 dev world nodad")
+    host.sh("ip link set uplink addrgenmode eui64; sysctl -qw net.ipv6.conf.uplink.accept_ra=1")
+    host.sh("ip addr add fe80::1/64 dev uplink nodad; sysctl -qw net.ipv6.conf.uplink.accept_dad=0")
+    before = settings(host)
+    advertisement = ("python3", "-c", ADVERTISE, "0", "2001:db8:5::")
+    assert host.outside.run(*advertisement).returncode == 0
+    there = "ip -6 addr show dev uplink | grep -q 2001:db8:5:"
+    host.sh(f"for i in $(seq 50); do {there} && exit; sleep .1; done; exit 1")
+    host.call(act, web)
+    assert "uplink.accept_ra = 2" in settings(host)
+    host.call(act, clear)
+    assert settings(host) == before
 
 
 def test_after_a_reboot_the_router_may_come_after_netctl(advertised: Host) -> None:

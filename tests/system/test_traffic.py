@@ -271,12 +271,12 @@ def test_a_subnet_fits_the_addresses_of_an_adopted_bridge(
         ip addr add 10.7.0.1/24 dev br0; ip addr add 169.254.3.4/16 dev br0; ip link set br0 up
         """
     )
-    before = host.sh("ip addr show br0; nft list ruleset")
+    before = host.sh("ip -o -4 addr show br0; nft list ruleset")
     done = host.netctl("network", "create", "web", "-o", "bridge.name=br0", *options.split())
     assert done.returncode == status, done.stderr
     if status:
         assert "10.9.0.1/24" in done.stderr and "does not fit bridge br0" in done.stderr
-        assert host.sh("ip addr show br0; nft list ruleset") == before
+        assert host.sh("ip -o -4 addr show br0; nft list ruleset") == before
         hint = done.stderr.partition("hint: ")[2].partition(",")[0]
         again = host.netctl("network", "create", "web", "-o", "bridge.name=br0", *hint.split())
         assert again.returncode == 0, again.stderr
