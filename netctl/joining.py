@@ -119,7 +119,7 @@ def leave(room: Room, endpoints: Sequence[Endpoint]) -> Change:
     after = tuple(m for m in room.members if m.endpoint.id not in leaving)
     kept = tuple(ref for ref in room.sandbox.endpoints if ref.endpoint_id not in leaving)
     sandbox = replace(room.sandbox, endpoints=kept)
-    routes_away, routes_new = _routes(room, after)
+    routes_away, routes_new = map(attempted, _routes(room, after))
     texts = _texts(room, sandbox, after)
     plan = (
         *_names_gone(room, sandbox, after),
@@ -243,10 +243,7 @@ def _routes(room: Room, after: Sequence[Member]) -> tuple[Plan, Plan]:
     look, netns = room.kernel.link, room.sandbox.netns
     there = tuple(m for m in after if (name := m.attachment.ifname) and look(netns, name))
     families = room.families
-    return (
-        attempted(withdraw(room.members, there, families)),
-        attempted(announce(room.members, there, families)),
-    )
+    return withdraw(room.members, there, families), announce(room.members, there, families)
 
 
 def everything(room: Room, families: Sequence[int]) -> Plan:
