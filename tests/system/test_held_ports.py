@@ -129,7 +129,7 @@ def test_more_connections_than_are_looked_at_keep_the_port(host: Host) -> None:
     code = (
         "import socket, sys; kept = []\n"
         f"for i in range({LIMIT}):\n"
-        " s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
+        " s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)\n"
         " s.bind(('', 6004)); s.connect(('127.0.0.1', 7000 + i)); kept.append(s)\n"
         "print('ready', flush=True); sys.stdin.read()"
     )
