@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import Enum
+from ipaddress import ip_address
 
 from netctl.backends import access
-from netctl.models import Endpoint, Network, Port
+from netctl.models import LOOPBACK6, Endpoint, Network, Port
 from netctl.record import Record
 
 ANYWHERE, HOST = "anywhere", "host"
@@ -22,6 +23,8 @@ class Presence(Enum):
     JOINED = "joined"
     NOWHERE = "in no sandbox"
     BEFORE = "in a sandbox of an earlier boot"
+    GONE = "in a sandbox whose namespace is gone"
+    CUT_OFF = "without its interface"
 
 
 class Reach(Record):
@@ -54,7 +57,22 @@ _ABSENT = {
     Presence.BEFORE: Reach(
         word="nobody:earlier-boot", why="its sandbox is of an earlier boot: netctl restore"
     ),
+    Presence.GONE: Reach(
+        word="nobody:sandbox-gone", why="the namespace of its sandbox is gone: netctl restore"
+    ),
+    Presence.CUT_OFF: Reach(
+        word="nobody:interface-gone", why="its interface on the host is gone: netctl repair"
+    ),
 }
+_LOST = Reach(
+    word="nobody:rules-gone", why="netctl's firewall rules are gone, with every port: netctl reload"
+)
+_BARE = Reach(
+    sources=(ANYWHERE,),
+    word=ANYWHERE,
+    why="netctl's firewall rules are gone, and keep nothing away: netctl reload",
+)
+_ON_LINK = Reach(word="nobody:link-local", why="no router forwards packets to link-local addresses")
 _INTERNAL = Reach(word="nobody:internal", why="the network is internal")
 _NO_WAY_OUT = Reach(word="nobody:not-gateway", why="it is not its sandbox's way out")
 _UNPROTECTED = Reach(
@@ -63,13 +81,19 @@ _UNPROTECTED = Reach(
 
 
 def of(
-    network: Network, endpoint: Endpoint, presence: Presence, versions: Sequence[int]
+    network: Network,
+    endpoint: Endpoint,
+    presence: Presence,
+    versions: Sequence[int],
+    *,
+    guarded: bool = True,
 ) -> tuple[Exposure, ...]:
     """Return who reaches what; ``versions`` are the families (4, 6) in which the endpoint is its
-    sandbox's way out."""
+    sandbox's way out, ``guarded`` says whether netctl's table is there."""
     if "bridge" not in network.facts:
         return ()
     nobody = _INTERNAL if network.internal else _ABSENT.get(presence)
+    bare = not guarded and presence is Presence.JOINED
     found: list[Exposure] = []
     for version, own in access.addresses(endpoint).items():
         through_host = nobody or (None if version in versions else _NO_WAY_OUT)
@@ -77,14 +101,21 @@ def of(
             lent = bool(port.host_first) and bool(access.translated(network, endpoint, [version]))
             if lent:
                 host = port.host_ip or access.ALL[version]
-                reach = through_host or _through_host(host)
+                reach = through_host or _through_host(host, guarded=guarded)
                 found.append(Exposure(port=port, version=version, host_address=host, reach=reach))
             if not lent or port in access.opened(network, endpoint).get(version, ()):
-                reach = nobody or _direct(network, version)
+                reach = _at(own) or (_BARE if bare else nobody) or _direct(network, version)
                 found.append(Exposure(port=port, version=version, address=own, reach=reach))
-        if not nobody and is_unprotected(network, version):
-            found.append(Exposure(port=None, version=version, address=own, reach=_UNPROTECTED))
+        open_ = bare or (not nobody and is_unprotected(network, version))
+        if open_ and not _at(own):
+            reach = _BARE if bare else _UNPROTECTED
+            found.append(Exposure(port=None, version=version, address=own, reach=reach))
     return tuple(found)
+
+
+def _at(own: str) -> Reach | None:
+    """Return who reaches an address that only its own link knows, None for any other."""
+    return _ON_LINK if ip_address(own).is_link_local else None
 
 
 def is_unprotected(network: Network, version: int) -> bool:
@@ -92,7 +123,10 @@ def is_unprotected(network: Network, version: int) -> bool:
     return not network.internal and access.mode(network, version) == access.UNPROTECTED
 
 
-def _through_host(host: str) -> Reach:
+def _through_host(host: str, *, guarded: bool) -> Reach:
+    # What is sent to ::1 the resolver relays, without rules.
+    if not guarded and host != LOOPBACK6:
+        return _LOST
     if access.is_loopback(host):
         return Reach(sources=(HOST,), word=HOST, why=f"published on the host's loopback, {host}")
     if host in access.ALL.values():

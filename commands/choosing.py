@@ -126,7 +126,7 @@ def _row(state: State, what: str) -> Callable[[Any], Mapping[str, Any]]:
         return views.network_row
     if what == "sandbox":
         return lambda document: views.sandbox_row(document, controller.kernel)
-    seen = views.Names(controller.store, controller.boot_id)
+    seen = views.Names(controller.store, controller.kernel)
     return lambda document: views.endpoint_row(document, seen)
 
 

@@ -221,7 +221,7 @@ def ls(state: State, network: str | None, filters: tuple[str, ...], view: View) 
     from netctl.filters import ENDPOINT, compile_filters
 
     passes = compile_filters(filters, ENDPOINT)
-    names = views.Names(state.controller.store, state.controller.boot_id)
+    names = views.Names(state.controller.store, state.controller.kernel)
     documents = [handle.doc for handle in state.controller.endpoints.list(network)]
     rows = [views.endpoint_row(doc, names) for doc in documents]
     columns = [

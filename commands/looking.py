@@ -18,7 +18,7 @@ def network(state: State, name: str) -> Row:
 
     controller = state.controller
     document = controller.networks.get(name).doc
-    return views.network_detail(document, controller.store, controller.boot_id)
+    return views.network_detail(document, controller.store, controller.kernel)
 
 
 def endpoint(state: State, name: str) -> Row:
@@ -27,7 +27,7 @@ def endpoint(state: State, name: str) -> Row:
 
     controller = state.controller
     document = controller.endpoints.get(name).doc
-    names = views.Names(controller.store, controller.boot_id)
+    names = views.Names(controller.store, controller.kernel)
     limits = views.limits_row(document, controller.kernel)
     return {**views.endpoint_detail(document, names), "limits": limits}
 

@@ -92,7 +92,7 @@ def ls(state: State, network: str | None, view: View) -> None:
     from netctl import render, views
 
     controller = state.controller
-    names = views.Names(controller.store, controller.boot_id)
+    names = views.Names(controller.store, controller.kernel)
     rows = [views.service_row(handle.doc, names) for handle in controller.endpoints.list(network)]
     columns = [
         render.Column("SERVICE ID", "id"),
@@ -112,7 +112,7 @@ def info(state: State, name: str, style: str) -> None:
     """Show a service for people."""
     from netctl import render, views
 
-    names = views.Names(state.controller.store, state.controller.boot_id)
+    names = views.Names(state.controller.store, state.controller.kernel)
     render.described(views.endpoint_detail(_find(state, name), names), style)
 
 

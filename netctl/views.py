@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from netctl.backends import exposure
 from netctl.backends.exposure import Exposure, Presence
-from netctl.errors import NotPermitted
+from netctl.errors import NetctlError, NotPermitted
 from netctl.kernel.interface import Ingress, Kernel, Shape, Shaper
+from netctl.kernel.ruleset import Chain
 from netctl.models import Attachment, Endpoint, Lease, Network, Sandbox, SandboxKind, StaticRoute
 from netctl.ports import inside, outside, shown
 from netctl.store import Reader
@@ -18,15 +20,15 @@ if TYPE_CHECKING:
     from netctl.kernel.inhabitants import Process
 
 Row = dict[str, Any]
+_TABLE = Chain(family="inet", table="netctl", name="")
 
 
 class Names:
-    """What rows say of networks and sandboxes by id, each read once. ``boot_id`` returns this
-    boot's."""
+    """What rows say of networks and sandboxes by id, each read once."""
 
-    def __init__(self, reader: Reader, boot_id: Callable[[], str]) -> None:
+    def __init__(self, reader: Reader, kernel: Kernel) -> None:
         self._reader = reader
-        self._boot_id = boot_id
+        self._kernel = kernel
         self._networks: dict[str, Network | None] = {}
         self._sandboxes: dict[str, str] = {}
         self._ways_out: dict[str, dict[str, tuple[int, ...]]] = {}
@@ -47,17 +49,38 @@ class Names:
         return self._sandboxes[sandbox_id]
 
     def exposures(self, endpoint: Endpoint) -> tuple[Exposure, ...]:
-        """Return who reaches an endpoint's ports."""
+        """Return who reaches an endpoint's ports at this moment."""
         network = self.network(endpoint.network_id)
-        unprotected = network and any(exposure.is_unprotected(network, v) for v in (4, 6))
-        if not network or not (endpoint.ports or unprotected):
-            return ()
         place = endpoint.attachment
-        if not place or place.boot_id != self._boot_id():
-            presence = Presence.BEFORE if place else Presence.NOWHERE
+        if not network or "bridge" not in network.facts:
+            return ()
+        presence = self._presence(place)
+        if not place or presence is not Presence.JOINED:
             return exposure.of(network, endpoint, presence, ())
+        unprotected = any(exposure.is_unprotected(network, v) for v in (4, 6))
+        if self._guarded and not (endpoint.ports or unprotected):
+            return ()
         way_out = self._way_out(endpoint, place.sandbox_id)
-        return exposure.of(network, endpoint, Presence.JOINED, way_out)
+        return exposure.of(network, endpoint, presence, way_out, guarded=self._guarded)
+
+    @cached_property
+    def _guarded(self) -> bool:
+        """Whether netctl's table is there; who may not look, believes it."""
+        try:
+            return self._kernel.nft_key_size(_TABLE, "networks") > 0
+        except NetctlError:
+            return True
+
+    def _presence(self, place: Attachment | None) -> Presence:
+        if place is None:
+            return Presence.NOWHERE
+        if place.boot_id != self._kernel.boot_id():
+            return Presence.BEFORE
+        if place.netns and not self._kernel.netns_exists(place.netns):
+            return Presence.GONE
+        if place.host_ifname and not self._kernel.link_exists(place.host_ifname):
+            return Presence.CUT_OFF
+        return Presence.JOINED
 
     def _way_out(self, endpoint: Endpoint, sandbox_id: str) -> tuple[int, ...]:
         from netctl.gateway import ways_out
@@ -94,9 +117,9 @@ def _lease(lease: Lease | None) -> Row:
     }
 
 
-def network_detail(network: Network, reader: Reader, boot_id: Callable[[], str]) -> Row:
+def network_detail(network: Network, reader: Reader, kernel: Kernel) -> Row:
     """Return a network for ``inspect``: with its pools, options and endpoints."""
-    names = Names(reader, boot_id)
+    names = Names(reader, kernel)
     endpoints = reader.all(Endpoint, network.id)
     return {
         **network_row(network),
@@ -305,7 +328,7 @@ def sandbox_detail(sandbox: Sandbox, reader: Reader, kernel: Kernel, state_dir: 
     from netctl import files
 
     where = files.paths(sandbox, state_dir)
-    names = Names(reader, kernel.boot_id)
+    names = Names(reader, kernel)
     found = [reader.get(Endpoint, ref.endpoint_id, ref.network_id) for ref in sandbox.endpoints]
     return {
         **sandbox_row(sandbox, kernel),

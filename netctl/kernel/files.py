@@ -31,6 +31,16 @@ def read(path: str) -> str | None:
         raise file_refused(f"read {path}", error) from error
 
 
+def is_namespace(path: str) -> bool:
+    """Whether a namespace is bound to a path, of which kind is not looked at."""
+    try:
+        return os.stat(path).st_dev == os.stat("/proc/self/ns/net").st_dev
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+
+
 def _check_regular(path: str, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode) or found.st_size >= _LONGEST:
         raise KernelError(

@@ -160,6 +160,10 @@ class Kernel(Protocol):
         can change it: it hints at an orphan, and proves nothing."""
         ...
 
+    def netns_exists(self, path: str) -> bool:
+        """Whether some namespace is pinned there; nothing is entered."""
+        ...
+
     # links
     def bridge_add(self, name: str, *, alias: str, mac: str, mtu: int) -> None:
         """Add a bridge, still down; ``mtu`` 0 is the kernel's default."""
@@ -212,6 +216,10 @@ class Kernel(Protocol):
     def links(self, netns: str) -> list[Link]:
         """Return all links. What a sandbox holds is decided in there: of that, as of all lists, a
         KernelError (EFBIG) is raised for more than some thousands."""
+        ...
+
+    def link_exists(self, name: str) -> bool:
+        """Whether the host has an interface of that name."""
         ...
 
     # addresses and routes

@@ -144,6 +144,9 @@ class LinuxKernel:
     def netns_mark(self, path: str) -> str:
         return self._sockets.mark(path)
 
+    def netns_exists(self, path: str) -> bool:
+        return files.is_namespace(path)
+
     def bridge_add(self, name: str, *, alias: str, mac: str, mtu: int) -> None:
         self._links.bridge_add(name, alias=alias, mac=mac, mtu=mtu)
 
@@ -192,6 +195,14 @@ class LinuxKernel:
 
     def links(self, netns: str) -> list[Link]:
         return self._links.everything(netns)
+
+    def link_exists(self, name: str) -> bool:
+        from socket import if_nametoindex
+
+        try:
+            return bool(if_nametoindex(name))
+        except OSError:
+            return False
 
     def address_add(self, netns: str, link: str, address: str) -> None:
         self._routes.address_add(netns, link, address)

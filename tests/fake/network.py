@@ -71,6 +71,9 @@ class FakeNamespaces(Base):
         self._check_alive()
         return self._identity(path, known)
 
+    def netns_exists(self, path: str) -> bool:
+        return path in self.pins
+
     def netns_in_use(self, path: str) -> bool:
         return self._stack(path).kept
 
@@ -95,6 +98,9 @@ class FakeNamespaces(Base):
 
 class FakeLinks(Base):
     """Links, and the ports of bridges."""
+
+    def link_exists(self, name: str) -> bool:
+        return name in self.host.links
 
     @mutating
     def bridge_add(self, name: str, *, alias: str, mac: str, mtu: int) -> None:

@@ -86,6 +86,14 @@ def differing(there: Mapping[str, Post], expected: list[tuple[str, Question, boo
     ]
 
 
+def reached_from(host: Host, network: str) -> list[str]:
+    done = host.netctl("endpoint", "inspect", f"{network}/{network}1")
+    row = json.loads(done.stdout)[0]
+    listed = host.netctl("endpoint", "ls", "--network", network, "--format", "{reached_from}")
+    assert listed.stdout.strip() == ",".join(row["reached_from"])
+    return list(row["reached_from"])
+
+
 def test_the_words_are_what_sockets_find(host: Host) -> None:
     host.sh(SECOND)
     before = host.snapshot()
@@ -133,5 +141,23 @@ def test_the_words_are_what_sockets_find(host: Host) -> None:
             ]
             == ["nobody:not-gateway"] * 4
         )
+        host.sh("netctl() { " + sys.executable + ' -m netctl "$@"; }; netctl network rm -f other')
+        # What somebody takes away is not said to be there.
+        host.sh("nft flush ruleset")
+        bare = list(cells(host))
+        asked = [(asker, q.port) for asker, q, reached in bare if reached and q.address == "::1"]
+        assert asked == [("host", 8003), ("host", 8043)]
+        assert ("outside", True) in {(asker, reached) for asker, _, reached in bare}
+        assert differing(there, bare) == []
+    assert reached_from(host, "nat") == [*["nobody:rules-gone"] * 3, "host", "unpublished=anywhere"]
+    assert host.netctl("reload").returncode == 0
+    assert reached_from(host, "nat") == ["anywhere", "via:192.0.2.1", "host", "host"]
+    host.sh("ip netns delete nat1")
+    port = json.loads(host.netctl("endpoint", "inspect", "half/half1").stdout)[0]["attachment"]
+    host.sh(f"ip link delete {port['host_ifname']}")
+    assert reached_from(host, "nat") == ["nobody:sandbox-gone"] * 4
+    assert reached_from(host, "half") == ["nobody:interface-gone"] * 3
+    assert host.netctl("restore").returncode == 0
+    assert reached_from(host, "nat")[0] == reached_from(host, "half")[0] == "anywhere"
     host.call(act, clear)
     host.assert_unchanged(before)

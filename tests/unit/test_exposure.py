@@ -40,9 +40,10 @@ def words(
     presence: Presence = Presence.JOINED,
     ways: Sequence[int] = BOTH,
     versions: Sequence[int] = BOTH,
+    guarded: bool = True,
 ) -> list[str]:
     item = endpoint(where, spec, versions=versions)
-    return exposure.words(item, exposure.of(where, item, presence, ways))
+    return exposure.words(item, exposure.of(where, item, presence, ways, guarded=guarded))
 
 
 def modes(four: str, six: str, **options: str) -> Network:
@@ -95,6 +96,28 @@ def test_who_is_not_there_is_not_reached() -> None:
     assert words(DIRECT, "8080:80", ways=()) == ["anywhere"]
     assert words(TRUSTING, "8080:80", ways=(6,)) == ["ipv4=trusted:eth1:wg0/ipv6=anywhere"]
     assert words(OPEN, "8080:80", ways=()) == ["nobody:not-gateway", "unpublished=anywhere"]
+
+
+def test_what_went_behind_netctls_back_is_not_there_either() -> None:
+    assert words(OPEN, "8080:80", presence=Presence.GONE) == ["nobody:sandbox-gone"]
+    assert words(OPEN, "8080:80", presence=Presence.CUT_OFF) == ["nobody:interface-gone"]
+    bare = "unpublished=anywhere"
+    assert words(NAT, "8080:80", guarded=False) == ["nobody:rules-gone", bare]
+    assert words(NAT, "127.0.0.1:8080:80", guarded=False) == ["nobody:rules-gone", bare]
+    # Relayed without rules.
+    assert words(NAT, "[::1]:8080:80", guarded=False) == ["host", bare]
+    assert words(network(internal=True), "8080:80", guarded=False) == ["nobody:internal", bare]
+    gone = words(NAT, "8080:80", guarded=False, presence=Presence.NOWHERE)
+    assert gone == ["nobody:not-joined"]
+
+
+def test_no_router_leads_to_a_link_local_address() -> None:
+    item = replace(endpoint(ROUTED, "80"), ipv6="fe80::2/64")
+    found = exposure.of(ROUTED, item, Presence.JOINED, BOTH)
+    assert exposure.words(item, found) == ["ipv4=anywhere/ipv6=nobody:link-local"]
+    item = replace(endpoint(OPEN, "8080:80"), ipv6="fe80::2/64")
+    found = exposure.of(OPEN, item, Presence.JOINED, BOTH)
+    assert exposure.words(item, found)[-1] == "unpublished=ipv4=anywhere"
 
 
 def test_other_drivers_say_nothing() -> None:
