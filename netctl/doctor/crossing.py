@@ -37,7 +37,7 @@ class Crossing:
         self._journey, self._flow = journey, flow
         self._out, self._back = _passages(journey)
         reached = self._out[-1][0].destination if self._out else (to.address, to.port)
-        self._goal, self._port = reached
+        self.goal, self._port = reached
 
     def stations(self) -> Iterator[Station]:
         """Translation, firewall, route, the next one on the link, and the way back."""
@@ -45,14 +45,14 @@ class Crossing:
             what = "it never comes to the host: the sandbox's own firewall, or a filter, keeps it"
             text = f"nft monitor trace: no packet from {self._journey.source}"
             yield ends(f"bridge {self._bridge}", what, text)
-        if (self._goal, self._port) != (self._to.address, self._to.port):
-            where = f"{self._goal}:{self._port}" if self._port else self._goal
+        if (self.goal, self._port) != (self._to.address, self._to.port):
+            where = f"{self.goal}:{self._port}" if self._port else self.goal
             what = f"translates the destination {self._to.text} to {where}"
             yield passes("host", what, f"nft monitor trace: daddr {where} afterwards")
         yield from self._dropped(self._out, "dropped")
         yield from self._legacy()
         source = self._journey.source
-        way = self._kernel.way("", self._goal, source=source, iif=self._bridge)
+        way = self._kernel.way("", self.goal, source=source, iif=self._bridge)
         yield self._routed(way)
         if way.kind == "unicast":
             yield from self._next(way)
@@ -71,7 +71,7 @@ class Crossing:
 
     def _whose(self, chain: Chain) -> Iterator[str]:
         """Yield whose rules dropped it and, where there is one, what to do."""
-        goal = ip_address(self._goal)
+        goal = ip_address(self.goal)
         if f"{chain.family} {chain.table}" != TABLE:
             yield "by another firewall"
             yield "netctl doctor  # names the lines that let it through"
@@ -86,7 +86,7 @@ class Crossing:
 
     def _legacy(self) -> Iterator[Station]:
         """Legacy iptables, which cannot be watched: an answer shows that it lets packets pass."""
-        family = "ip6" if ":" in self._goal else "ip"
+        family = "ip6" if ":" in self.goal else "ip"
         for chain in self._machine.foreign.legacy if self._journey.answer == "silent" else ():
             if chain.family == family:
                 tool = f"{family}tables-legacy"
@@ -96,7 +96,7 @@ class Crossing:
                 )
 
     def _routed(self, way: Way) -> Station:
-        asked = f"ip route get {self._goal} from {self._journey.source} iif {self._bridge}"
+        asked = f"ip route get {self.goal} from {self._journey.source} iif {self._bridge}"
         if way.kind == "local":
             return passes("host", "it is for the host itself", f"{asked}: local")
         if way.kind != "unicast":
@@ -109,20 +109,20 @@ class Crossing:
         return passes("host", f"forwards it by {way.link}{as_whom}", text)
 
     def _refused(self, way: Way, asked: str) -> Station:
-        version = 6 if ":" in self._goal else 4
+        version = 6 if ":" in self.goal else 4
         if self._machine.sysctl(SYSCTLS[version]) == "0":
             dotted = SYSCTLS[version].replace("/", ".")
             what = f"does not forward IPv{version}"
             return ends("host", what, f"{dotted} = 0", f"sysctl -w {dotted}=1")
         kind = way.kind
-        if kind == "blackhole" and self._kernel.way("", self._goal).kind == "unicast":
+        if kind == "blackhole" and self._kernel.way("", self.goal).kind == "unicast":
             # Since Linux 6.13 the kernel gives both the same number.
             kind = "martian"
         what = _REFUSALS.get(kind, f"has a route that refuses it ({kind})")
         return ends("host", what, f"{asked}: {kind}", "netctl doctor")
 
     def _next(self, way: Way) -> Iterator[Station]:
-        hop = way.gateway or self._goal
+        hop = way.gateway or self.goal
         state = next((n.state for n in self._kernel.neighbours("") if n.address == hop), "")
         link = self._machine.found.link("", way.link)
         if link and not link.carrier:

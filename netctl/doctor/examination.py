@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from netctl.doctor import addressing, bridges, firewalls, guarded, host, routing, state
+from netctl.doctor import (
+    addressing,
+    bridges,
+    firewalls,
+    guarded,
+    host,
+    routing,
+    services,
+    state,
+)
 from netctl.doctor.finding import Finding, Severity, note, problem
 from netctl.doctor.machine import Machine
 from netctl.errors import NetctlError, StoreDamaged
@@ -53,6 +62,7 @@ CHECKS: dict[str, Check] = {
     "neighbours": host.neighbours,
     "other managers": host.managers,
     "listening processes": host.listeners,
+    "servers of published ports": services.unheard,
     "addresses of published ports": host.lost_addresses,
     "name servers": host.name_servers,
     "the comparison with the store": state.differences,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from netctl import references, rooms
-from netctl.doctor import bridges
+from netctl.doctor import bridges, services
 from netctl.doctor.crossing import Crossing
 from netctl.doctor.destination import Destination, parse
 from netctl.doctor.machine import Machine
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 _SECONDS = 3.0
 """That an answer is awaited: a neighbour is asked for three times, a second apart."""
 _WHOLE = "netctl doctor  # whether the host is in its way"
+_LOOPBACK = 1
+"""Its index in every namespace."""
+_NOBODY = "is reached, and no process listens on that port"
+_SERVE = ("netctl doctor  # names published ports without a server, and what listens instead",)
 _ASKED = {"icmp": "ping", "tcp": "connect", "udp": "one datagram"}
 
 
@@ -81,16 +85,28 @@ class _Path:
         sent that could not leave."""
         yield self._leaves()
         if self._way.kind == "local":
+            yield from self._within()
             return
         link = self._way.link
         member = next((m for m in self._room.members if m.attachment.ifname == link), None)
         yield from self._wires(member) if member else self._unknown()
         journey, flow = self._sent()
         yield from self._next_hop(member)
+        goal = self._to.address
         if member and self._way.gateway:
             bridge = member.network.facts["bridge"]
-            yield from Crossing(self._machine, bridge, self._to, journey, flow).stations()
-        yield self._answer(journey, flow)
+            crossing = Crossing(self._machine, bridge, self._to, journey, flow)
+            yield from crossing.stations()
+            goal = crossing.goal
+        yield self._answer(journey, flow, goal)
+
+    def _within(self) -> Iterator[Station]:
+        """What the sandbox does with a packet to itself, which needs not be sent to find out."""
+        to, vitals = self._to, self._machine.vitals
+        asked = [(to.protocol, to.address, to.port)] if to.port else []
+        if False in vitals.hears(self._netns, _LOOPBACK, asked):
+            listing = services.listing(self._machine, self._netns, to.protocol)
+            yield ends(to.text, _NOBODY, listing, *_SERVE)
 
     def _leaves(self) -> Station:
         """The route in the sandbox."""
@@ -179,7 +195,7 @@ class _Path:
         found = self._machine.reader.get(Endpoint, owner, network.id) if owner else None
         return f"{network.name}/{found.name}" if found else ""
 
-    def _answer(self, journey: Journey, flow: Flow | None) -> Station:
+    def _answer(self, journey: Journey, flow: Flow | None, goal: str) -> Station:
         to, answer = self._to, journey.answer
         text = f"{_ASKED[to.protocol]} to {to.text}: {answer}"
         if journey.unseen:
@@ -187,7 +203,9 @@ class _Path:
         if answer == "answered":
             return passes(to.text, "answers", text)
         if answer == "refused":
-            return passes(to.text, "is reached, and has nothing at that port", text)
+            found = services.answering(self._machine, goal, to.protocol)
+            evidence = f"{text}; {found}" if found else text
+            return ends(to.text, _NOBODY, evidence, *(_SERVE if found else ()))
         if answer == "forbidden":
             return ends(f"sandbox {self._name}", "its own firewall forbids it", text)
         if answer != "silent":

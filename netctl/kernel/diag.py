@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Iterator
 
 from netctl.kernel import namespaces, netlink
 from netctl.kernel.netlink import Message, NetlinkSocket, Refusal
@@ -171,13 +170,3 @@ def _address(family: int, packed: bytes) -> str:
     if family == socket.AF_INET6:
         return socket.inet_ntop(family, packed).removeprefix("::ffff:")
     return socket.inet_ntop(socket.AF_INET, packed[:4])
-
-
-def each_listening(protocol: str, netns: str) -> Iterator[Socket]:
-    """Yield the sockets of a namespace that take what comes to them, in the order of their ports;
-    each address and port once."""
-    seen: set[str] = set()
-    for item in sorted(sockets(protocol, 0, netns, listening=True), key=lambda each: each.port):
-        if item.text not in seen:
-            seen.add(item.text)
-            yield item

@@ -10,11 +10,12 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from netctl.errors import NetctlError
-from netctl.kernel import namespaces, netlink, nftables, ports, refusal
+from netctl.kernel import diag, namespaces, netlink, nftables, ports, refusal
+from netctl.kernel.diag import Socket
 from netctl.kernel.namespaces import OWN
 from netctl.record import Record
 
@@ -77,6 +78,18 @@ class Vitals:
     def listener(self, protocol: str, port: int) -> str | None:
         """Return the process that serves a port of the host, None where none does."""
         return ports.listener(protocol, port)
+
+    def hears(
+        self, netns: str, index: int, asked: Sequence[tuple[str, str, int]]
+    ) -> list[bool | None]:
+        """Return for each (protocol, address, port) of a namespace whether a socket takes what a
+        stranger sends there by the interface of that index; None where the kernel cannot say."""
+        with diag.Ears(netns) as ears:
+            return [ears.hears(*each, index) for each in asked]
+
+    def listening(self, netns: str, protocol: str) -> list[Socket]:
+        """Return the sockets of a namespace that take what comes to them, some of many."""
+        return diag.sockets(protocol, 0, netns, listening=True)
 
     def filesystem(self, path: str) -> Filesystem | None:
         """Return what is known of a directory, None where it is not there."""

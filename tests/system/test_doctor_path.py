@@ -89,10 +89,7 @@ def test_packets_that_arrive(way: Way) -> None:
         "inet netctl forward",
         f"{GATEWAY}: answers",
     )
-    way.arrives("c1", f"{GATEWAY}:80", f"{GATEWAY}:80/tcp: is reached, and has nothing")
-    way.arrives("c1", f"{GATEWAY}:80/udp", "is reached, and has nothing at that port")
     way.arrives("c1", "2001:db8::fe", "as 2001:db8::1", "2001:db8::fe: answers")
-    way.arrives("c1", "[2001:db8::fe]:80", "is reached")
     way.arrives("c1", "c2", "network web: reaches web/c2, on the same bridge", "answers")
     way.arrives("c1", "web/c1", "it is for the sandbox itself")
     way.arrives("c1", "172.17.0.1", "network web: reaches the host, on the same bridge", "answers")
@@ -106,6 +103,31 @@ def test_packets_that_arrive(way: Way) -> None:
             "192.0.2.1:8080/tcp: answers",
         )
     assert way.host.sh("nft list tables") == before
+
+
+def test_a_port_without_a_server(way: Way) -> None:
+    nobody = "is reached, and no process listens on that port"
+    for destination, words in (
+        (f"{GATEWAY}:80", f"{GATEWAY}:80/tcp: {nobody} (connect to {GATEWAY}:80/tcp: refused)"),
+        (f"{GATEWAY}:80/udp", nobody),
+        ("[2001:db8::fe]:80", f"[2001:db8::fe]:80/tcp: {nobody}"),
+        ("web/c2:80", "172.17.0.3:80/tcp: refused; no socket listens there"),
+        ("[::1]:80", f"[::1]:80/tcp: {nobody} (no socket listens there)"),
+        ("127.0.0.1:80/udp", nobody),
+        ("c1:80", nobody),
+    ):
+        way.ends("c1", destination, words)
+    way.ends("d1", "192.0.2.1:8080", "192.0.2.1:8080/tcp: refused; no socket listens there")
+    done = way.host.netctl("doctor", "c1", "web/c2:80")
+    assert done.returncode == 9 and "  mend:  netctl doctor  # names published" in done.stdout
+    with way.host.server("/run/netns/c2", "127.0.0.1", 80):
+        way.ends("c1", "web/c2:80", "refused; sockets that listen: 127.0.0.1:80")
+        way.arrives("c2", "127.0.0.1:80", "it is for the sandbox itself")
+    for address, destination in (("::1", "[::1]:80"), ("0.0.0.0", "c1:80")):
+        with way.host.server("/run/netns/c1", address, 80):
+            way.arrives("c1", destination)
+    with way.host.server("/run/netns/c2", "0.0.0.0", 80, "udp"):
+        way.arrives("c1", "web/c2:80/udp")
 
 
 def test_where_packets_end(way: Way) -> None:

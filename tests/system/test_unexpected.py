@@ -40,7 +40,8 @@ def test_a_base_system_that_knows_no_names_of_protocols(host: Host) -> None:
     with host.server("/run/netns/c1", "0.0.0.0", 80):
         assert host.ask("outside", "192.0.2.1", 8080)
     assert host.netctl("check").stdout == ""
-    assert host.netctl("doctor").returncode == 0
+    codes = set(host.netctl("doctor", "--format", "{code}").stdout.split())
+    assert codes <= {"br-netfilter", "port-not-served"}
     host.sh(f"{names} umount $f; done")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from netctl.controller import Controller
 from netctl.doctor.examination import CHECKS, examine
 from netctl.doctor.finding import Finding, Severity
 from netctl.errors import KernelError, NotPermitted
+from netctl.kernel.diag import Socket
 from netctl.kernel.ruleset import Chain
 from netctl.kernel.vitals import Filesystem, Vitals
 from netctl.record import replace
@@ -34,6 +35,8 @@ class FakeVitals(Vitals):
             mode=0o700, owner=0, free=1 << 30, free_files=1 << 20, read_only=False
         )
         self.lost: list[tuple[str, str]] = []
+        self.deaf: set[tuple[str, int]] = set()
+        self.sockets: list[Socket] = []
         self.delays: dict[str, float | None] = {}
 
     def lacking(self) -> list[str]:
@@ -47,6 +50,14 @@ class FakeVitals(Vitals):
 
     def listener(self, protocol: str, port: int) -> str | None:
         return self.serving.get((protocol, port))
+
+    def hears(
+        self, netns: str, index: int, asked: Sequence[tuple[str, str, int]]
+    ) -> list[bool | None]:
+        return [each[1:] not in self.deaf for each in asked]
+
+    def listening(self, netns: str, protocol: str) -> list[Socket]:
+        return self.sockets
 
     def filesystem(self, path: str) -> Filesystem | None:
         return self.disk
