@@ -68,7 +68,9 @@ def _tell(state: State, repaired: Repaired) -> None:
         raise common.stopped(state, list(repaired.done), list(repaired.stopped))
     if repaired.left:
         hint = "; ".join(repaired.remedies) or "netctl check shows them"
-        error = Partial(f"done in part: {len(repaired.left)} left", hint=hint)
+        count = len(repaired.left)
+        what = f"{count} would be left" if state.dry_run else f"done in part: {count} left"
+        error = Partial(what, hint=hint)
         for line in repaired.left:
             error.add_note(line)
         raise error

@@ -102,6 +102,7 @@ class Controller:
         self.notices: list[str] = []
         """What was settled of other processes' unfinished work, and what of somebody else's is in
         the way; each begins with a line that says it."""
+        self._happened: set[str] = set()
         if dry_run:
             self._pretend()
         self._observe = observe
@@ -159,7 +160,8 @@ class Controller:
         """Enter an operation called ``name``: see ``netctl.operation``."""
         self.check_config()
         if self.dry_run:
-            yield self._dry_operation()
+            with self.noticing():
+                yield self._dry_operation()
             return
         self._reap()
         self.left.clear()
@@ -174,10 +176,30 @@ class Controller:
             entered=self.signals.hold if self.signals else lambda: None,
         ) as entered:
             self._revive()
-            yield entered
+            with self.noticing():
+                yield entered
             self._advance(name)
             if not self._in_batch:
                 self._revive()
+
+    @contextmanager
+    def noticing(self) -> Iterator[None]:
+        """Lend a block whose notices are dropped where it is refused: what they are about does not
+        come to be. Those of what happened on the way stay (``happened``)."""
+        before = len(self.notices)
+        try:
+            yield
+        except BaseException:
+            kept = [notice for notice in self.notices[before:] if notice in self._happened]
+            self.notices[before:] = kept
+            raise
+
+    def happened(self, did: str, would: str) -> None:
+        """Give notice of something that was done on the way to what was asked for, whatever becomes
+        of that; ``would`` says it of a dry run, in which nothing is done."""
+        notice = would if self.dry_run else did
+        self.notices.append(notice)
+        self._happened.add(notice)
 
     def _revive(self) -> None:
         """Bring back a resolver that was killed: it is missed by every sandbox, whatever this
@@ -272,9 +294,8 @@ class Controller:
 
         if plan := reloading.plan(op.reader, self.kernel, self.config):
             op.commit(plan, forward=True)
-            self.notices.append(
-                "netctl's firewall rules were gone, as after 'nft flush ruleset': they are back"
-            )
+            gone = "netctl's firewall rules {} gone, as after 'nft flush ruleset': they {}"
+            self.happened(gone.format("were", "are back"), gone.format("are", "would be put back"))
 
     def boot_id(self) -> str:
         """Return what tells this boot from every other."""

@@ -10,8 +10,8 @@ from netctl.gathering import gathered
 from netctl.kernel import Kernel, Link, Route
 from netctl.models import Document
 from netctl.overlay import Overlay
-from netctl.plan import Assembly, Observer, Plan, Step
-from netctl.steps.files import FileWrite
+from netctl.plan import Assembly, Observer, Plan, Step, Undo
+from netctl.steps.files import FileWrite, Symlink
 from netctl.steps.links import BridgeAdd, VethAdd
 from netctl.steps.namespaces import NetnsCreate, NetnsPin
 
@@ -28,6 +28,7 @@ class DryKernel:
         self._peers: dict[str, list[Link]] = {}
         self._files: dict[str, str] = {}
         self._bridges: dict[str, Link] = {}
+        self._gone: set[str] = set()
 
     def pretend(self, step: Step) -> None:
         if isinstance(step, Assembly):
@@ -44,15 +45,27 @@ class DryKernel:
             self._sources[step.path] = step.source
         elif isinstance(step, FileWrite):
             self._files[step.path] = step.content
+        elif isinstance(step, Undo):
+            self._pretend_undone(step.step)
+
+    def _pretend_undone(self, step: Step) -> None:
+        if isinstance(step, Assembly):
+            self._pretend_undone(step.steps[0])
+        elif isinstance(step, NetnsCreate | NetnsPin | FileWrite | Symlink):
+            self._made.pop(step.path, None)
+            self._files.pop(step.path, None)
+            self._gone.add(step.path)
 
     def file_read(self, path: str) -> str | None:
-        return self._files.get(path) or self._kernel.file_read(path)
+        there = None if path in self._gone else self._kernel.file_read(path)
+        return self._files.get(path) or there
 
     def netns_new(self, *, alias: str) -> str:
         return f"none yet:{alias}"
 
     def netns_identity(self, path: str, known: str = "") -> str | None:
-        return self._made.get(path) or self._kernel.netns_identity(path, known)
+        there = None if path in self._gone else self._kernel.netns_identity(path, known)
+        return self._made.get(path) or there
 
     def link(self, netns: str, name: str) -> Link | None:
         if not netns:

@@ -74,7 +74,7 @@ def give_way(op: Operation, controller: Controller, document: Network | Sandbox)
         return False
     item = Ended(document=document, why=why)
     remove(op, item, controller)
-    controller.notices.append(f"removed {item.what}: {why}")
+    _removed(item, controller)
     return True
 
 
@@ -87,13 +87,19 @@ def reclaim(op: Operation, controller: Controller, kept: Collection[str]) -> boo
     def report(document_id: str, error: NetctlError | None) -> None:
         item = items[document_id]
         if error:
-            controller.notices.append(f"{item.what}, {item.why}, cannot be removed: {error}")
+            line = f"{item.what}, {item.why}, cannot be removed: {error}"
+            controller.happened(line, line)
         else:
             gone.append(document_id)
-            controller.notices.append(f"removed {item.what}: {item.why}")
+            _removed(item, controller)
 
     wanted = [document_id for document_id in items if document_id not in kept]
     removing.within(
         controller, op, wanted, lambda op, name: remove(op, items[name], controller), report
     )
     return bool(gone)
+
+
+def _removed(item: Ended, controller: Controller) -> None:
+    what = f"{item.what}: {item.why}"
+    controller.happened(f"removed {what}", f"would remove {what}")

@@ -148,7 +148,8 @@ class Repairs:
 
     def _try(self, line: str, action: Callable[[], object]) -> bool:
         try:
-            action()
+            with self._controller.noticing():
+                action()
         except NetctlError as error:
             self._told(line, error)
             return False
