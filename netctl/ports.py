@@ -111,15 +111,6 @@ def shown(port: Port) -> str:
     return f"{host}:{outside(port)}->{there}"
 
 
-def spec(port: Port) -> str:
-    """Return a published port as it is typed, ``127.0.0.1:8080:80/tcp``."""
-    there = f"{inside(port)}/{port.protocol}"
-    if not port.host_first:
-        return there
-    host = f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip
-    return f"{host}:{outside(port)}:{there}" if host else f"{outside(port)}:{there}"
-
-
 def inside(port: Port) -> str:
     """Return the numbers in the sandbox, ``80`` or ``80-89``."""
     return _text(port.first, port.last)
