@@ -74,7 +74,7 @@ def _heard(machine: Machine, netns: str, index: int, port: Port, address: str) -
 def _translates(machine: Machine, netns: str) -> bool:
     """Whether the sandbox itself leads elsewhere what comes to it, as a router or a proxy does."""
     try:
-        chains = machine.kernel.nft_chains(netns)
+        chains = machine.vitals.chains(netns)
     except NetctlError:
         return False
     return any(

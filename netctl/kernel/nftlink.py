@@ -42,6 +42,11 @@ class Ruleset:
         """``nft list chains``."""
         return [_chain(body) for body in self._dump("list the chains", _GET_CHAIN, 0, b"")]
 
+    def some_chains(self, limit: int) -> list[Chain]:
+        """Return the first chains of many; this object is for nothing else afterwards."""
+        found = self._socket.some(Message(_GET_CHAIN, _HEADER.pack(0, 0, 0)), limit)
+        return [] if isinstance(found, Refusal) else [_chain(body) for body in found]
+
     def has(self, chain: Chain) -> bool:
         """``nft list chain CHAIN``: whether there is one of that table and name."""
         body = _HEADER.pack(_family(chain), 0, 0) + _text(1, chain.table) + _text(3, chain.name)

@@ -14,9 +14,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from netctl.errors import NetctlError
-from netctl.kernel import diag, namespaces, netlink, nftables, ports, refusal
+from netctl.kernel import diag, namespaces, netlink, nftables, nftlink, ports, refusal
 from netctl.kernel.diag import Socket
 from netctl.kernel.namespaces import OWN
+from netctl.kernel.ruleset import Chain
 from netctl.record import Record
 
 _NEEDED = ("CAP_NET_ADMIN", "CAP_SYS_ADMIN")
@@ -90,6 +91,15 @@ class Vitals:
     def listening(self, netns: str, protocol: str) -> list[Socket]:
         """Return the sockets of a namespace that take what comes to them, some of many."""
         return diag.sockets(protocol, 0, netns, listening=True)
+
+    def chains(self, netns: str) -> list[Chain]:
+        """Return the chains of nftables in a namespace, some of many."""
+        with namespaces.entered(netns):
+            ruleset = nftlink.Ruleset()
+        try:
+            return ruleset.some_chains(diag.LIMIT)
+        finally:
+            ruleset.close()
 
     def filesystem(self, path: str) -> Filesystem | None:
         """Return what is known of a directory, None where it is not there."""

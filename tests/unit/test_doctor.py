@@ -59,6 +59,9 @@ class FakeVitals(Vitals):
     def listening(self, netns: str, protocol: str) -> list[Socket]:
         return self.sockets
 
+    def chains(self, netns: str) -> list[Chain]:
+        return []
+
     def filesystem(self, path: str) -> Filesystem | None:
         return self.disk
 
