@@ -72,7 +72,7 @@ def test_run_leaves_nothing(host: Host) -> None:
     assert host.netctl("run", "--network", "web", "sh", "-c", "exit 9").returncode == 9
     assert host.netctl("run", "--network", "web", "nonsense").returncode == 127
     assert host.netctl("run", "--network", "web", "sh", "-c", "kill -9 $$").returncode == 137
-    assert host.netctl("run", "--network", "none", "true").returncode == 3
+    assert host.netctl("run", "--network", "absent", "true").returncode == 3
     # The cursor of the next address has moved, and only that.
     after = host.snapshot()
     after["files"] = [f for f in after["files"] if "/cursors/" not in f and ".bak" not in f]
