@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 
+from netctl.backends.foreign import OUTSIDE
 from netctl.backends.ipam.allocate import bounds
-from netctl.backends.obstacles import OUTSIDE
 from netctl.kernel import Kernel, Route
 from netctl.kernel.lookup import PolicyRule, Way
 from netctl.models import Network, Pool

@@ -15,6 +15,9 @@ from netctl.kernel import Kernel
 from netctl.kernel.ruleset import Chain, LegacyChain
 from netctl.record import Record
 
+OUTSIDE = {4: "198.41.0.4", 6: "2001:503:ba3e::2:30"}
+"""Some host of the internet, for the look-up of the way there: a.root-servers.net."""
+
 FAMILIES = {"ip": (4,), "ip6": (6,), "inet": (4, 6), "bridge": (4, 6)}
 """The versions of IP that pass a family's chains."""
 

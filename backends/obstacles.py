@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from shlex import quote
 
 from netctl.backends.evaluation import Evaluation, Outcome, Packet, TooMany
-from netctl.backends.foreign import FAMILIES, Foreign
+from netctl.backends.foreign import FAMILIES, OUTSIDE, Foreign
 from netctl.kernel import Kernel
 from netctl.kernel.ruleset import Chain
 from netctl.models import Network, Pool
@@ -22,8 +22,6 @@ FEW, MANY = 100, 100_000
 """Rules that a packet is followed through: beside something else that was asked for, and where
 this was. What comes after so many is not looked at."""
 BRIDGED = {4: "net/bridge/bridge-nf-call-iptables", 6: "net/bridge/bridge-nf-call-ip6tables"}
-OUTSIDE = {4: "198.41.0.4", 6: "2001:503:ba3e::2:30"}
-"""Some host of the internet, for the look-up of the way there: a.root-servers.net."""
 _FLOWS = {
     "out": "packets to the outside",
     "answers": "answers from there",

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from netctl import rooms
 from netctl.backends import foreign
-from netctl.backends.foreign import Foreign
-from netctl.backends.obstacles import OUTSIDE
+from netctl.backends.foreign import OUTSIDE, Foreign
 from netctl.gateway import ways_out
 from netctl.kernel import Kernel
 from netctl.kernel.lookup import Way

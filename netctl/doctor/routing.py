@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netctl.astray import astray
+from netctl.backends.foreign import OUTSIDE
 from netctl.backends.forwarding import SYSCTLS
-from netctl.backends.obstacles import OUTSIDE
 from netctl.doctor.finding import Finding, note, problem, warning
 from netctl.doctor.machine import Machine
 from netctl.gateway import Member, ways_out
