@@ -114,7 +114,8 @@ def come_down(first: str) -> None:
     with controller() as c:
         bystander = c.sandboxes.get("bystander").id
         for number, second in enumerate(MANIPULATIONS):
-            way, name, net = next(ways), f"c{number}", f"a{number}"
+            # No name may be the beginning of another's id.
+            way, name, net = next(ways), f"c{number}", f"net-{number}"
             c.networks.create(net, subnets=["10.1.0.0/24"])
             with inhabited(c, name, net) as inhabitant:
                 for manipulation in (first, second):
