@@ -112,15 +112,16 @@ def sandboxes(machine: Machine) -> Iterator[Finding]:
             )
             continue
         own = sandbox.type is SandboxKind.OWN
-        earlier = " since the last boot" if sandbox.boot_id != machine.boot_id else ""
+        before = sandbox.boot_id != machine.boot_id
+        earlier = " since the last boot" if before else ""
+        # The networks of an earlier boot come first, which restore does too.
+        made_again = "netctl restore" if before else f"netctl sandbox refresh {sandbox.name}"
         yield problem(
             "sandbox-gone",
             f"the namespace of sandbox {sandbox.name} is gone{earlier}, with"
             f" {count(len(room.members), 'endpoint')} in it",
             f"{sandbox.netns}: no namespace",
-            f"netctl sandbox refresh {sandbox.name}"
-            if own
-            else f"netctl sandbox set-key {sandbox.name} PATH",
+            made_again if own else f"netctl sandbox set-key {sandbox.name} PATH",
         )
 
 

@@ -261,3 +261,14 @@ def test_a_lock_that_is_not_to_be_had_is_no_error(
     monkeypatch.setattr(case.controller.store, "locked", refuse)
     found = case.examine()
     assert [each.severity for each in found if each.code == "forwarding-off"] == [Severity.PROBLEM]
+
+
+def test_after_a_reboot_restore_is_the_remedy_for_sandboxes_too(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case.kernel.pins.clear()
+    [gone] = [each for each in case.examine() if each.code == "sandbox-gone"]
+    assert gone.remedy == ("netctl sandbox refresh c1",)
+    monkeypatch.setattr(case.kernel, "boot_id", lambda: "00000000-0000-4000-8000-000000000002")
+    [gone] = [each for each in case.examine() if each.code == "sandbox-gone"]
+    assert gone.remedy == ("netctl restore",)
