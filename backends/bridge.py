@@ -114,7 +114,7 @@ class BridgeDriver:
         present = set() if made else _present(network, kernel)
         wanted = [address for address in _bridge_addresses(network) if address not in present]
         link = None if made else kernel.link("", network.facts["bridge"])
-        set_already = not made and kernel.sysctl_get("", _localnet_key(network)) == "1"
+        set_already = not made and kernel.sysctl_get("", publication.loopback_key(network)) == "1"
         facts = {
             **network.facts,
             "addresses": " ".join(wanted),
@@ -172,7 +172,8 @@ class BridgeDriver:
         return publication.plan(network, change, kernel)
 
     def settings(self, network: Network) -> tuple[str, ...]:
-        return tuple(step.key for step in _loopback_source(network))
+        own = network.facts.get("localnet") == "true"
+        return (publication.loopback_key(network),) if own else ()
 
     def gateway_versions(self, network: Network) -> tuple[int, ...]:
         return tuple(v for v in (4, 6) if not _isolated(network, v))
@@ -191,7 +192,7 @@ class BridgeDriver:
 def _bridge_steps(network: Network) -> Plan:
     facts, bridge = network.facts, network.facts["bridge"]
     if facts["made"] != "true":
-        return (*_loopback_source(network), *_bridge_settings(network))
+        return tuple(_bridge_settings(network))
     made = BridgeAdd(
         name=bridge,
         alias=alias_of("network", network.id),
@@ -204,7 +205,6 @@ def _bridge_steps(network: Network) -> Plan:
             steps=(
                 made,
                 *_own_routes(network),
-                *_loopback_source(network),
                 *switch,
                 *_bridge_settings(network),
             )
@@ -233,18 +233,6 @@ def _check_gateway(network: Network, version: int) -> None:
 def _lending(network: Network) -> Pool | None:
     """Return the pool of a network that ports of the host's loopback may lead to."""
     return None if network.internal else network.pool(4)
-
-
-def _loopback_source(network: Network) -> Iterable[Sysctl]:
-    # What the host sends to a port published on 127.0.0.1 leaves by the bridge with that source;
-    # the firewall keeps the network from using it the other way.
-    if network.facts["localnet"] == "true":
-        yield Sysctl(netns="", key=_localnet_key(network), value="1", previous="0")
-
-
-def _localnet_key(network: Network) -> str:
-    """Return the sysctl that lets the host send from 127.0.0.0/8 into the network."""
-    return f"net/ipv4/conf/{network.facts['bridge']}/route_localnet"
 
 
 def _own_routes(network: Network) -> Iterable[Step]:

@@ -53,6 +53,11 @@ class Publishing(Record):
     staying: tuple[int, ...] = ()
     """Families in which the ports are and stay published."""
     occasion: Occasion = Occasion.PUBLISH
+    ending: bool = False
+    """Whether it is read backwards, and the ports come to be published no more."""
+    beside: bool = False
+    """Whether the host's loopback leads to a port of another endpoint of the network that stays;
+    asked for where it is ``ending``."""
 
 
 class NetworkPlan(Record):
@@ -121,7 +126,8 @@ class Driver(Protocol):
         ...
 
     def settings(self, network: Network) -> tuple[str, ...]:
-        """Return the host's sysctls that the network relies on being 1, beside forwarding."""
+        """Return the host's sysctls that are 1 while the host's loopback leads to a port of the
+        network, and 0 otherwise."""
         ...
 
     def gateway_versions(self, network: Network) -> tuple[int, ...]:

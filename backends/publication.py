@@ -16,7 +16,7 @@ from netctl.models import LOOPBACK6, Endpoint, HostState, Network, Port
 from netctl.plan import Plan, Step
 from netctl.record import Record, replace
 from netctl.steps.links import Hairpin
-from netctl.steps.settings import FlowsForgotten, Nft
+from netctl.steps.settings import FlowsForgotten, Nft, Sysctl
 
 
 class Standing(Record):
@@ -110,10 +110,47 @@ def plan(network: Network, change: Publishing, kernel: Kernel) -> Plan:
         steps.append(_ended(network, change, tuple(dict.fromkeys((*lent, *opened)))))
     if place and lent and first and not _any(change.staying, endpoint.ports):
         steps.append(Hairpin(name=place.host_ifname, bridge=network.facts["bridge"]))
+    steps += _loopback_source(network, change, lent, kernel)
     steps.append(_rules(network, change, kernel, lent, opens=bool(opened)))
     if lent and (spoken := _of_host(endpoint.ports, ("udp",))):
         steps.append(FlowsForgotten(ports=spoken, coming=True))
     return tuple(steps)
+
+
+def leads_from_loopback(network: Network, endpoint: Endpoint, versions: Sequence[int]) -> bool:
+    """Whether the host's 127.0.0.0/8 leads to a port of an endpoint that is its sandbox's way out
+    in those families."""
+    lent = access.translated(network, endpoint, versions)
+    return 4 in lent and any(map(is_on_loopback, endpoint.ports))
+
+
+def is_on_loopback(port: Port) -> bool:
+    """Whether an address in 127.0.0.0/8 is among those that the host lends a port on."""
+    return _is_lent(port, 4) and (
+        port.host_ip in ("", access.ALL[4]) or access.is_loopback(port.host_ip)
+    )
+
+
+def loopback_key(network: Network) -> str:
+    """Return the sysctl that lets the host send from 127.0.0.0/8 into the network."""
+    return f"net/ipv4/conf/{network.facts['bridge']}/route_localnet"
+
+
+def _loopback_source(
+    network: Network, change: Publishing, lent: Mapping[int, str], kernel: Kernel
+) -> Iterable[Sysctl]:
+    # What the host sends to a port on 127.0.0.1 leaves by the bridge with that source. The setting
+    # opens the way in the other direction too, which only our rules close: so it is on while such
+    # a port is published, and goes with the last one.
+    if network.facts.get("localnet") != "true" or 4 not in lent or change.beside:
+        return
+    if any(map(is_on_loopback, change.endpoint.ports)) and not any(
+        map(is_on_loopback, change.rest)
+    ):
+        key = loopback_key(network)
+        # Where the plan is taken back while other ports need it, it stays on.
+        there = "0" if change.ending else kernel.sysctl_get("", key) or "0"
+        yield Sysctl(netns="", key=key, value="1", previous=there)
 
 
 def _ended(network: Network, change: Publishing, versions: Sequence[int]) -> FlowsForgotten:

@@ -310,7 +310,7 @@ class Endpoints:
             network = references.network(op.reader, endpoint.network_id)
             gone = published_as(endpoint, wanted)
             after = replace(endpoint, ports=tuple(p for p in endpoint.ports if p not in gone))
-            plan = self._published(op, network, endpoint, gone, after.ports)
+            plan = self._published(op, network, endpoint, gone, after.ports, ending=True)
             op.commit(inverse(plan), put=(after,), forward=True)
             return self._handle(after)
 
@@ -321,6 +321,8 @@ class Endpoints:
         endpoint: Endpoint,
         ports: tuple[Port, ...],
         rest: tuple[Port, ...],
+        *,
+        ending: bool = False,
     ) -> Plan:
         """Return how some of an endpoint's ports are published beside the rest, where it is in a
         sandbox."""
@@ -328,7 +330,13 @@ class Endpoints:
         if not place or not room or place.boot_id != self._controller.kernel.boot_id():
             return ()
         versions = ways_out(room.members).get(endpoint.id, ())
-        change = Publishing(endpoint=replace(endpoint, ports=ports), versions=versions, rest=rest)
+        change = Publishing(
+            endpoint=replace(endpoint, ports=ports),
+            versions=versions,
+            rest=rest,
+            ending=ending,
+            beside=ending and joining.beside(room, network, endpoint),
+        )
         driver = registry.load(network.driver)
         bare, full = (replace(endpoint, ports=found) for found in (rest, (*rest, *ports)))
         return (
@@ -409,7 +417,8 @@ class Endpoints:
                 "sandbox", short(sandbox_id), op.reader.get(Sandbox, sandbox_id)
             )
             here = [e for e in endpoints if e.attachment and e.attachment.sandbox_id == sandbox_id]
-            change = joining.leave(self._room(op, sandbox), here)
+            room = replace(self._room(op, sandbox), gone=frozenset(e.id for e in endpoints))
+            change = joining.leave(room, here)
             self._controller.notices += change.notices
             plans += change.plan
             sandboxes.append(change.sandbox)

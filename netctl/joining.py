@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import field
 
 from netctl import files, naming
-from netctl.backends import access, limits, registry
+from netctl.backends import access, limits, publication, registry
 from netctl.backends.driver import Occasion, Publishing
 from netctl.errors import Conflict, Exhausted, InvalidInput
 from netctl.fitting import check_fits
@@ -15,7 +15,7 @@ from netctl.models import Attachment, Endpoint, EndpointRef, Network, Sandbox
 from netctl.names import mac_of, veth_ifname
 from netctl.plan import Plan, Step, attempted, inverse
 from netctl.record import Record, replace
-from netctl.rooms import Room, member
+from netctl.rooms import Room, member, members_of
 from netctl.steps.addresses import RouteAdd
 
 _MOST_NAMES = 1024
@@ -57,7 +57,7 @@ def join(room: Room, network: Network, endpoint: Endpoint, entrance: Entrance) -
     texts = _texts(room, sandbox, after)
     told = naming.model(sandbox, after, room.kernel.boot_id())
     plan = (
-        *inverse(published(room, room.members, after)),
+        *inverse(published(room, room.members, after, ending=True)),
         *withdraw(room.members, after, families),
         *wiring(new),
         *announce(room.members, after, families),
@@ -123,7 +123,7 @@ def leave(room: Room, endpoints: Sequence[Endpoint]) -> Change:
     texts = _texts(room, sandbox, after)
     plan = (
         *_names_gone(room, sandbox, after),
-        *inverse(published(room, room.members, after)),
+        *inverse(published(room, room.members, after, ending=True)),
         *routes_away,
         *(step for item in reversed(gone) for step in _unwired(item, inside=room.alive)),
         *routes_new,
@@ -139,7 +139,7 @@ def reordered(room: Room, after: Sequence[Member]) -> Plan:
     of a sandbox's endpoints is the way out."""
     routes_away, routes_new = _routes(room, after)
     return (
-        *inverse(published(room, room.members, after)),
+        *inverse(published(room, room.members, after, ending=True)),
         *routes_away,
         *routes_new,
         *published(room, after, room.members),
@@ -217,7 +217,13 @@ def _static_routes(item: Member) -> Iterable[Step]:
         )
 
 
-def published(room: Room, members: Sequence[Member], others: Sequence[Member] = ()) -> Plan:
+def published(
+    room: Room,
+    members: Sequence[Member],
+    others: Sequence[Member] = (),
+    *,
+    ending: bool = False,
+) -> Plan:
     """Return how the ports of those members are published that were not among ``others``, or not
     as the way out. What was published in another boot is gone."""
     before, after = ways_out(others), ways_out(members)
@@ -230,6 +236,8 @@ def published(room: Room, members: Sequence[Member], others: Sequence[Member] = 
             versions=tuple(version for version in versions if version not in there),
             staying=tuple(version for version in versions if version in there),
             occasion=Occasion.MOVE if item.endpoint.id in known else Occasion.JOIN,
+            ending=ending,
+            beside=ending and beside(room, item.network, item.endpoint),
         )
         if item.endpoint.ports and item.attachment.boot_id == room.kernel.boot_id():
             driver = registry.load(item.network.driver)
@@ -244,6 +252,26 @@ def _routes(room: Room, after: Sequence[Member]) -> tuple[Plan, Plan]:
     there = tuple(m for m in after if (name := m.attachment.ifname) and look(netns, name))
     families = room.families
     return withdraw(room.members, there, families), announce(room.members, there, families)
+
+
+def beside(room: Room, network: Network, endpoint: Endpoint) -> bool:
+    """Whether the host's loopback leads to an endpoint of the network in another sandbox, which
+    stays, as it does to this one."""
+    reader = room.reader
+    if reader is None or not publication.leads_from_loopback(network, endpoint, FAMILIES):
+        return False
+    leaving = room.gone.union(item.endpoint.id for item in room.members)
+    for other in reader.all(Endpoint, network.id):
+        place = other.attachment
+        if place and other.id not in leaving and place.boot_id == room.kernel.boot_id():
+            sandbox = reader.get(Sandbox, place.sandbox_id)
+            if (
+                publication.leads_from_loopback(network, other, FAMILIES)
+                and sandbox
+                and 4 in ways_out(tuple(members_of(reader, sandbox))).get(other.id, ())
+            ):
+                return True
+    return False
 
 
 def everything(room: Room, families: Sequence[int]) -> Plan:
@@ -268,7 +296,7 @@ def takedown(room: Room) -> Plan:
     alive = room.alive
     return (
         *inverse(naming.change({}, model(room), room.config)),
-        *inverse(published(room, room.members)),
+        *inverse(published(room, room.members, ending=True)),
         *attempted(inverse(announce((), room.members, room.families if alive else ()))),
         *(step for item in reversed(room.members) for step in _unwired(item, inside=alive)),
     )

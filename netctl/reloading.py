@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from netctl import rooms
 from netctl.backends import forwarding, publication, registry
@@ -31,15 +31,32 @@ def plan(reader: Reader, kernel: Kernel, config: Config) -> Plan:
     if not networks and not host.forwarding:
         return ()
     spared = config.ip_forward_interfaces
-    rules = publication.reload(networks, host, _published(reader, kernel, config), spared)
-    return (rules, *_settings(networks, host, kernel))
+    published = list(_published(reader, kernel, config))
+    rules = publication.reload(networks, host, published, spared)
+    return (
+        rules,
+        *_settings({**forwarding.settings(host), **_loopbacks(networks, published)}, kernel),
+    )
 
 
-def _settings(networks: Iterable[Network], host: HostState, kernel: Kernel) -> Iterator[Sysctl]:
+def _loopbacks(networks: Iterable[Network], published: Iterable[Standing]) -> dict[str, str]:
+    """Return the settings by which the host's loopback leads into networks: on where it does."""
+    leading = {
+        item.network.id
+        for item in published
+        if publication.leads_from_loopback(item.network, item.endpoint, item.versions)
+    }
+    return {
+        key: str(int(network.id in leading))
+        for network in networks
+        for key in registry.load(network.driver).settings(network)
+    }
+
+
+def _settings(wanted: Mapping[str, str], kernel: Kernel) -> Iterator[Sysctl]:
     """Yield the host's settings that the rules rely on, which ``sysctl --system`` may have put
     back; those of a bridge that is gone are not to be had."""
-    own = (key for network in networks for key in registry.load(network.driver).settings(network))
-    for key, value in {**forwarding.settings(host), **dict.fromkeys(own, "1")}.items():
+    for key, value in wanted.items():
         found = kernel.sysctl_get("", key)
         if found is not None:
             yield Sysctl(netns="", key=key, value=value, previous=found)

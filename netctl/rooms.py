@@ -24,6 +24,9 @@ class Room(Record):
     members: tuple[Member, ...]
     kernel: Kernel
     config: Config
+    reader: Reader | None = None
+    gone: frozenset[str] = frozenset()
+    """The endpoints, of other sandboxes too, that leave in the same operation."""
 
     @property
     def state_dir(self) -> str:
@@ -89,7 +92,7 @@ class Room(Record):
 def enter(reader: Reader, sandbox: Sandbox, kernel: Kernel, config: Config) -> Room:
     """Return the sandbox with its endpoints, in the order in which they were joined."""
     members = tuple(members_of(reader, sandbox))
-    return Room(sandbox=sandbox, members=members, kernel=kernel, config=config)
+    return Room(sandbox=sandbox, members=members, kernel=kernel, config=config, reader=reader)
 
 
 def members_of(reader: Reader, sandbox: Sandbox) -> Iterable[Member]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netctl.backends import firewall, obstacles, registry
+from netctl.backends import firewall, obstacles, publication, registry
 from netctl.backends.evaluation import Evaluation, Packet, TooMany
 from netctl.backends.foreign import FAMILIES
 from netctl.backends.obstacles import BRIDGED, MANY, Obstacle
@@ -119,7 +119,8 @@ def our_table(machine: Machine) -> Iterator[Finding]:
 
 def loopback_source(machine: Machine) -> Iterator[Finding]:
     """``route_localnet`` of bridges, without which 127.0.0.1 does not lead into a sandbox."""
-    for network in machine.networks:
+    leading = {p.network.id for p in machine.published if publication.is_on_loopback(p.port)}
+    for network in (network for network in machine.networks if network.id in leading):
         for key in registry.load(network.driver).settings(network):
             if machine.sysctl(key) != "0":
                 continue

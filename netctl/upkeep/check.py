@@ -11,7 +11,7 @@ from netctl.errors import KernelError
 from netctl.kernel import Kernel
 from netctl.kernel.snapshot import Snapshot
 from netctl.models import HostState, Network, SandboxKind
-from netctl.plan import Difference
+from netctl.plan import Difference, Plan
 from netctl.record import Record, replace
 from netctl.rooms import Room, intruder
 from netctl.steps.settings import Nft, Sysctl
@@ -225,11 +225,27 @@ def firewall_findings(reader: Reader, controller: Controller) -> Iterator[Findin
     rules = next((step for step in plan if isinstance(step, Nft)), None)
     if rules is None:
         return
+    yield from _open_loopbacks(plan)
     listing = f"list table {firewall.TABLE}"
     wanted, there = kernel.nft_preview(rules.do, listing), kernel.nft_list(listing)
     for what, expected, is_there in comparison.compare(wanted, there):
         difference = Difference(what=what, expected=expected, found=is_there, repair=plan)
         yield Finding(title="firewall", difference=difference)
+
+
+def _open_loopbacks(plan: Plan) -> Iterator[Finding]:
+    """Yield the bridges by which the host's loopback is open though no port needs it; where one
+    does and it is closed, that is the endpoint's."""
+    for step in plan:
+        if (
+            isinstance(step, Sysctl)
+            and step.key.endswith("/route_localnet")
+            and (step.value, step.previous) == ("0", "1")
+        ):
+            difference = Difference(
+                what=f"sysctl {step.key}", expected="0", found="1", repair=(step,)
+            )
+            yield Finding(title="firewall", difference=difference)
 
 
 def old(network: Network, controller: Controller) -> bool:

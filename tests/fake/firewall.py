@@ -53,6 +53,9 @@ class FakeFirewall(FakeResolver):
             return
         stack = self._stack(netns)
         stack.settings[key] = value
+        if setting_of(key) and value == _LINK_DEFAULTS.get(key.rpartition("/")[2], "0"):
+            # As if it had never been set.
+            del stack.settings[key]
         if key in FORWARDING:
             turn_forwarding(stack, key, value)
         if key.endswith("/disable_ipv6") and value == "1" and (link := setting_of(key)):

@@ -312,6 +312,10 @@ def test_an_adopted_bridge_keeps_its_settings(host: Host, value: str) -> None:
     host.sh(f"ip link add theirs type bridge; ip link set theirs up; echo {value} > {key}")
     options = {"com.docker.network.bridge.name": "theirs"}
     host.call(act, lambda c: c.networks.create("web", options=options, ipv6=True))
+    # It is on while a port is published that the host's loopback leads to.
+    assert host.sh(f"cat {key}") == f"{value}\n"
+    host.call(act, partial(create, name="c1"))
+    host.call(act, lambda c: c.endpoints.connect("web", "c1", ports=["8080:80"]))
     assert host.sh(f"cat {key}") == "1\n"
     host.call(act, clear)
     assert host.sh(f"cat {key}") == f"{value}\n"

@@ -57,6 +57,76 @@ def test_the_hosts_own_loopback_is_not_reached_through_the_bridge(host: Host) ->
         assert host.ask(C1, "127.0.0.9", 7777, seconds=0.5) is None
 
 
+def localnet(host: Host, bridge: str = "") -> str:
+    name = bridge or host.netctl("network", "inspect", "web", "--format", "{bridge}").stdout.strip()
+    return host.sh(f"cat /proc/sys/net/ipv4/conf/{name}/route_localnet").strip()
+
+
+def test_the_hosts_loopback_is_not_open_while_the_rules_are_away(host: Host) -> None:
+    host.call(act, two_networks)
+    host.sh(
+        "ip netns exec c1 sh -c 'echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet';"
+        "ip -n c1 address del 127.0.0.1/8 dev lo; ip -n c1 route add 127.0.0.9/32 via 172.17.0.1;"
+        "nft flush ruleset"
+    )
+    with host.server("", "127.0.0.9", 7777):
+        assert host.ask("", "127.0.0.9", 7777)
+        assert host.ask(C1, "127.0.0.9", 7777, seconds=0.5) is None
+        host.call(act, lambda c: c.reload())
+        assert localnet(host) == "0"
+
+
+def test_the_loopback_leads_into_a_network_while_one_of_its_ports_needs_it(host: Host) -> None:
+    host.call(act, two_networks)
+    assert localnet(host) == "0"
+    # Those that loopback does not lead to: of one address, of IPv6, not the way out.
+    host.call(act, lambda c: publish(c, f"{HOST4}:8080:80", "[::]:8081:80", "[::1]:8082:80"))
+    assert localnet(host) == "0"
+    host.call(act, lambda c: publish(c, "127.0.0.1:8083:80", "8084:80"))
+    assert localnet(host) == "1"
+    host.call(act, lambda c: c.endpoints.publish("web/c2", ["8085:80"]))
+    host.call(act, lambda c: c.endpoints.unpublish("web/c1", ["127.0.0.1:8083:80"]))
+    host.call(act, lambda c: c.endpoints.unpublish("web/c1", ["8084:80"]))
+    assert localnet(host) == "1"
+    # Another way out, and back.
+    host.call(act, lambda c: c.endpoints.connect("db", "c2", priority=9))
+    assert localnet(host) == "0"
+    host.call(act, lambda c: c.endpoints.disconnect("db", "c2"))
+    assert localnet(host) == "1"
+    host.call(act, lambda c: c.sandboxes.refresh("c2"))
+    assert localnet(host) == "1" and host.netctl("check").returncode == 0
+    bridge = host.netctl("network", "inspect", "web", "--format", "{bridge}").stdout.strip()
+    host.sh(f"sysctl -qw net.ipv4.conf.{bridge}.route_localnet=0")
+    assert host.netctl("check").returncode == 9
+    assert host.netctl("repair").returncode == 0 and localnet(host) == "1"
+    host.call(act, lambda c: c.endpoints.leave("web/c2"))
+    assert localnet(host) == "0"
+    host.sh(f"sysctl -qw net.ipv4.conf.{bridge}.route_localnet=1")
+    assert "route_localnet" in host.netctl("check").stdout
+    assert host.netctl("reload").returncode == 0 and localnet(host) == "0"
+
+
+def test_the_loopback_of_a_bridge_that_is_not_ours(host: Host) -> None:
+    host.sh(
+        "ip link add br0 type bridge; ip link set br0 up; ip link add br1 type bridge;"
+        "sysctl -qw net.ipv4.conf.br1.route_localnet=1"
+    )
+
+    def prepare(c: Controller) -> None:
+        for number in (0, 1):
+            c.networks.create(f"n{number}", options={"bridge.name": f"br{number}"})
+            for name in ("a", "b"):
+                c.sandboxes.create(f"{name}{number}")
+                c.endpoints.connect(f"n{number}", f"{name}{number}", ports=["80"])
+
+    host.call(act, prepare)
+    assert (localnet(host, "br0"), localnet(host, "br1")) == ("1", "1")
+    # All in one operation: none of them stays.
+    for number in (0, 1):
+        host.netctl("network", "rm", "--force", f"n{number}", check=True)
+    assert (localnet(host, "br0"), localnet(host, "br1")) == ("0", "1")
+
+
 def test_publications_follow_the_way_out_of_each_family(host: Host) -> None:
     """``db`` takes both families over, ``six`` IPv6 alone; each gives back what it took."""
     before = host.snapshot()
