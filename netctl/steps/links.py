@@ -256,10 +256,11 @@ def _missing(
 ) -> Difference:
     """Return the difference of interfaces that are not there. What bears their mark by another name
     goes first: it is in the way, and would stay for ever."""
+    named = [(netns, found.link(netns, name)) for netns, name in gone if netns]
     there = (
-        LinkGone(name=link.name, alias=step.alias)
-        for link in found.links("").values()
-        if (link.type, link.alias) == (kind, step.alias)
+        LinkGone(netns=netns, name=link.name, alias=step.alias)
+        for netns, link in (*(("", link) for link in found.links("").values()), *named)
+        if link and (link.type, link.alias) == (kind, step.alias)
     )
     astray = next(there, None)
     name = f"{astray.name}{place(astray.netns)}" if astray else "nothing"
