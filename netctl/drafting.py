@@ -9,16 +9,16 @@ from netctl.allocation import allocate, check_mac_free
 from netctl.allotment import Place
 from netctl.backends import registry
 from netctl.definitions import rates
-from netctl.definitions.endpoint import EndpointDefinition
+from netctl.definitions.endpoint import EndpointDefinition, check_called, uncalled
 from netctl.definitions.routes import check_on
 from netctl.definitions.sysctls import check_known
-from netctl.errors import Conflict, InvalidInput
+from netctl.errors import InvalidInput
 from netctl.models import Document, Endpoint, Network, Port
 from netctl.names import mac_of, new_id
 from netctl.networks import now
 from netctl.publishing import Chosen, choose
 from netctl.record import replace
-from netctl.references import endpoint_of
+from netctl.references import check_endpoint_free
 from netctl.store import Reader
 
 if TYPE_CHECKING:
@@ -37,15 +37,17 @@ def draft(
 
     Raises ``InvalidInput``, ``Conflict``, ``Exhausted`` or ``Unsupported``.
     """
-    if endpoint_of(reader, network.id, wanted.name):
-        raise Conflict(
-            f"network {network.name} has an endpoint {wanted.name} already",
-            hint="--name gives the endpoint another name"
-            if transient
-            else "--if-not-exists accepts one of the same definition",
-        )
-    endpoint_id = new_id()
     driver = registry.load(network.driver)
+    asked = driver.has_pools and not wanted.anonymous
+    hint = (
+        "--name gives the endpoint another name"
+        if transient
+        else "--if-not-exists accepts one of the same definition"
+    )
+    check_endpoint_free(reader, network, wanted.name, asked=asked, hint=hint)
+    if asked and not transient:
+        check_called(wanted.name)
+    endpoint_id = new_id()
     if not driver.has_pools:
         wanted.check_bare(network)
     check_known(wanted.sysctls, controller.kernel)
@@ -74,8 +76,11 @@ def draft(
         routes=wanted.routes,
         no_default_route=wanted.no_default_route,
         limits=wanted.limits,
+        folded=asked,
     )
     chosen = ports_for(reader, network, endpoint, wanted.ports, controller)
+    if asked and transient:
+        controller.notices += uncalled(network, wanted.name)
     return replace(endpoint, ports=chosen.ports), (*cursor, *chosen.cursor)
 
 

@@ -13,6 +13,7 @@ from netctl.definitions.endpoint import (
     EndpointDefinition,
     EndpointOptions,
     asked,
+    check_called,
     check_local_aliases,
     check_priority,
 )
@@ -216,8 +217,11 @@ class Endpoints:
         with self._controller.operation(f"endpoint rename {reference} {name}") as op:
             endpoint = references.endpoint(op.reader, reference)
             network = references.network(op.reader, endpoint.network_id)
-            references.check_endpoint_free(op.reader, network, name)
-            after = replace(endpoint, name=name)
+            known = registry.load(network.driver).has_pools and not endpoint.anonymous
+            references.check_endpoint_free(op.reader, network, name, asked=known, but=endpoint.id)
+            if known:
+                check_called(name)
+            after = replace(endpoint, name=name, folded=known)
             self._called(op, after)
             self._controller.notices += renaming.dangling(op.reader, network, endpoint)
             return self._handle(after)

@@ -189,11 +189,10 @@ def hosts_text(sandbox: Sandbox, members: Sequence[Member]) -> str:
 
 
 def _own_lines(sandbox: Sandbox, members: Sequence[Member]) -> Iterable[str]:
-    short = sandbox.hostname or sandbox.name
-    full = f"{short}.{sandbox.domainname} {short}" if sandbox.domainname else short
+    names = " ".join(sandbox.own_names)
     for member in members:
         for address in member.endpoint.routed_addresses:
-            yield f"{address.partition('/')[0]}\t{full}\n"
+            yield f"{address.partition('/')[0]}\t{names}\n"
 
 
 def _texts(sandbox: Sandbox, members: Sequence[Member], state_dir: str) -> dict[str, str | None]:

@@ -11,7 +11,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import ClassVar, Protocol, Self
 
-from netctl.names import bridge_ifname
+from netctl.names import bridge_ifname, unaskable
 from netctl.record import Record
 
 SCHEMA = 1
@@ -272,6 +272,9 @@ class Endpoint(Record):
     no_default_route: bool = False
     """Whether it is never the way out of its sandbox."""
     limits: Limits = Limits()
+    folded: bool = False
+    """Whether it claims its name in small letters as well, so that no other differs from it by case
+    alone, which DNS does not see. One that an earlier netctl made does not."""
     attachment: Attachment | None = None
 
     @property
@@ -289,6 +292,9 @@ class Endpoint(Record):
 
     def claims(self) -> frozenset[str]:
         keys = {f"endpoint/{self.network_id}/{self.name}"}
+        if self.folded and self.name != self.name.lower():
+            # The plain claim is in small letters already otherwise.
+            keys.add(folded_claim(self.network_id, self.name))
         keys.update(address_claim(self.network_id, a.partition("/")[0]) for a in self.addresses)
         if self.mac:
             keys.add(f"mac/{self.network_id}/{self.mac}")
@@ -383,6 +389,19 @@ class Sandbox(Record):
         return ""
 
     @property
+    def own_names(self) -> tuple[str, ...]:
+        """The names that it has for itself, the full one first.
+
+        A ``hostname`` with dots has its first label too, as ``hostname -s`` prints it. The dots in
+        the sandbox's own name part nothing.
+        """
+        name = self.hostname or self.name
+        full = f"{name}.{self.domainname}" if self.domainname else name
+        short = self.hostname.partition(".")[0]
+        found = (full, name, "" if unaskable(short) else short)
+        return tuple(dict.fromkeys(filter(None, found)))
+
+    @property
     def key(self) -> str:
         """Path by which anyone on the host can enter the stack."""
         return self.netns or "/proc/self/ns/net"
@@ -446,6 +465,11 @@ class HostState(Record):
 
 KINDS: tuple[type[Network] | type[Endpoint] | type[Sandbox] | type[Cursor] | type[HostState], ...]
 KINDS = (Network, Endpoint, Sandbox, Cursor, HostState)
+
+
+def folded_claim(network_id: str, name: str) -> str:
+    """Return the key under which the small letters of an endpoint's name are claimed."""
+    return f"folded/{network_id}/{name.lower()}"
 
 
 def address_claim(network_id: str, address: str) -> str:

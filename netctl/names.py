@@ -23,6 +23,7 @@ _IFNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _HOSTNAME = re.compile(
     r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?)*"
 )
+_ASKABLE = "use a name with a letter in it, for instance web1; no dot at its end, nor two together"
 MARK = "netctl:"
 """Every interface of ours has an alias that begins with this word; nothing else is removed."""
 
@@ -103,6 +104,35 @@ def check_hostname(what: str, name: str) -> str:
             hint="labels of at most 63 letters, digits, '-' or '_', joined by dots (RFC 1123)",
         )
     return name
+
+
+def check_askable(what: str, name: str) -> str:
+    """Return ``name`` if it is a host name that can be asked for: libc never asks for one that it
+    reads as an address. Else raise ``InvalidInput``."""
+    if reason := unaskable(check_hostname(what, name)):
+        raise InvalidInput(f"{what} {name[:80]!r} cannot be asked for: {reason}", hint=_ASKABLE)
+    return name
+
+
+def unaskable(name: str) -> str:
+    """Return why no resolver can be asked for a name of an object, ``""`` where one can."""
+    if name.endswith("."):
+        return "DNS drops the dot at its end"
+    if not all(name.split(".")):
+        return "DNS has no empty labels"
+    if name[:1].isdigit() and (address := _as_libc_reads(name)):
+        return f"libc reads it as the IPv4 address {address}"
+    return ""
+
+
+def _as_libc_reads(text: str) -> str:
+    """Return the address that inet_aton(3) makes of a text: of ``1234``, ``1.2``, ``0x7f.1``."""
+    from socket import inet_aton, inet_ntoa
+
+    try:
+        return inet_ntoa(inet_aton(text))
+    except OSError:
+        return ""
 
 
 def is_hostname(text: str) -> bool:

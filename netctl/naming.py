@@ -180,8 +180,5 @@ def _own_names(sandbox: Sandbox, endpoint: Endpoint) -> dict[str, str]:
     endpoint. One that is anonymous is not known by any that is its alone."""
     if endpoint.anonymous:
         return {}
-    short = sandbox.hostname or sandbox.name
-    names = {sandbox.name, short}
-    if sandbox.domainname:
-        names.add(f"{short}.{sandbox.domainname}")
+    names = {sandbox.name, *sandbox.own_names}
     return {name: endpoint.name for name in sorted(names) if name != endpoint.name}

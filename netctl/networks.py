@@ -13,11 +13,11 @@ from netctl.backends.driver import NetworkPlan, Site
 from netctl.definitions.defaults import told
 from netctl.definitions.lease import asked
 from netctl.definitions.network import NetworkDefinition
-from netctl.errors import Conflict, Exhausted, NetctlError
+from netctl.errors import Conflict, Exhausted, InvalidInput, NetctlError
 from netctl.handles import NetworkHandle
 from netctl.kernel import Kernel
 from netctl.models import PORTS_CURSOR, Cursor, Document, Endpoint, HostState, Lease, Network
-from netctl.names import check_name, new_id, several
+from netctl.names import check_name, new_id, several, unaskable
 from netctl.operation import Operation, passed_over
 from netctl.plan import Plan, inverse
 from netctl.record import Record, replace
@@ -146,6 +146,8 @@ class Networks:
             network = references.network(op.reader, reference)
             if op.reader.owner(f"network/{name}"):
                 raise Conflict(f"network {name} exists already", hint="choose another name")
+            others = [other for other in op.reader.all(Network) if other.id != network.id]
+            _check_told_apart(name, network.driver, others)
             after = replace(network, name=name)
             self._called(op, after)
             if network.name == self._controller.config.default_network:
@@ -450,7 +452,27 @@ def _check_own(network: Network, others: Iterable[Network]) -> None:
             )
 
 
+def _check_told_apart(name: str, driver: str, others: Iterable[Network]) -> None:
+    """Raise ``InvalidInput`` for a name that DNS cannot be asked for, behind that of an endpoint,
+    ``Conflict`` where it does not tell it from another network's."""
+    if not registry.load(driver).has_pools:
+        return
+    if reason := unaskable(f"x.{name}"):
+        raise InvalidInput(
+            f"network name {name!r} cannot stand behind an endpoint's name: {reason}",
+            hint=f"for instance {'.'.join(filter(None, name.split('.')))}",
+        )
+    for other in others:
+        same = other.name.lower() == name.lower() and other.name != name
+        if same and registry.load(other.driver).has_pools:
+            raise Conflict(
+                f"network {other.name} exists already, and DNS does not tell {name} from it",
+                hint="choose another name",
+            )
+
+
 def _check_free(wanted: NetworkDefinition, others: Iterable[Network], *, single: bool) -> None:
+    _check_told_apart(wanted.name, wanted.driver, others)
     for other in others:
         if wanted.id and other.id == wanted.id:
             raise Conflict(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
 from netctl.errors import Conflict, NotFound
-from netctl.models import Document, Endpoint, Network, Sandbox
+from netctl.models import Document, Endpoint, Network, Sandbox, folded_claim
 from netctl.names import is_id, is_id_prefix, short
 from netctl.store import Reader
 
@@ -83,12 +83,37 @@ def endpoint_of(store: Reader, network_id: str, name: str) -> Endpoint | None:
     return store.get(Endpoint, holder, network_id) if holder else None
 
 
-def check_endpoint_free(store: Reader, network: Network, name: str) -> None:
-    """Raise ``Conflict`` where a network has an endpoint of that name."""
+def check_endpoint_free(
+    store: Reader,
+    network: Network,
+    name: str,
+    *,
+    asked: bool = True,
+    but: str = "",
+    hint: str = "choose another name",
+) -> None:
+    """Raise ``Conflict`` where a network has an endpoint of that name or, for one that is ``asked``
+    for by its name, another that DNS does not tell from it. ``but`` is the id of one that changes
+    its own name."""
     if endpoint_of(store, network.id, name):
+        raise Conflict(f"network {network.name} has an endpoint {name} already", hint=hint)
+    near = _differing_by_case(store, network, name) if asked else None
+    if near and near.id != but:
         raise Conflict(
-            f"network {network.name} has an endpoint {name} already", hint="choose another name"
+            f"network {network.name} has an endpoint {near.name} already, and DNS does not tell"
+            f" {name} from it",
+            hint="choose another name, or make one of them --anonymous, with an --alias",
         )
+
+
+def _differing_by_case(store: Reader, network: Network, name: str) -> Endpoint | None:
+    """Return an endpoint that its network knows by the same name but for capital letters."""
+    for claim in (f"endpoint/{network.id}/{name.lower()}", folded_claim(network.id, name)):
+        holder = store.owner(claim)
+        found = store.get(Endpoint, holder, network.id) if holder else None
+        if found and not found.anonymous and found.name != name:
+            return found
+    return None
 
 
 def split_service(text: str) -> tuple[str, str]:

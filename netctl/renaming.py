@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from netctl import joining, naming, rooms
+from netctl.backends import registry
+from netctl.definitions.endpoint import uncalled
 from netctl.gateway import Member, ways_out
 from netctl.kernel import Message
 from netctl.models import Endpoint, Network, Sandbox
 from netctl.plan import Plan, Step
 from netctl.record import Record, replace
+from netctl.references import check_endpoint_free
 from netctl.store import Reader
 
 
@@ -36,6 +39,15 @@ def endpoint(found: Sequence[rooms.Room], new: Endpoint) -> Renaming:
         return replace(item, endpoint=new) if item.endpoint.id == new.id else item
 
     return _changed(found, renamed)
+
+
+def of_sandbox(reader: Reader, item: Member, name: str) -> list[str]:
+    """Return what is to be said of an endpoint that gets its sandbox's new name; raise ``Conflict``
+    where its network has another of that name."""
+    known = registry.load(item.network.driver).has_pools and not item.endpoint.anonymous
+    check_endpoint_free(reader, item.network, name, asked=known, but=item.endpoint.id)
+    told = uncalled(item.network, name) if known else ()
+    return [*told, *dangling(reader, item.network, item.endpoint)]
 
 
 def _changed(found: Sequence[rooms.Room], renamed: Callable[[Member], Member]) -> Renaming:

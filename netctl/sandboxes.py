@@ -206,8 +206,7 @@ class Sandboxes:
             notices: list[str] = []
             for item in room.members:
                 if item.endpoint.transient and item.endpoint.name == room.sandbox.name:
-                    references.check_endpoint_free(op.reader, item.network, name)
-                    notices += renaming.dangling(op.reader, item.network, item.endpoint)
+                    notices += renaming.of_sandbox(op.reader, item, name)
             pinned = room.sandbox.netns and room.sandbox.pinned
             path = self._pin_path(name, "choose another name") if pinned else ""
             change = moving.rename(room, name, path)

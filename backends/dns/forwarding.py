@@ -46,6 +46,10 @@ class Asker(Protocol):
 
     def servers(self) -> Sequence[Server]: ...
 
+    def unasked(self, question: Forward) -> bytes:
+        """Return the answer to a question for which there is no server."""
+        ...
+
 
 class Forwarder:
     """All questions that are on their way."""
@@ -199,7 +203,9 @@ class Exchange:
     def _finish(self, answer: bytes | None) -> None:
         self.abandon()
         query, asked = self._question.query, self._question.asked
-        if answer is None:
+        if not self._servers:
+            self._reply(self._asker.unasked(self._question))
+        elif answer is None:
             self._reply(wire.failure(query, wire.SERVFAIL, asked))
         else:
             limit = wire.STREAM if self._stream else asked.size

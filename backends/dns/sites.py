@@ -65,6 +65,13 @@ class Site:
             self.silent.clear()
         return chosen
 
+    def unasked(self, question: Forward) -> bytes:
+        """Return the answer to a question that no server can be asked: netctl alone can know the
+        names of its networks, others only a server could."""
+        if self._view.governs(question.asked.name, question.asked.kind):
+            return wire.unknown(question.query, question.asked)
+        return wire.failure(question.query, wire.SERVFAIL, question.asked)
+
     def close(self, places: Places) -> None:
         """Close the sockets; what is on its way to other servers ends unanswered."""
         self._loop.forget(self.place.udp.fileno())

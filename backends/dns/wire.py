@@ -11,7 +11,7 @@ from struct import pack
 
 from netctl.backends.dns.zones import Record
 
-NOERROR, FORMERR, SERVFAIL, NOTIMP, REFUSED, BADVERS = 0, 1, 2, 4, 5, 16
+NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, BADVERS = 0, 1, 2, 3, 4, 5, 16
 IN = 1
 TTL = 0
 """Seconds. libnetwork's 600 would leave clients with addresses of endpoints that have gone, which
@@ -125,6 +125,11 @@ def failure(query: bytes, rcode: int, asked: Question | None = None) -> bytes:
     if asked is None:
         return query[:2] + bytes((_RESPONSE | query[2] & 0x79, _AVAILABLE | rcode)) + bytes(8)
     return _message(query, asked, 0, rcode, 0, b"")
+
+
+def unknown(query: bytes, asked: Question) -> bytes:
+    """Return the answer that there is no such name, from who must know."""
+    return _message(query, asked, _AUTHORITATIVE, NXDOMAIN, 0, b"")
 
 
 def truncated(answer: bytes, asked: Question, limit: int) -> bytes:

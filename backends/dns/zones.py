@@ -12,6 +12,8 @@ from weakref import WeakSet, WeakValueDictionary
 from netctl.backends.dns.model import Endpoint, Member, Network
 
 A, PTR, AAAA, ANY = 1, 12, 28, 255
+_OF_DOMAINS = (2, 6, 43, 48)
+"""NS, SOA, DS and DNSKEY, which are asked of the domains above a name."""
 Record = tuple[int, bytes]
 """Type and data."""
 Key = bytes | tuple[bytes]
@@ -98,6 +100,13 @@ class View:
         """Whether one of its networks leads outside."""
         # Every question asks, and a generator takes 1 us more.
         return True in [zone.forward for zone, _ in self.members]
+
+    def governs(self, name: str, kind: int) -> bool:
+        """Whether a name that is not here is nowhere: names of one word are those of endpoints, as
+        are those that end with a network's. A top-level domain is no name of ours."""
+        if "." not in name:
+            return bool(name) and kind not in _OF_DOMAINS
+        return any(zone.lower and name.endswith(f".{zone.lower}") for zone, _ in self.members)
 
     def remember(self, name: str, query: Key, answers: Iterator[bytes], size: int) -> None:
         """Keep the answers, of ``size`` bytes in all, to a query for a name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from typing import TypedDict
 
@@ -10,7 +10,7 @@ from netctl.definitions import labels, rates, routes, sysctls
 from netctl.definitions.checks import check_address, check_alike, check_mac, check_texts
 from netctl.errors import InvalidInput
 from netctl.models import Endpoint, Limits, Network, Port, StaticRoute
-from netctl.names import check_hostname, check_ifname, check_name, is_hostname, several
+from netctl.names import check_askable, check_ifname, check_name, is_hostname, several, unaskable
 from netctl.ports import exposed, means, parse_all
 from netctl.record import Record, replace
 
@@ -110,7 +110,7 @@ class EndpointDefinition(Record):
             ip=check_address("--ip", self.ip, 4) if self.ip else "",
             ip6=check_address("--ip6", self.ip6, 6) if self.ip6 else "",
             mac=check_mac(self.mac) if self.mac else "",
-            aliases=_each_once(check_hostname("--alias", alias) for alias in self.aliases),
+            aliases=_each_once(check_askable("--alias", alias) for alias in self.aliases),
             exposed=_each_once(exposed(port) for port in self.exposed),
         )
 
@@ -189,6 +189,24 @@ def asked(name: str, given: EndpointOptions) -> EndpointDefinition:
     ).checked()
 
 
+def check_called(name: str) -> None:
+    """Raise ``InvalidInput`` for a name by which nothing can ask for an endpoint."""
+    if reason := unaskable(name):
+        raise InvalidInput(
+            f"endpoint name {name!r} cannot be asked for: {reason}",
+            hint="choose another, for instance with a letter; or --anonymous, with an --alias",
+        )
+
+
+def uncalled(network: Network, name: str) -> Iterator[str]:
+    """Yield the notice of an endpoint that has such a name from its sandbox."""
+    if reason := unaskable(name):
+        yield (
+            f"endpoint {network.name}/{name} cannot be asked for by its name: {reason}; --name or"
+            " --alias gives another"
+        )
+
+
 def check_priority(priority: int) -> int:
     """Return a priority that is one, or raise ``InvalidInput``."""
     if not -PRIORITY_LIMIT <= priority < PRIORITY_LIMIT:
@@ -205,12 +223,19 @@ def check_local_aliases(aliases: Mapping[str, str]) -> dict[str, str]:
 
     Raises ``InvalidInput``.
     """
-    checked = {}
+    checked: dict[str, str] = {}
+    held: dict[str, str] = {}
     for alias, name in aliases.items():
         # It stands for an alias, or for the name of an endpoint, which need not be a host's.
         if not is_hostname(name):
             check_name("endpoint", name)
-        checked[check_hostname("--alias", alias)] = name
+        if held.setdefault(alias.lower(), name) != name:
+            raise InvalidInput(
+                f"--alias: {alias[:60]!r} stands for {held[alias.lower()][:60]!r} already, and DNS"
+                " does not tell capital letters from small ones",
+                hint="each alias stands for one name",
+            )
+        checked[check_askable("--alias", alias)] = name
     return checked
 
 

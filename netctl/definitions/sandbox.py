@@ -7,7 +7,7 @@ from dataclasses import field
 from netctl.definitions.checks import check_address, check_alike, check_path, check_texts
 from netctl.errors import InvalidInput
 from netctl.models import Sandbox, SandboxKind
-from netctl.names import check_hostname, check_name
+from netctl.names import check_askable, check_hostname, check_name
 from netctl.nameservers import check_option, check_servers
 from netctl.record import Record, field_names, replace
 
@@ -32,9 +32,11 @@ class SandboxDefinition(Record):
     def checked(self) -> SandboxDefinition:
         check_name("sandbox", self.name)
         check_texts(self.labels)
-        for what, name in (("host name", self.hostname), ("domain name", self.domainname)):
-            if name:
-                check_hostname(what, name)
+        if self.domainname:
+            check_hostname("domain name", self.domainname)
+        if self.hostname:
+            check_askable("host name", self.hostname)
+            check_askable("host name", ".".join(filter(None, (self.hostname, self.domainname))))
         for domain in self.dns_search:
             if domain != ".":
                 check_hostname("search domain", domain)
@@ -42,7 +44,7 @@ class SandboxDefinition(Record):
             check_option("--dns-opt", option)
         self._check_paths()
         extra = tuple(
-            (check_hostname("--add-host", name), check_address("--add-host", address))
+            (check_askable("--add-host", name), check_address("--add-host", address))
             for name, address in self.extra_hosts
         )
         return replace(self, extra_hosts=extra, dns=check_servers("--dns", self.dns))

@@ -61,4 +61,5 @@ def from_label(text: str) -> dict[str, str]:
 
 def without_ipv6(sysctls: Mapping[str, str]) -> bool:
     """Whether the settings turn the interface's IPv6 off: then it gets no address of it."""
-    return sysctls.get(DISABLE_IPV6, "0") != "0"
+    # The kernel reads numbers as C does: 0x0 and 00 are none.
+    return not set(sysctls.get(DISABLE_IPV6, "0").strip().lower()) <= set("0x+-")

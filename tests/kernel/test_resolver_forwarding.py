@@ -110,6 +110,34 @@ def test_who_may_be_asked(host: Host) -> None:
         assert dig(host, "c1", "single") == [IPV4]
 
 
+def test_a_name_that_is_not_there_where_no_server_can_be_asked(host: Host) -> None:
+    started(host, "c1")
+    connected(host, "c1")
+    known = endpoint("e1", "web", "web1 www", "10.77.0.3")
+    tell(host, network("web", forward=False), known, servers(server(OUT4)))
+    assert dig(host, "c1", "web1") == dig(host, "c1", "www.web") == ["10.77.0.3"]
+    tell(host, {"do": "endpoint-gone", "id": "e1"})
+    with upstream(host, OUT4) as seen:
+        for question in ("web1", "WWW.web", "www.web AAAA", "web1 MX +tcp", "_x._tcp.gone.web SRV"):
+            assert "status: NXDOMAIN" in (answer := ask(host, "c1", question)), question
+            assert "flags: qr aa" in answer
+        for question in ("ok.example.org", "web.example.org", "com NS", "-x 10.77.0.3"):
+            assert "status: SERVFAIL" in ask(host, "c1", question), question
+        # glibc says that there is no such name, not that it may be there later: 2 is EAI_NONAME.
+        script = "import socket; socket.getaddrinfo('web1', 80)"
+        host.sh("echo nameserver 127.0.0.11 > /run/resolv.conf")
+        glibc = f"mount --bind /run/resolv.conf /etc/resolv.conf; python3 -c {script!r}"
+        said = host.run("unshare", "-m", "ip", "netns", "exec", "c1", "sh", "-c", glibc).stderr
+        assert "Name or service not known" in said
+        assert seen() == []
+        # With a server in its reach the resolver is no judge of names that it does not know.
+        tell(host, servers(server(OUT4, host=False)))
+        assert dig(host, "c1", "web1") == dig(host, "c1", "gone.web") == [IPV4]
+    tell(host, network("web"), sandbox("c1", "web"))
+    assert "status: NXDOMAIN" in ask(host, "c1", "web1")
+    assert "status: SERVFAIL" in ask(host, "c1", "ok.example.org")
+
+
 def test_one_that_fails_is_not_the_end(host: Host) -> None:
     started(host, "c1")
     tell(host, network("web"))

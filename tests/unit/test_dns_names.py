@@ -200,3 +200,29 @@ def test_messages_survive_the_way() -> None:
 def test_a_wrong_message_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InvalidInput):
         model.changes(wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "ours"),
+    [
+        ("gone", A, True),
+        ("gone", AAAA, True),
+        ("gone", MX, True),
+        ("gone.web", A, True),
+        ("a.gone.web", A, True),
+        ("gone.db.int", MX, True),
+        # Not in this one's networks, or none of a network's.
+        ("gone.other", A, False),
+        ("gone.int", A, False),
+        ("goneweb.test", A, False),
+        ("web", A, True),
+        ("1.0.0.10.in-addr.arpa", PTR, False),
+        # What is asked of domains, not of hosts.
+        ("com", 2, False),
+        ("com", 43, False),
+        ("", A, False),
+    ],
+)
+def test_whose_names_are_nowhere_else(zones: Zones, name: str, kind: int, ours: bool) -> None:
+    assert zones.view((member("n1"), member("n2"))).governs(name, kind) is ours
+    assert not zones.view(()).governs("gone.web", kind)

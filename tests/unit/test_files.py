@@ -33,6 +33,26 @@ def test_hosts_lists_every_address_under_the_full_and_the_short_name() -> None:
     assert "fd00::2\ttest.example.org test\n" in text
 
 
+@pytest.mark.parametrize(
+    ("own", "names"),
+    [
+        ({}, "c1"),
+        ({"name": "my.box"}, "my.box"),
+        ({"hostname": "front"}, "front"),
+        ({"hostname": "front", "domainname": "example.org"}, "front.example.org front"),
+        ({"hostname": "c1.example.org"}, "c1.example.org c1"),
+        ({"hostname": "c1.eu", "domainname": "example.org"}, "c1.eu.example.org c1.eu c1"),
+        # libc would not look for it.
+        ({"hostname": "1.example.org"}, "1.example.org"),
+    ],
+)
+def test_the_host_name_and_its_short_form_stand_in_one_line(
+    own: dict[str, str], names: str
+) -> None:
+    text = hosts_text(replace(SANDBOX, **own), [member("10.0.0.2/24")])  # type: ignore[arg-type]
+    assert text.splitlines()[-1] == f"10.0.0.2\t{names}"
+
+
 def test_hosts_has_ipv6_lines_only_with_ipv6() -> None:
     assert "::1" not in hosts_text(SANDBOX, [member("10.0.0.2/24")])
     assert "::1\tlocalhost" in hosts_text(SANDBOX, [member("", "fd00::2/64")])
