@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from netctl.errors import KernelError
-from netctl.kernel import namespaces, syscalls
+from netctl.kernel import guarding, namespaces, syscalls
 from netctl.kernel.refusal import refused
 
 if TYPE_CHECKING:
@@ -36,9 +36,11 @@ def enter(netns: str, binds: Sequence[tuple[str, str]]) -> None:
     """Move this process into a namespace, for good, with files mounted over others.
 
     ``binds`` are pairs of source and target; a target that does not exist is skipped, as
-    ``ip netns exec`` does. An empty ``netns`` stays in the host's stack.
+    ``ip netns exec`` does. They stay when the host replaces a target: see ``guarding``. An empty
+    ``netns`` stays in the host's stack.
     """
     try:
+        home = os.open(namespaces.OWN, os.O_RDONLY | os.O_CLOEXEC)
         if netns:
             with namespaces.opened(netns) as descriptor:
                 syscalls.setns(descriptor, syscalls.CLONE_NEWNET)
@@ -49,6 +51,9 @@ def enter(netns: str, binds: Sequence[tuple[str, str]]) -> None:
         for source, target in binds:
             if os.path.exists(target):
                 syscalls.mount(source, target, syscalls.MS_BIND)
+        if binds:
+            guarding.keep(binds, home)
+        os.close(home)
     except OSError as error:
         raise refused(f"enter namespace {netns}", error.errno or 0, capability=_ENTERING) from error
 

@@ -19,6 +19,8 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _IN_GOING = 0x40 | 0x80 | 0x200 | 0x400 | 0x800
 """linux/inotify.h: moved from and to, deleted; the directory itself deleted, moved."""
+_IN_NAMES = 0x40 | 0x80 | 0x100 | 0x200
+"""linux/inotify.h: moved from and to, created, deleted."""
 _UNSPECIFIED = bytes(16)
 """A socket address of family AF_UNSPEC."""
 
@@ -89,13 +91,23 @@ def set_title(title: str) -> None:
 def watch(path: str) -> int:
     """Return a descriptor, not blocking, that is readable when something in a directory was deleted
     or moved, or the directory itself (inotify(7))."""
-    descriptor = _call("inotify_init1", os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = watcher()
     try:
         _call("inotify_add_watch", descriptor, os.fsencode(path), _IN_GOING)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def watcher() -> int:
+    """Return a descriptor, not blocking, of a new inotify(7)."""
+    return _call("inotify_init1", os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def watch_names(descriptor: int, path: str) -> None:
+    """Have an inotify tell when a name in a directory comes, goes, or becomes another file's."""
+    _call("inotify_add_watch", descriptor, os.fsencode(path), _IN_NAMES)
 
 
 def getsockopt(fd: int, level: int, option: int, request: bytes) -> bytes:

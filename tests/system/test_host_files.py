@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -85,3 +90,128 @@ def test_without_a_server_there_the_last_ones_are_asked(host: Host, broken: str)
         assert host.netctl("sandbox", "refresh", "c1").returncode == 0
         assert host.netctl("check").returncode == 0
     host.sh("rm -rf /etc/resolv.conf")
+
+
+READ = """
+read() { [ "$(cat /run/go)" = $1 ] && cat /etc/resolv.conf /etc/hosts > /run/seen.$1.new \\
+    && mv /run/seen.$1.new /run/seen.$1; }
+for n in $(seq 1200); do
+    if [ -e /run/go ] && [ ! -e /run/seen.$(cat /run/go) ]; then read $(cat /run/go); fi
+    [ -e /run/end ] && exit; sleep 0.05
+done
+"""
+"""What runs in a sandbox: it shows its files each time that it is asked to."""
+
+
+def within(seconds: float, condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + seconds
+    while not (done := condition()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return done
+
+
+@contextmanager
+def inside(host: Host, *arguments: str) -> Iterator[Callable[[str], str]]:
+    """Run a command by netctl; lend a function that returns the files as the command sees them."""
+    host.sh("rm -f /run/go /run/end /run/seen.*")
+    command = [sys.executable, "-m", "netctl", *arguments, "--", "sh", "-c", READ]
+    started = host.start(*command, stdout=subprocess.PIPE)
+
+    def seen(word: str) -> str:
+        host.sh(f"echo {word} > /run/go")
+        assert within(30, lambda: host.run("test", "-e", f"/run/seen.{word}").returncode == 0)
+        return host.sh(f"cat /run/seen.{word}")
+
+    try:
+        yield seen
+    finally:
+        host.sh("touch /run/end")
+        started.communicate(timeout=30)
+
+
+def guards(host: Host) -> list[int]:
+    """Return the processes of the host that keep files mounted."""
+
+    def title(pid: int) -> str:
+        try:
+            with open(f"/proc/{pid}/comm") as file:
+                return file.read().strip()
+        except OSError:
+            return ""
+
+    return [pid for pid in host.processes() if title(pid) == "netctl-files"]
+
+
+RUNS = {"exec": ("sandbox", "exec", "c1"), "run": ("run", "--network", "web")}
+OURS = "nameserver 127.0.0.11"
+
+
+@pytest.mark.parametrize("how", RUNS)
+def test_a_running_command_keeps_its_files_when_the_host_replaces_its_own(
+    host: Host, how: str
+) -> None:
+    own_etc(host)
+    host.call(act, web, partial(create, name="c1"), partial(connect, network="web", sandbox="c1"))
+    with inside(host, *RUNS[how]) as seen:
+        first = seen("first")
+        assert OURS in first and "testhost" not in first
+        host.sh("cp /etc/hosts /etc/h && mv /etc/h /etc/hosts")
+        for number, change in enumerate([*REPLACED.values(), *REPLACED.values()]):
+            host.sh(change)
+            # The host's own file is what it was made.
+            assert host.sh("cat /etc/resolv.conf") == f"{NEW}\n"
+            time.sleep(0.2)
+            assert seen(f"after{number}") == first, change
+        # Where the link leads may be replaced as well, as systemd-resolved does it.
+        host.sh(f"ln -sf ../run/real /etc/resolv.conf; echo '{OLD}' > /run/real2")
+        time.sleep(0.2)
+        host.sh("mv /run/real2 /run/real")
+        time.sleep(0.2)
+        assert seen("link") == first
+        # What else changes there is seen.
+        host.sh("echo new > /etc/netctl-test; rm -f /etc/resolv.conf /etc/hosts")
+        host.sh(f"echo '{OLD}' > /etc/resolv.conf; echo 127.0.0.1 localhost > /etc/hosts")
+        time.sleep(0.2)
+        assert seen("removed") == first
+    assert within(10, lambda: guards(host) == [])
+
+
+def test_its_files_follow_its_sandbox(host: Host) -> None:
+    own_etc(host)
+    host.call(act, web, partial(create, name="c1"), partial(connect, network="web", sandbox="c1"))
+    with inside(host, "sandbox", "exec", "c1") as seen:
+        assert "\tc1\n" in seen("before")
+        host.sh(REPLACED["by rename"])
+        host.call(act, lambda c: c.sandboxes.rename("c1", "front"))
+        host.sh("cp /etc/hosts /etc/h && mv /etc/h /etc/hosts")
+        time.sleep(0.2)
+        # The rename has written its file in place.
+        assert "\tfront\n" in (after := seen("after")) and OURS in after
+        # It holds neither the namespace nor what the command was given.
+        pids = host.sh("ip netns pids front").split()
+        assert not set(map(str, guards(host))) & set(pids) and guards(host)
+    assert within(10, lambda: guards(host) == [])
+
+
+def test_what_a_command_leaves_behind_keeps_its_files_too(host: Host) -> None:
+    own_etc(host)
+    host.call(act, partial(create, name="c1", dns=["198.51.100.53"]))
+    done = host.netctl("sandbox", "exec", "c1", "--", "sh", "-c", f"({READ}) >/dev/null 2>&1 &")
+    # The command has ended, and its pipes with it.
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    host.sh(REPLACED["by rename"])
+    time.sleep(0.3)
+    host.sh("echo one > /run/go")
+    assert within(30, lambda: host.run("test", "-e", "/run/seen.one").returncode == 0)
+    assert "198.51.100.53" in host.sh("cat /run/seen.one")
+    host.sh("touch /run/end")
+    assert within(10, lambda: host.processes() == [])
+
+
+def test_a_command_has_no_child_that_it_did_not_make(host: Host) -> None:
+    host.call(act, partial(create, name="c1"))
+    script = "import os\ntry: os.waitpid(-1, os.WNOHANG)\nexcept ChildProcessError: print('none')"
+    done = host.netctl("sandbox", "exec", "c1", "--", sys.executable, "-c", script)
+    assert (done.stdout, done.stderr) == ("none\n", "")
+    assert host.netctl("sandbox", "rm", "c1").returncode == 0
+    assert within(10, lambda: host.processes() == [])
