@@ -23,6 +23,8 @@ _MOST_LINKS = 40
 """Symbolic links that the kernel follows."""
 _EVENTS = 1 << 16
 """Bytes of events that are read at once; what they say does not matter."""
+_MOST_IN_VAIN = 100
+"""Mounts, one after the other, that were not seen at their place: they would pile up."""
 
 Bind = tuple[str, str]
 """Source and target."""
@@ -82,6 +84,7 @@ class _Guard:
         self._held = held
         self._changes = syscalls.watcher()
         self._watched: set[str] = set()
+        self._vain = 0
 
     def stay(self, command: int) -> None:
         """Mount again what goes until the last process has gone."""
@@ -108,14 +111,19 @@ class _Guard:
             for directory in _directories(target):
                 self._watch(directory)
             with suppress(OSError):
-                if not os.path.samestat(os.stat(target), os.fstat(source)):
+                if self._vain < _MOST_IN_VAIN and not _is_at(source, target):
                     syscalls.mount(f"/proc/self/fd/{source}", target, syscalls.MS_BIND)
+                    self._vain = 0 if _is_at(source, target) else self._vain + 1
 
     def _watch(self, directory: str) -> None:
         if directory not in self._watched:
             with suppress(OSError):
                 syscalls.watch_names(self._changes, directory)
                 self._watched.add(directory)
+
+
+def _is_at(source: int, target: str) -> bool:
+    return os.path.samestat(os.stat(target), os.fstat(source))
 
 
 def _directories(path: str) -> Iterator[str]:
