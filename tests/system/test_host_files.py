@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -58,8 +59,9 @@ def test_the_resolver_follows_the_hosts_servers(host: Host, how: str) -> None:
         # What was asked for stays.
         ask(host, "c2", "four.test")
         assert "four.test." not in second()
-    # It is no difference between the store and the kernel.
+    # It is no difference between the store and the kernel, and nothing is outdated.
     assert host.netctl("check").returncode == 0
+    assert "resolv-conf-outdated" not in host.netctl("doctor", "--format", "json").stdout
     assert host.netctl("sandbox", "refresh", "c1").returncode == 0
     [told] = [m for m in state(host)["model"] if m.get("follows")]
     assert told["servers"] == [{"address": SECOND, "host": True}]
@@ -90,6 +92,36 @@ def test_without_a_server_there_the_last_ones_are_asked(host: Host, broken: str)
         assert host.netctl("sandbox", "refresh", "c1").returncode == 0
         assert host.netctl("check").returncode == 0
     host.sh("rm -rf /etc/resolv.conf")
+
+
+def test_the_doctor_names_what_does_not_follow(host: Host) -> None:
+    own_etc(host)
+    host.call(
+        act,
+        web,
+        partial(create, name="c1"),
+        partial(connect, network="web", sandbox="c1"),
+        partial(create, name="c2"),
+        partial(create, name="c3", dns=[FIRST], dns_search=["mine.test"], dns_options=["edns0"]),
+    )
+
+    def outdated() -> list[tuple[str, str]]:
+        found = json.loads(host.netctl("doctor", "--format", "json").stdout)
+        return [
+            (each["evidence"], each["remedy"][0])
+            for each in found
+            if each["code"] == "resolv-conf-outdated"
+        ]
+
+    assert outdated() == []
+    host.sh(f"printf '{NEW}\\nsearch corp.test\\noptions timeout:2\\n' > /etc/resolv.conf")
+    search = "search: none, now corp.test; options: none, now timeout:2"
+    evidence = [search, f"{search}; servers: {FIRST}, now {SECOND}"]
+    assert [each for each, _ in outdated()] == evidence
+    for _, remedy in outdated():
+        host.sh(f'netctl() {{ {sys.executable} -m netctl "$@"; }}; {remedy}')
+    assert outdated() == []
+    assert "search corp.test" in host.sh("cat /etc/netns/c1/resolv.conf")
 
 
 READ = """
