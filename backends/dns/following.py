@@ -1,7 +1,7 @@
 """The host's own name servers, as its resolv.conf names them at the moment of a question.
 
 What rewrites that file (DHCP, a VPN, NetworkManager, systemd-resolved) says nothing to us. Each
-question for another server looks at the file's identity, which takes two microseconds.
+question for another server looks at the file's identity: some microseconds, once each.
 """
 
 from __future__ import annotations
