@@ -460,7 +460,7 @@ def _check_told_apart(name: str, driver: str, others: Iterable[Network]) -> None
     if reason := unaskable(f"x.{name}"):
         raise InvalidInput(
             f"network name {name!r} cannot stand behind an endpoint's name: {reason}",
-            hint=f"for instance {'.'.join(filter(None, name.split('.')))}",
+            hint="leave out the dot at its end, and one of two dots together",
         )
     for other in others:
         same = other.name.lower() == name.lower() and other.name != name
