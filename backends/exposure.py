@@ -14,7 +14,7 @@ from netctl.backends import access
 from netctl.models import LOOPBACK6, Endpoint, Network, Port
 from netctl.record import Record
 
-ANYWHERE, HOST = "anywhere", "host"
+ANYWHERE, HOST, ON_LINK = "anywhere", "host", "link"
 
 
 class Presence(Enum):
@@ -31,10 +31,11 @@ class Reach(Record):
     """Who comes through, and why."""
 
     sources: tuple[str, ...] = ()
-    """``anywhere``, ``host``, or ``interface NAME`` each; none for nobody."""
+    """``anywhere``, ``host``, ``link`` (of a link-local address of the host), or ``interface NAME``
+    each; none for nobody."""
     word: str
-    """That in one: ``anywhere``, ``host``, ``via:ADDRESS``, ``trusted:NAME[:NAME]``, or
-    ``nobody:REASON``."""
+    """That in one: ``anywhere``, ``host``, ``via:ADDRESS``, ``link:ADDRESS``,
+    ``trusted:NAME[:NAME]``, or ``nobody:REASON``."""
     why: str
 
 
@@ -132,6 +133,9 @@ def _through_host(host: str, *, guarded: bool) -> Reach:
     if host in access.ALL.values():
         why = "published on all of the host's addresses"
         return Reach(sources=(ANYWHERE,), word=ANYWHERE, why=why)
+    if ip_address(host).is_link_local:
+        why = f"published on {host}, which no router leads to: only its own link reaches it"
+        return Reach(sources=(ON_LINK,), word=f"link:{host}", why=why)
     return Reach(sources=(ANYWHERE,), word=f"via:{host}", why=f"published on {host}")
 
 

@@ -214,8 +214,8 @@ def ls(state: State, network: str | None, filters: tuple[str, ...], view: View) 
     """List endpoints.
 
     REACHED FROM says for each of the ports, in their order, who reaches it beside the host and the
-    endpoints of its network: anywhere, host, via:ADDRESS, trusted:INTERFACES or nobody:REASON, and
-    at the end unpublished=WORDS where what is not published is reached too.
+    endpoints of its network: anywhere, host, via:ADDRESS, link:ADDRESS, trusted:INTERFACES or
+    nobody:REASON, and at the end unpublished=WORDS where what is not published is reached too.
     """
     from netctl import render, views
     from netctl.filters import ENDPOINT, compile_filters

@@ -66,6 +66,8 @@ MIXED, HALF = modes("nat", "routed"), modes("nat", "nat-unprotected")
         (NAT, "0.0.0.0:8080:80", ["ipv4=anywhere"]),
         (NAT, "192.0.2.5:8080:80", ["via:192.0.2.5"]),
         (NAT, "[2001:db8::5]:8080:80", ["via:2001:db8::5"]),
+        (NAT, "169.254.0.5:8080:80", ["link:169.254.0.5"]),
+        (TRUSTING, "169.254.0.5:8080:80", ["link:169.254.0.5+trusted:eth1:wg0"]),
         (NAT, "127.0.0.1:8080:80", ["host"]),
         (NAT, "[::1]:8080:80", ["host"]),
         (DIRECT, "8080:80", ["anywhere"]),
