@@ -96,7 +96,7 @@ def of(
     nobody = _INTERNAL if network.internal else _ABSENT.get(presence)
     bare = not guarded and presence is Presence.JOINED
     found: list[Exposure] = []
-    for version, own in access.addresses(endpoint).items():
+    for version, own in _addresses(endpoint).items():
         through_host = nobody or (None if version in versions else _NO_WAY_OUT)
         for port in (port for port in endpoint.ports if port.on(version)):
             lent = bool(port.host_first) and bool(access.translated(network, endpoint, [version]))
@@ -112,6 +112,11 @@ def of(
             reach = _BARE if bare else _UNPROTECTED
             found.append(Exposure(port=None, version=version, address=own, reach=reach))
     return tuple(found)
+
+
+def _addresses(endpoint: Endpoint) -> dict[int, str]:
+    """Return an endpoint's addresses by family: also those that nothing is forwarded to."""
+    return {6 if ":" in each else 4: each.partition("/")[0] for each in endpoint.addresses}
 
 
 def _at(own: str) -> Reach | None:
@@ -161,7 +166,7 @@ def words(endpoint: Endpoint, found: Sequence[Exposure]) -> list[str]:
     Several words of a family are joined by ``+``; families that differ, or one that is alone in
     it, are ``ipv4=WORDS/ipv6=WORDS``.
     """
-    families = set(access.addresses(endpoint))
+    families = set(_addresses(endpoint))
     ports = [
         _words(port, [e for e in found if e.port == port], families) for port in endpoint.ports
     ]
