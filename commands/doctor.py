@@ -35,7 +35,8 @@ def doctor(
     mend it, and nothing is changed. With a SANDBOX one packet is sent from there, to the host's
     gateway or to DESTINATION, and followed to where it ends. DESTINATION is
     ADDRESS[:PORT[/tcp|udp]], or an endpoint or a sandbox in the place of the address; without a
-    port it is a ping.
+    port it is a ping. An IPv6 address with a port is in brackets; one of a link has the sandbox's
+    interface with it, as fe80::1%eth0.
     """
     if sandbox is None:
         return _examined(state, style, probe)

@@ -6,6 +6,7 @@ It is really sent, for that is the only way to know; the host's nftables are wat
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from netctl import references, rooms
@@ -14,11 +15,12 @@ from netctl.doctor.crossing import Crossing
 from netctl.doctor.destination import Destination, parse
 from netctl.doctor.machine import Machine
 from netctl.doctor.station import SILENT, Station, ends, passes
-from netctl.errors import NotFound, Unsupported
+from netctl.errors import InvalidInput, NotFound, Unsupported
 from netctl.gateway import Member
 from netctl.kernel.conntrack import Flow
 from netctl.kernel.probing import Journey, Probe
 from netctl.models import Endpoint, Network, SandboxKind, address_claim
+from netctl.record import replace
 from netctl.rooms import Room
 
 if TYPE_CHECKING:
@@ -75,10 +77,17 @@ class _Path:
     """One packet's way."""
 
     def __init__(self, machine: Machine, room: Room, to: Destination) -> None:
-        self._machine, self._kernel = machine, machine.kernel
-        self._room, self._to = room, to
+        self._machine, self._kernel, self._room = machine, machine.kernel, room
         self._name, self._netns = room.sandbox.name, room.sandbox.netns
-        self._way = self._kernel.way(self._netns, to.address)
+        if to.zone and machine.kernel.link(self._netns, to.zone) is None:
+            raise InvalidInput(
+                f"sandbox {self._name} has no interface {to.zone}",
+                hint=f"ip -n {self._name} link shows those that it has",
+            )
+        self._way = self._kernel.way(self._netns, to.address, oif=to.zone)
+        of_link = ip_address(to.address).version == 6 and ip_address(to.address).is_link_local
+        zone = to.zone or (self._way.link if of_link else "")
+        self._to = replace(to, zone=zone) if of_link and self._way.kind != "local" else to
 
     def stations(self) -> Iterator[Station]:
         """Yield them as if nothing ended the way: whoever reads stops there, so that no packet is
@@ -153,7 +162,13 @@ class _Path:
 
     def _sent(self) -> tuple[Journey, Flow | None]:
         to, source = self._to, self._way.source
-        probe = Probe(netns=self._netns, destination=to.address, protocol=to.protocol, port=to.port)
+        probe = Probe(
+            netns=self._netns,
+            destination=to.address,
+            protocol=to.protocol,
+            port=to.port,
+            zone=to.zone,
+        )
         journey = self._kernel.probe(probe, source, _SECONDS)
         return journey, self._kernel.flow(source, to.address, to.protocol, journey.number)
 
@@ -161,14 +176,17 @@ class _Path:
         """Whoever is next on the link, and whether it answers."""
         hop = self._way.gateway or self._to.address
         entries = self._kernel.neighbours(self._netns)
-        state, mac = next(((n.state, n.mac) for n in entries if n.address == hop), ("", ""))
+        state, mac = next(
+            ((n.state, n.mac) for n in entries if (n.link, n.address) == (self._way.link, hop)),
+            ("", ""),
+        )
         text = f"ip -n {self._name} neighbour show {hop}: {' '.join(filter(None, (mac, state)))}"
         if state in SILENT and member:
             yield self._nobody(member.network, hop, text)
         elif state in SILENT:
             yield ends(self._way.link, f"nobody answers for {hop}", text)
         elif member and not self._way.gateway:
-            holder = self._holder(member.network, hop) or "the host"
+            holder = self._holder(member.network, hop) or self._beside(member.network, hop)
             what = f"reaches {holder}, on the same bridge"
             yield passes(f"network {member.network.name}", what, text)
 
@@ -188,6 +206,12 @@ class _Path:
             return ends(title, what, f"option enable_icc is false; {text}", remedy)
         remedy = f"netctl endpoint inspect {holder}  # is it in a sandbox, and up?"
         return ends(title, f"{holder}, which has {hop}, does not answer", text, remedy)
+
+    def _beside(self, network: Network, address: str) -> str:
+        """Return whose an address is that netctl gave to no endpoint."""
+        own = (a for a in self._machine.found.addresses("") if a.link == network.facts["bridge"])
+        mine = any(item.address.partition("/")[0] == address for item in own)
+        return "the host" if mine else "a neighbour"
 
     def _holder(self, network: Network, address: str) -> str:
         """Return the endpoint of a network that has an address, ``""`` for nobody."""

@@ -246,7 +246,9 @@ class Kernel(Protocol):
         """Routes of the main table that lead nowhere, both families."""
         ...
 
-    def way(self, netns: str, destination: str, *, source: str = "", iif: str = "") -> Way:
+    def way(
+        self, netns: str, destination: str, *, source: str = "", iif: str = "", oif: str = ""
+    ) -> Way:
         """Look up the route of a packet; with ``iif`` of one that came in there, from ``source``,
         else of one from here."""
         ...

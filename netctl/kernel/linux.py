@@ -225,10 +225,12 @@ class LinuxKernel:
     def dead_ends(self, netns: str) -> list[Route]:
         return self._routes.dead_ends(netns)
 
-    def way(self, netns: str, destination: str, *, source: str = "", iif: str = "") -> Way:
+    def way(
+        self, netns: str, destination: str, *, source: str = "", iif: str = "", oif: str = ""
+    ) -> Way:
         from netctl.kernel import lookup
 
-        return lookup.way(self._sockets, netns, destination, source, iif)
+        return lookup.way(self._sockets, netns, destination, source, iif, oif)
 
     def rules(self, version: int) -> list[PolicyRule]:
         from netctl.kernel import lookup

@@ -78,19 +78,19 @@ class Neighbour(Record):
     """``reachable``, ``stale``, ``failed``, ``incomplete``, ..."""
 
 
-def way(sockets: Sockets, netns: str, destination: str, source: str, iif: str) -> Way:
-    """``ip route get DESTINATION from SOURCE iif IIF``."""
+def way(
+    sockets: Sockets, netns: str, destination: str, source: str, iif: str, oif: str = ""
+) -> Way:
+    """``ip route get DESTINATION from SOURCE iif IIF oif OIF``."""
     what = f"look up the route to {destination} in {netns or 'the host'}"
     family, bits = _family(destination)
     with sockets.at(netns) as sock:
         body = attribute(_RTA_DST, socket.inet_pton(family, destination))
         if source:
             body += attribute(_RTA_SRC, socket.inet_pton(family, source))
-        if iif:
-            index = index_of(sock, iif)
-            if isinstance(index, Refusal):
-                raise refused(f"{what}: find interface {iif}", index.errno, words=index.words)
-            body += attribute(_RTA_IIF, struct.pack("=I", index))
+        for kind, name in ((_RTA_IIF, iif), (_RTA_OIF, oif)):
+            if name:
+                body += attribute(kind, _index(sock, name, what))
         # IPv6 always names it, and refuses the flag.
         flags = _RTM_F_LOOKUP_TABLE if family == socket.AF_INET else 0
         header = _RTMSG.pack(family, bits, bits if source else 0, 0, 0, 0, 0, 0, flags)
@@ -100,6 +100,13 @@ def way(sockets: Sockets, netns: str, destination: str, source: str, iif: str) -
                 return Way(kind=_NO_WAY[answer.errno])
             raise refused(what, answer.errno, words=answer.words)
         return _way(answer, sock.name_of)
+
+
+def _index(sock: netlink.NetlinkSocket, name: str, what: str) -> bytes:
+    index = index_of(sock, name)
+    if isinstance(index, Refusal):
+        raise refused(f"{what}: find interface {name}", index.errno, words=index.words)
+    return struct.pack("=I", index)
 
 
 def _way(body: bytes, name_of: netlink.NameOf) -> Way:

@@ -53,6 +53,8 @@ class Probe(Record):
     protocol: str
     """``icmp`` (a ping, of either family), ``tcp`` or ``udp``."""
     port: int = 0
+    zone: str = ""
+    """The interface that it leaves by, where its destination is an address of a link."""
 
     @property
     def version(self) -> int:
@@ -105,12 +107,12 @@ def send(probe: Probe, source: str, seconds: float) -> Journey:
     """Send a probe from ``source`` and watch it. Raises ``NetctlError``."""
     try:
         with namespaces.entered(probe.netns):
-            client = _client(probe)
+            client, scope = _client(probe), _scope(probe)
         with client, _watcher() as events:
-            client.bind((source, 0))
+            client.bind((source, 0, *scope))
             port = 0 if probe.protocol == "icmp" else client.getsockname()[1]
             with _traced(_rules(probe, source, port)) as unseen:
-                answer = _asked(client, probe, seconds)
+                answer = _asked(client, probe, scope, seconds)
                 found = list(_collected(events))
     except OSError as error:
         what = f"send a probe from {source} in {probe.netns}"
@@ -133,6 +135,11 @@ def _client(probe: Probe) -> socket.socket:
         return socket.socket(family, socket.SOCK_RAW, number)
     kind = socket.SOCK_STREAM if probe.protocol == "tcp" else socket.SOCK_DGRAM
     return socket.socket(family, kind)
+
+
+def _scope(probe: Probe) -> tuple[int, ...]:
+    """Return what an address of a link needs beside the port: flow information and interface."""
+    return (0, socket.if_nametoindex(probe.zone)) if probe.zone else ()
 
 
 def _rules(probe: Probe, source: str, port: int) -> str:
@@ -174,16 +181,16 @@ def _watcher() -> Iterator[socket.socket]:
         yield sock
 
 
-def _asked(client: socket.socket, probe: Probe, seconds: float) -> str:
+def _asked(client: socket.socket, probe: Probe, scope: tuple[int, ...], seconds: float) -> str:
     """Send the packet; return what comes of it."""
     client.setblocking(False)
     try:
         if probe.protocol == "tcp":
-            status = client.connect_ex((probe.destination, probe.port))
+            status = client.connect_ex((probe.destination, probe.port, *scope))
             if status != errno.EINPROGRESS:
                 return _meaning(status)
             return _connected(client, seconds)
-        client.connect((probe.destination, probe.port))
+        client.connect((probe.destination, probe.port, *scope))
         return _answered(client, probe, seconds)
     except OSError as error:
         return _meaning(error.errno or 0)

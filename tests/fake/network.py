@@ -259,11 +259,14 @@ class FakeRoutes(Base):
             raise refused(errno.EEXIST, what)
         stack.routes.append(route)
 
-    def way(self, netns: str, destination: str, *, source: str = "", iif: str = "") -> Way:
+    def way(
+        self, netns: str, destination: str, *, source: str = "", iif: str = "", oif: str = ""
+    ) -> Way:
         address = ipaddress.ip_address(destination)
         stack = self._stack(netns)
         routes = [*stack.connected(), *stack.routes]
         fitting = [r for r in routes if address in ipaddress.ip_network(r.destination)]
+        fitting = [r for r in fitting if oif in ("", r.link)]
         if any(item.address.partition("/")[0] == destination for item in stack.addresses):
             return Way(kind="local")
         best = max(fitting, key=lambda r: int(r.destination.split("/")[1]), default=None)

@@ -105,6 +105,31 @@ def test_packets_that_arrive(way: Way) -> None:
     assert way.host.sh("nft list tables") == before
 
 
+def test_an_address_of_a_link_is_reached_by_its_interface(way: Way) -> None:
+    shown = "-o -6 address show scope link | grep -o 'fe80[^/]*'"
+    [own] = way.host.sh(f"ip -n c2 {shown}").split()
+    bridges = {line.split()[1] for line in way.host.sh("ip -o -6 address").splitlines()}
+    gateways = [
+        way.host.sh(f"ip {shown.replace('show', f'show dev {name}', 1)}").strip()
+        for name in sorted(bridges)
+        if name.startswith("br-")
+    ]
+    way.arrives(
+        "c1", f"{own}%eth0", "leaves by eth0", "reaches a neighbour", f"{own}%eth0: answers"
+    )
+    way.arrives("c1", own, "leaves by eth0", f"{own}%eth0: answers")
+    assert gateways
+    reached = [way.host.call(follow, "c1", f"{each}%eth0", 3.2)[-1]["passes"] for each in gateways]
+    assert reached.count(True) == 1
+    with way.host.server("/run/netns/c2", "::", 80):
+        way.arrives("c1", f"[{own}%eth0]:80", f"[{own}%eth0]:80/tcp: answers")
+    way.ends("c1", f"[{own}%eth0]:80", "is reached, and no process listens on that port")
+    way.ends("c1", "fe80::dead%eth0", "nobody has the address fe80::dead", seconds=3.2)
+    way.arrives("c2", f"{own}%eth0", "it is for the sandbox itself")
+    done = way.host.netctl("doctor", "c1", "fe80::1%eth9")
+    assert done.returncode == 2 and "sandbox c1 has no interface eth9" in done.stderr
+
+
 def test_a_port_without_a_server(way: Way) -> None:
     nobody = "is reached, and no process listens on that port"
     for destination, words in (

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from netctl.controller import Controller
 from netctl.doctor.destination import Destination, parse
-from netctl.errors import NetctlError
+from netctl.errors import InvalidInput, NetctlError
 from tests.fake_kernel import FakeKernel
 from tests.unit.test_every_step import config
 
@@ -36,6 +36,7 @@ def c(tmp_path: Path) -> Controller:
         ("2001:DB8::1", "2001:db8::1", "icmp", 0),
         ("[2001:db8::1]", "2001:db8::1", "icmp", 0),
         ("[2001:db8::1]:80", "2001:db8::1", "tcp", 80),
+        ("fe80::1", "fe80::1", "icmp", 0),
         ("web1", "172.17.0.2", "icmp", 0),
         ("web/web1:80", "172.17.0.2", "tcp", 80),
         ("c1:80/udp", "172.17.0.2", "udp", 80),
@@ -47,6 +48,33 @@ def test_what_is_a_destination(
     found = parse(text, c.store)
     assert found == Destination(address=address, protocol=protocol, port=port)
     assert parse(found.text, c.store) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "port"),
+    [
+        ("fe80::1%eth0", "eth0", 0),
+        ("[fe80::1%eth1]", "eth1", 0),
+        ("[FE80::1%a.b-c]:80", "a.b-c", 80),
+    ],
+)
+def test_an_address_of_a_link_has_its_zone(c: Controller, text: str, zone: str, port: int) -> None:
+    found = parse(text, c.store)
+    assert (found.address, found.zone, found.port) == ("fe80::1", zone, port)
+    assert parse(found.text, c.store) == found
+
+
+@pytest.mark.parametrize("text", ["fe80::1%", "fe80::1%a/b", "fe80::1%%", "192.0.2.1%eth0"])
+def test_a_zone_that_is_none(c: Controller, text: str) -> None:
+    with pytest.raises(InvalidInput, match="is no address"):
+        parse(text, c.store)
+
+
+@pytest.mark.parametrize("text", ["example.org", "www.example.org:443", "web.nowhere:80/udp"])
+def test_names_of_hosts_are_refused_with_what_is_taken(c: Controller, text: str) -> None:
+    with pytest.raises(InvalidInput, match="not resolved") as caught:
+        parse(text, c.store)
+    assert caught.value.exit_code == 2 and "[2001:db8::1]:443" in (caught.value.hint or "")
 
 
 def test_a_sandbox_in_several_networks(c: Controller) -> None:
