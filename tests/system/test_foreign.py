@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from functools import partial
 
 import pytest
 
 from netctl.controller import Controller
-from netctl.errors import Conflict, Partial, NetctlError
+from netctl.errors import Conflict, NetctlError, Partial
 from tests.kernel.host import Host, Outside
 from tests.system.library import (
     act,
@@ -175,6 +176,16 @@ def break_in_the_middle(path: str) -> None:
         set_key(c, path)
 
 
+def lives_in(host: Host, netns: str) -> subprocess.Popen[str]:
+    """Start a process in a namespace: with one, a namespace without its own path is in use."""
+    process = host.start("nsenter", f"--net={netns}", "sleep", "600")
+    host.sh(
+        f"for i in $(seq 600); do [ $(stat -Lc %i /proc/{process.pid}/ns/net) = "
+        f"$(stat -Lc %i {netns}) ] && exit; sleep .1; done; exit 1"
+    )
+    return process
+
+
 @pytest.mark.parametrize("made", [two, external])
 def test_a_killed_set_key_finds_its_way_back(
     host: Host, made: Callable[[Controller], None]
@@ -188,6 +199,7 @@ def test_a_killed_set_key_finds_its_way_back(
         host.call(act, made)
         before = host.sh(look)
         target = host.sh("stat -Lc %i /run/netns/late")
+        process = lives_in(host, "/run/netns/late")
         assert host.call(die_at, number, partial(set_key, path="/run/netns/late"))
         host.sh("ip netns delete late")
         done = host.netctl("repair")
@@ -197,6 +209,8 @@ def test_a_killed_set_key_finds_its_way_back(
         assert after == before or after.startswith(target), number
         assert host.ping(C1, Outside.IPV4)
         host.call(act, clear)
+        process.kill()
+        process.wait()
 
 
 def test_a_killed_set_key_is_finished_without_its_source(host: Host) -> None:
@@ -262,6 +276,11 @@ def _adopted_in_another_boot(host: Host) -> None:
     host.call(act, lambda c: c.networks.create("web", options=options))
     host.sh(f"ip link delete theirs; {make}; ip link set theirs up; nft flush ruleset")
     host.sh("ip address add 172.17.0.1/16 dev theirs")
+    # Its link-local address is the same to the end of the test.
+    host.sh(
+        'for i in $(seq 200); do [ -n "$(ip -6 address show dev theirs tentative)" ] || exit 0;'
+        " sleep .1; done"
+    )
 
 
 def test_an_adopted_bridge_of_another_boot_is_left_alone(host: Host) -> None:
