@@ -49,7 +49,8 @@ docstrings: `python -m netctl.manual .` writes it again.
 A *reference* (`Ref`) to a network, an endpoint or a sandbox is its name, its id, the unique
 beginning of its id, or its handle. An endpoint's name is `NETWORK/NAME`, or `NAME` where only one
 network has an endpoint of that name. A wrong argument name, or the handle of another kind of
-object, is a `TypeError`; all other errors are subclasses of `netctl.NetctlError`.
+object, is a `TypeError`. A value of a type that the signature does not allow is a `TypeError` or a
+`ValueError`. All other errors are subclasses of `netctl.NetctlError`.
 
 All examples use `controller`:
 

@@ -101,7 +101,7 @@ def _at_once(
         return 1, references
     notices = len(controller.notices)
     gathering = Gathering(op.reader)
-    planned = _planned(gathering, references, remove)
+    planned = _planned(controller, gathering, references, remove)
     ready = [name for name, error in planned if error is None or isinstance(error, Partial)]
     try:
         passed = op.commit(gathering.plan, put=gathering.put, delete=gathering.delete, forward=True)
@@ -127,15 +127,18 @@ def _left(passed: Iterable[NetctlError]) -> Partial:
 
 
 def _planned(
-    gathering: Gathering, references: Sequence[str], remove: Removal
+    controller: Controller, gathering: Gathering, references: Sequence[str], remove: Removal
 ) -> list[tuple[str, NetctlError | None]]:
     """Return the references whose removal is gathered, or cannot be; one that depends on another
     waits until that is gone, and all after it."""
     planned: list[tuple[str, NetctlError | None]] = []
     for reference in references:
+        notices = len(controller.notices)
         try:
             remove(gathering, reference)
         except Entangled:
+            # It saw documents that are ahead of the files in the sandbox.
+            del controller.notices[notices:]
             break
         except NetctlError as error:
             planned.append((reference, error))

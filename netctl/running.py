@@ -71,7 +71,8 @@ def completed(
     sandbox: Sandbox, state_dir: str, argv: Sequence[str], options: Mapping[str, Any]
 ) -> CompletedProcess[Any]:
     """Run ``argv`` in the sandbox as ``subprocess.run`` does, with those options of it."""
-    return process.completed(sandbox.netns, _binds(sandbox, state_dir), several(argv), options)
+    command = checked_command(argv)
+    return process.completed(sandbox.netns, _binds(sandbox, state_dir), command, options)
 
 
 def checked_command(argv: Sequence[str]) -> Sequence[str]:

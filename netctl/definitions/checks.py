@@ -70,9 +70,11 @@ def check_texts(*mappings: Mapping[str, str]) -> None:
                 )
 
 
-def check_alike(what: str, name: str, differing: list[str]) -> None:
+def check_alike(what: str, name: str, differing: list[str], reference: str = "") -> None:
+    """Raise ``Conflict`` where something differs; ``reference`` says what to look at where the name
+    is not unique."""
     if differing:
         raise Conflict(
             f"{what} {name} exists with another definition: {', '.join(dict.fromkeys(differing))}",
-            hint=f"netctl {what} inspect {name} shows it",
+            hint=f"netctl {what} inspect {reference or name} shows it",
         )

@@ -10,7 +10,15 @@ from netctl.definitions import labels, rates, routes, sysctls
 from netctl.definitions.checks import check_address, check_alike, check_mac, check_texts
 from netctl.errors import InvalidInput
 from netctl.models import Endpoint, Limits, Network, Port, StaticRoute
-from netctl.names import check_askable, check_ifname, check_name, is_hostname, several, unaskable
+from netctl.names import (
+    check_askable,
+    check_ifname,
+    check_name,
+    is_hostname,
+    several,
+    short,
+    unaskable,
+)
 from netctl.ports import exposed, means, parse_all
 from netctl.record import Record, replace
 
@@ -146,7 +154,7 @@ class EndpointDefinition(Record):
         differing += ["ports"] if not _same_ports(self.ports, existing.ports) else []
         differing += ["aliases"] if _folded(self.aliases) != _folded(existing.aliases) else []
         differing += [n for n in _AS_ASKED if getattr(self, n) != getattr(existing, n)]
-        check_alike("endpoint", self.name, differing)
+        check_alike("endpoint", self.name, differing, short(existing.id))
 
 
 def check_known(given: EndpointOptions) -> None:

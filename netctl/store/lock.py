@@ -121,4 +121,4 @@ def _holder(descriptor: int) -> str:
         holder = json.loads(os.pread(descriptor, 4096, 0))
         return f"process {holder['pid']}, '{holder['operation']}' since {holder['since']}"
     except (OSError, ValueError, KeyError, TypeError):
-        return "it does not say who it is"
+        return "a process that has not said who it is"

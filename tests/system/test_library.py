@@ -50,6 +50,8 @@ def test_a_command_in_a_sandbox_gives_what_subprocess_gives(host: Host) -> None:
             box.exec(["no-such-command"])
         with pytest.raises(TypeError):
             box.exec(["true"], colour="red")
+        with pytest.raises(netctl.InvalidInput, match="no command is given"):
+            box.exec([])
 
     host.call(act, web, partial(create, name="c1", hostname="c1", domainname="example.org"))
     host.call(act, partial(connect, network="web", sandbox="c1"), commands)

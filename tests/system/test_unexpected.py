@@ -152,7 +152,6 @@ _RIGHT = (
     " net.ipv6.conf.default.accept_ra=0 net.ipv6.conf.default.accept_redirects=0"
     " net.ipv4.conf.default.accept_redirects=0 net.ipv6.conf.default.disable_ipv6=1"
     " net.ipv4.conf.default.send_redirects=0"
-    " net.ipv4.conf.default.route_localnet=1"
 )
 
 

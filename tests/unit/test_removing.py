@@ -249,3 +249,16 @@ def test_the_same_name_twice_is_gone_the_second_time(tmp_path: Path) -> None:
         ["c1", "c1"], lambda name, error: errors.append(error), force=True
     )
     assert errors[0] is None and isinstance(errors[1], NotFound)
+
+
+def test_a_removal_that_waits_for_another_gives_no_notice_of_an_edited_file(tmp_path: Path) -> None:
+    """Its sandbox's files are those of before the other one, and nobody edited them."""
+    with Controller(config(tmp_path), kernel=FakeKernel()) as controller:
+        for name in ("web", "db"):
+            controller.networks.create(name)
+        controller.sandboxes.create("c1")
+        for name in ("web", "db"):
+            controller.endpoints.connect(name, "c1")
+        controller.networks.remove_each(["web", "db"], lambda name, error: None, force=True)
+        assert controller.networks.list() == []
+        assert controller.notices == []
