@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 from shlex import quote
+from shutil import which
 
 from netctl.backends.evaluation import Evaluation, Outcome, Packet, TooMany
 from netctl.backends.foreign import FAMILIES, OUTSIDE, Foreign
@@ -123,7 +124,7 @@ class _Look:
                 flows=flows,
                 versions=tuple(sorted({item[1] for item in found})),
                 partly=any(item[2].exceptions for item in found),
-                remedy=self._remedy(base, network.facts["bridge"], flows),
+                remedy=remedy(base, network.facts["bridge"], flows, self._foreign),
             )
 
     def _outcome(self, base: Chain, packet: Packet) -> Outcome:
@@ -164,11 +165,11 @@ class _Look:
             self._bridged[version] = self._kernel.sysctl_get("", BRIDGED[version]) == "1"
         return self._bridged[version]
 
-    def _remedy(self, base: Chain, bridge: str, flows: Sequence[str]) -> tuple[str, ...]:
-        names = {
-            c.name for c in self._foreign.chains if (c.family, c.table) == (base.family, base.table)
-        }
-        return tuple(_remedy(base, bridge, flows, names))
+
+def remedy(base: Chain, bridge: str, flows: Iterable[str], foreign: Foreign) -> tuple[str, ...]:
+    """Return the lines that let traffic of a bridge through a chain of the forward path."""
+    names = {c.name for c in foreign.chains if (c.family, c.table) == (base.family, base.table)}
+    return tuple(_remedy(base, bridge, flows, names))
 
 
 def _some_address(pool: Pool) -> str:
@@ -185,20 +186,30 @@ def _remedy(base: Chain, bridge: str, flows: Iterable[str], names: Iterable[str]
     elif base.family in ("ip", "ip6") and (base.table, base.name) == ("filter", "FORWARD"):
         yield from _for_iptables(base, bridge, outward, inward, names)
     else:
-        # Names are the kernel's to allow: what is not plain is quoted, for a shell.
-        start = f"nft insert rule {base.family} {quote(base.table)} {quote(base.name)}"
-        if base.family == "bridge":
-            yield f"{start} meta ibrname {bridge} accept"
-        elif outward:
-            yield f"{start} iifname {bridge} accept"
-        if inward:
-            yield f"{start} oifname {bridge} ct state established,related accept"
-            yield f"{start} oifname {bridge} ct status dnat accept"
+        yield from _for_nft(base, base.name, bridge, outward, inward)
+
+
+def _for_nft(
+    base: Chain, chain: str, bridge: str, outward: set[str], inward: set[str]
+) -> Iterator[str]:
+    # Names are the kernel's to allow: what is not plain is quoted, for a shell.
+    start = f"nft insert rule {base.family} {quote(base.table)} {quote(chain)}"
+    if base.family == "bridge":
+        yield f"{start} meta ibrname {bridge} accept"
+    elif outward:
+        yield f"{start} iifname {bridge} accept"
+    if inward:
+        yield f"{start} oifname {bridge} ct state established,related accept"
+        yield f"{start} oifname {bridge} ct status dnat accept"
 
 
 def _for_iptables(
     base: Chain, bridge: str, outward: set[str], inward: set[str], names: Iterable[str]
 ) -> Iterator[str]:
+    chain = "DOCKER-USER" if "DOCKER-USER" in names else base.name
+    if base.type != "legacy" and which(_TOOLS[base.family]) is None:
+        yield from _for_nft(base, chain, bridge, outward, inward)
+        return
     if not {"ufw-before-forward", "ufw6-before-forward"}.isdisjoint(names):
         if outward:
             yield f"ufw route allow in on {bridge}"
@@ -206,7 +217,6 @@ def _for_iptables(
             yield f"ufw route allow out on {bridge}"
         return
     tool = _TOOLS[base.family] + ("-legacy" if base.type == "legacy" else "")
-    chain = "DOCKER-USER" if "DOCKER-USER" in names else base.name
     if outward:
         yield f"{tool} -I {chain} -i {bridge} -j ACCEPT"
     if inward:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from shlex import quote
 
+from netctl.backends import obstacles
 from netctl.backends.firewall import TABLE, USER_CHAINS
 from netctl.backends.forwarding import SYSCTLS
 from netctl.doctor.destination import Destination
@@ -49,32 +51,34 @@ class Crossing:
             where = f"{self.goal}:{self._port}" if self._port else self.goal
             what = f"translates the destination {self._to.text} to {where}"
             yield passes("host", what, f"nft monitor trace: daddr {where} afterwards")
-        yield from self._dropped(self._out, "dropped")
+        yield from self._dropped(self._out, "dropped", "out")
         yield from self._legacy()
         source = self._journey.source
         way = self._kernel.way("", self.goal, source=source, iif=self._bridge)
         yield self._routed(way)
         if way.kind == "unicast":
             yield from self._next(way)
-        yield from self._dropped(self._back, "its answer came, and is dropped")
+        yield from self._dropped(self._back, "its answer came, and is dropped", "answers")
 
-    def _dropped(self, passages: Sequence[Passage], what: str) -> Iterator[Station]:
-        lost = next((each[-1] for each in passages if each[-1].verdict == "drop"), None)
-        if lost is None:
+    def _dropped(self, passages: Sequence[Passage], what: str, flow: str) -> Iterator[Station]:
+        passage = next((each for each in passages if each[-1].verdict == "drop"), None)
+        if passage is None:
             return
+        lost = passage[-1]
         text = "policy drop"
         if lost.kind != "policy":
             rule = self._kernel.nft_text(lost.chain).get(lost.handle, "a rule")
             text = f"{rule} # handle {lost.handle}"
-        whose, *remedy = self._whose(lost.chain)
+        whose, *remedy = self._whose(lost.chain, passage[0], flow)
         yield ends(f"chain {lost.chain.place}", f"{what} {whose}", text, *remedy)
 
-    def _whose(self, chain: Chain) -> Iterator[str]:
-        """Yield whose rules dropped it and, where there is one, what to do."""
+    def _whose(self, chain: Chain, first: Event, flow: str) -> Iterator[str]:
+        """Yield whose rules dropped it and, where there is one, what to do; ``first`` is what came
+        of it in the chain with the hook."""
         goal = ip_address(self.goal)
         if f"{chain.family} {chain.table}" != TABLE:
             yield "by another firewall"
-            yield "netctl doctor  # names the lines that let it through"
+            yield from self._let_through(first, flow)
         elif chain.place in USER_CHAINS:
             yield "by a rule of yours"
             yield f"nft -a list chain {chain.place}"
@@ -84,6 +88,18 @@ class Crossing:
         else:
             yield "by netctl's own rules"
 
+    def _let_through(self, first: Event, flow: str) -> Iterator[str]:
+        """Yield the lines that let the packet through a chain of somebody else's."""
+        foreign, chain = self._machine.foreign, first.chain
+        key = (chain.family, chain.table, chain.name)
+        base = next((c for c in foreign.chains if (c.family, c.table, c.name) == key), None)
+        if base and base.hook == "forward":
+            yield from obstacles.remedy(base, self._bridge, (flow,), foreign)
+            return
+        where = f"{chain.family} {quote(chain.table)} {quote(chain.name)}"
+        known = "" if flow == "out" else " ct state established,related"
+        yield f"nft insert rule {where} iifname {quote(first.iif)}{known} accept"
+
     def _legacy(self) -> Iterator[Station]:
         """Legacy iptables, which cannot be watched: an answer shows that it lets packets pass."""
         family = "ip6" if ":" in self.goal else "ip"
@@ -91,9 +107,9 @@ class Crossing:
             if chain.family == family:
                 tool = f"{family}tables-legacy"
                 what = "dropped by legacy iptables, unless a rule of it accepts it"
-                yield ends(
-                    f"chain {chain.name}", what, f"{tool} -P {chain.name} DROP", "netctl doctor"
-                )
+                flows = ("out", "answers")
+                lines = obstacles.remedy(chain, self._bridge, flows, self._machine.foreign)
+                yield ends(f"chain {chain.name}", what, f"{tool} -P {chain.name} DROP", *lines)
 
     def _routed(self, way: Way) -> Station:
         asked = f"ip route get {self.goal} from {self._journey.source} iif {self._bridge}"

@@ -6,10 +6,11 @@ It is really sent, for that is the only way to know; the host's nftables are wat
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from netctl import references, rooms
+from netctl.backends import diversion
 from netctl.doctor import bridges, services
 from netctl.doctor.crossing import Crossing
 from netctl.doctor.destination import Destination, parse
@@ -22,6 +23,7 @@ from netctl.kernel.probing import Journey, Probe
 from netctl.models import Endpoint, Network, SandboxKind, address_claim
 from netctl.record import replace
 from netctl.rooms import Room
+from netctl.steps.base import ip
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
@@ -138,8 +140,28 @@ class _Path:
             what = f"none of its networks ({inner}) leads outside by IPv{version}"
         else:
             what = f"has no route there ({self._way.kind})"
-            remedy = "netctl repair"
+            return ends(title, what, f"{asked}: {self._way.kind}", *self._mended_route())
         return ends(title, what, f"{asked}: {self._way.kind}", remedy)
+
+    def _mended_route(self) -> Iterator[str]:
+        """Yield the lines that take away the route which leads the packet, if it is not netctl's,
+        and bring back netctl's."""
+        way, goal = self._way, ip_address(self._to.address)
+        kernel, netns = self._kernel, self._netns
+        taken = [
+            route
+            for route in (*kernel.routes(netns), *kernel.dead_ends(netns))
+            if goal in ip_network(route.destination)
+            and (
+                (route.link, route.gateway) == (way.link, way.gateway)
+                if way.kind == "unicast"
+                else route.kind != "unicast"
+            )
+        ]
+        if taken:
+            best = max(taken, key=lambda route: ip_network(route.destination).prefixlen)
+            yield diversion.deletion(best).replace("ip", ip(netns), 1).partition("  #")[0]
+        yield "netctl repair"
 
     def _unknown(self) -> Iterable[Station]:
         what = "is not netctl's: from here on only the answer tells"
@@ -184,7 +206,8 @@ class _Path:
         if state in SILENT and member:
             yield self._nobody(member.network, hop, text)
         elif state in SILENT:
-            yield ends(self._way.link, f"nobody answers for {hop}", text)
+            lines = self._mended_route() if self._way.gateway else ()
+            yield ends(self._way.link, f"nobody answers for {hop}", text, *lines)
         elif member and not self._way.gateway:
             holder = self._holder(member.network, hop) or self._beside(member.network, hop)
             what = f"reaches {holder}, on the same bridge"
@@ -195,8 +218,7 @@ class _Path:
         if self._way.gateway:
             what = f"the gateway {hop} does not answer on the bridge"
             known = hop in {pool.gateway for pool in network.pools}
-            remedy = "netctl repair" if known else f"ip -n {self._name} route  # who set it?"
-            return ends(title, what, text, remedy)
+            return ends(title, what, text, *(("netctl repair",) if known else self._mended_route()))
         if not holder:
             remedy = f"netctl endpoint ls --network {network.name}"
             return ends(title, f"nobody has the address {hop}", text, remedy)
@@ -239,4 +261,7 @@ class _Path:
             return ends(to.text, what, text, _WHOLE)
         if to.protocol == "udp":
             return passes(to.text, "is sent it, and does not answer, which UDP need not", text)
-        return ends(to.text, "does not answer", text, _WHOLE)
+        ours = {member.attachment.ifname for member in self._room.members}
+        foreign = self._way.gateway and self._way.link not in ours
+        lines = self._mended_route() if foreign else (_WHOLE,)
+        return ends(to.text, "does not answer", text, *lines)

@@ -41,7 +41,13 @@ def follow(sandbox: str, destination: str | None, seconds: float = 1.2) -> list[
     path._SECONDS = seconds
     with controller() as c:
         return [
-            {"where": s.where, "what": s.what, "passes": s.passes, "evidence": s.evidence}
+            {
+                "where": s.where,
+                "what": s.what,
+                "passes": s.passes,
+                "evidence": s.evidence,
+                "remedy": s.remedy,
+            }
             for s in c.follow(sandbox, destination)
         ]
 
@@ -188,6 +194,54 @@ def test_where_packets_end(way: Way) -> None:
     way.ends("c1", "web/c2", "has no route there")
     sh("ip netns delete c2; ip netns add c2")
     way.ends("c2", None, "is not that of sandbox c2")
+
+
+_CHAIN = (
+    "nft add table {0}; nft 'add chain {0} {1} {{ type filter hook {2} priority 5; policy drop; }}'"
+)
+_SHELL = f'netctl() {{ {sys.executable} -m netctl "$@"; }}\nset -e\n'
+
+
+@pytest.mark.parametrize(
+    ("script", "destination", "undo"),
+    [
+        ("ip -n c1 route replace default via 172.17.0.99", GATEWAY, ""),
+        ("ip -n c1 route replace blackhole default", GATEWAY, ""),
+        ("ip -n c1 route add unreachable 192.0.2.0/24", GATEWAY, ""),
+        ("ip -n c1 -6 route add prohibit 2001:db8::/64", "2001:db8::fe", ""),
+        (
+            "ip -n c1 link add own type veth peer name far; ip -n c1 link set own up;"
+            "ip -n c1 link set far up; ip -n c1 address add 10.77.0.2/24 dev own;"
+            "ip -n c1 route replace default via 10.77.0.1 dev own",
+            GATEWAY,
+            "ip -n c1 link delete own",
+        ),
+        (_CHAIN.format("inet x", "f", "forward"), GATEWAY, "nft delete table inet x"),
+        (_CHAIN.format("inet x", "p", "prerouting"), GATEWAY, "nft delete table inet x"),
+        (_CHAIN.format("ip6 x", "f", "forward"), "2001:db8::fe", "nft delete table ip6 x"),
+        (
+            _CHAIN.format("ip filter", "FORWARD", "forward")
+            + "; nft add chain ip filter DOCKER-USER; nft add rule ip filter FORWARD jump DOCKER-USER",
+            GATEWAY,
+            "nft delete table ip filter",
+        ),
+    ],
+)
+def test_what_ends_a_way_is_mended_by_its_lines(
+    way: Way, script: str, destination: str, undo: str
+) -> None:
+    way.host.sh(script)
+    mended = 0
+    for _ in range(4):
+        stations = way.host.call(follow, "c1", destination, 3.2)
+        if all(each["passes"] for each in stations):
+            break
+        lines = stations[-1]["remedy"]
+        assert lines and not [line for line in lines if line.startswith("netctl doctor")], stations
+        way.host.sh(_SHELL + "\n".join(lines))
+        mended += 1
+    assert mended and all(each["passes"] for each in stations), stations
+    way.host.sh(f"{undo}; {_SHELL} netctl check" if undo else f"{_SHELL} netctl check")
 
 
 def test_the_firewall_that_drops_it_is_named(way: Way) -> None:
