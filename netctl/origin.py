@@ -28,8 +28,9 @@ def is_left(sandbox: Sandbox, kernel: Kernel) -> bool:
 def remedy(sandbox: Sandbox, kernel: Kernel) -> str:
     """Return the commands that give such a sandbox another namespace, or take it away."""
     path = "PATH"
-    if not sandbox.source.startswith(_OF_PROCESSES) and kernel.netns_identity(sandbox.source):
-        path = sandbox.source
+    source = sandbox.source
+    if source and not source.startswith(_OF_PROCESSES) and kernel.netns_identity(source):
+        path = source
     remove = f"netctl sandbox rm {sandbox.name} --force"
     move = f"netctl sandbox set-key {sandbox.name} {path}"
     return move if path != "PATH" else f"{move}, or: {remove}"

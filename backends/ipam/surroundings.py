@@ -80,10 +80,20 @@ def surroundings(
     return Surroundings(networks=tuple(own), host=tuple(host))
 
 
+def route_words(route: Route) -> str:
+    """Return how a route of the host is named."""
+    return f"route {route.destination} dev {route.link}"
+
+
+def address_words(item: Address) -> str:
+    """Return how an address of the host is named."""
+    return f"address {item.address} on {item.link}"
+
+
 def _of_routes(routes: Iterable[Route]) -> Iterable[Occupied]:
     for route in routes:
         if int(route.destination.partition("/")[2]) > _WAY_OUT:
-            by = f"route {route.destination} dev {route.link}"
+            by = route_words(route)
             yield Occupied(subnet=route.destination, by=by, link=route.link)
 
 
@@ -91,7 +101,7 @@ def _of_addresses(addresses: Iterable[Address]) -> Iterable[Occupied]:
     for item in addresses:
         yield Occupied(
             subnet=item.address,
-            by=f"address {item.address} on {item.link}",
+            by=address_words(item),
             link=item.link,
             address=item.address.partition("/")[0],
         )

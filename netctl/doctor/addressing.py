@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address, ip_network
 
 from netctl.backends import diversion, ipam
 from netctl.backends.diversion import Diversion
 from netctl.backends.ipam.allocate import bounds
-from netctl.backends.ipam.surroundings import Surroundings
+from netctl.backends.ipam.surroundings import Surroundings, address_words, route_words
 from netctl.definitions.network import NetworkDefinition
 from netctl.doctor.finding import Finding, problem, warning
 from netctl.doctor.machine import Machine
 from netctl.errors import Exhausted
+from netctl.kernel import Address
 from netctl.models import Network, Pool
 from netctl.networks import surroundings
 
@@ -52,18 +53,29 @@ def _some_address(network: Network, pool: Pool, machine: Machine) -> str:
 def overlaps(machine: Machine) -> Iterator[Finding]:
     """Addresses, routes and name servers of the host in a network's subnet."""
     ours = {network.facts["bridge"] for network in machine.networks}
+    routes = [route for route in (machine.found.routes("") or ()) if route.link not in ours]
+    addresses = [a for a in machine.found.addresses("") if a.link not in ours]
     around = ipam.surroundings(
-        networks=(),
-        routes=[route for route in (machine.found.routes("") or ()) if route.link not in ours],
-        addresses=[a for a in machine.found.addresses("") if a.link not in ours],
-        resolv_conf=machine.resolv_conf,
+        networks=(), routes=routes, addresses=addresses, resolv_conf=machine.resolv_conf
     )
+    deletions = {route_words(route): diversion.deletion(route) for route in routes}
+    deletions |= {address_words(item): _deletion(item) for item in addresses}
     for network in machine.networks:
         for pool in (pool for pool in network.pools if not pool.link_local):
-            yield from _overlapping(network, pool, around)
+            yield from _overlapping(network, pool, around, deletions)
 
 
-def _overlapping(network: Network, pool: Pool, around: Surroundings) -> Iterator[Finding]:
+def _deletion(item: Address) -> str:
+    """Return the line that takes an address of somebody else's away."""
+    return (
+        f"ip address delete {item.address} dev {item.link}"
+        "  # if nothing needs it; else give the network another subnet"
+    )
+
+
+def _overlapping(
+    network: Network, pool: Pool, around: Surroundings, deletions: Mapping[str, str]
+) -> Iterator[Finding]:
     for by in around.host_users(pool.subnet):
         kind = by.partition(" ")[0]
         if kind == "name":
@@ -80,7 +92,7 @@ def _overlapping(network: Network, pool: Pool, around: Surroundings) -> Iterator
                 f"network {network.name} has addresses in common with what the host reaches"
                 " otherwise: one hides the other",
                 f"{by}; network {network.name} is {pool.subnet}",
-                f"netctl network create NAME  # with another subnet than {pool.subnet}",
+                deletions[by],
             )
 
 
@@ -101,7 +113,7 @@ def used_up(machine: Machine) -> Iterator[Finding]:
                     f"{taken} of {pool.ip_range or pool.subnet} are held; netctl endpoint ls"
                     f" --network {network.name}",
                     "netctl gc --yes  # what has expired",
-                    f"netctl network create NAME  # larger than {pool.subnet}",
+                    f"# or create another network, larger than {pool.subnet}",
                 )
 
 

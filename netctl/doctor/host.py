@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from shlex import quote
 
 from netctl.backends.access import ALL
 from netctl.doctor.finding import Finding, note, problem, warning
@@ -149,17 +150,24 @@ def _networkd(machine: Machine, pid: int, remedy: str) -> Iterator[Finding]:
     for name in sorted(files):
         globs = _matched(machine.kernel.file_read(files[name]) or "")
         taken = [link for link in names if any(fnmatchcase(link, glob) for glob in globs)]
-        if name == _OURS or not taken:
-            continue
-        if _OURS in files and name > _OURS:
+        if name.endswith(_OURS):
             return
+        if not taken:
+            continue
         yield warning(
             "networkd",
             f"systemd-networkd runs and takes interfaces of netctl, such as {taken[0]}",
             f"process {pid}; {files[name]}: Name={' '.join(globs)}",
             remedy,
+            *(() if name > _OURS else (_before(name),)),
         )
         return
+
+
+def _before(name: str) -> str:
+    """Return the line that gives our file a name which comes before another's."""
+    ours = f"00-{_OURS}" if f"00-{_OURS}" < name else f"!{_OURS}"
+    return f"ln -sf {_OURS} {quote(f'{_NETWORKD[0]}/{ours}')}"
 
 
 def _matched(text: str) -> list[str]:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from netctl import origin
 from netctl.doctor.finding import Finding, count, problem, warning
 from netctl.doctor.machine import Machine
-from netctl.kernel import NAMES_TABLE
-from netctl.models import SandboxKind
+from netctl.kernel import NAMES_TABLE, Kernel
+from netctl.models import Sandbox, SandboxKind
 
 _SPACE, _FILES = 16 << 20, 64
 """Bytes and files below which the disk is as good as full: a document takes a few kilobytes."""
@@ -88,7 +88,7 @@ def sandboxes(machine: Machine) -> Iterator[Finding]:
                 f"sandbox {sandbox.name} holds a namespace that was left: no process is in it, and"
                 f" {sandbox.source} is another, or none",
                 f"{sandbox.netns}: {sandbox.identity}",
-                *origin.remedy(sandbox, machine.kernel).split(", or: "),
+                *_given_another(sandbox, machine.kernel),
             )
         if room.alive:
             continue
@@ -121,8 +121,15 @@ def sandboxes(machine: Machine) -> Iterator[Finding]:
             f"the namespace of sandbox {sandbox.name} is gone{earlier}, with"
             f" {count(len(room.members), 'endpoint')} in it",
             f"{sandbox.netns}: no namespace",
-            made_again if own else f"netctl sandbox set-key {sandbox.name} PATH",
+            *((made_again,) if own else _given_another(sandbox, machine.kernel)),
         )
+
+
+def _given_another(sandbox: Sandbox, kernel: Kernel) -> tuple[str, ...]:
+    """Return the line that gives a sandbox another namespace, where one is known, else the one that
+    removes it."""
+    move, _, remove = origin.remedy(sandbox, kernel).partition(", or: ")
+    return (remove, f"# or, with another namespace's PATH: {move}") if remove else (move,)
 
 
 def names(machine: Machine) -> Iterator[Finding]:
@@ -164,6 +171,5 @@ def differences(machine: Machine) -> Iterator[Finding]:
             "differs",
             f"the kernel is not as netctl left it in {count(len(found), 'point')}",
             shown + more,
-            "netctl check  # lists them",
-            "netctl repair",
+            "netctl repair  # netctl check lists them",
         )
