@@ -280,7 +280,9 @@ def test_sandboxes(patient: Patient) -> None:
     assert patient.findings() == []
     finding = patient.named("another-boot", f"this boot is {LATER}", boot_id=LATER)
     assert finding.remedy[0] == "netctl restore"
-    patient.named("sandbox-gone", "/run/netns/c2: no namespace", boot_id=LATER)
+    patient.sh("ip netns delete c2")
+    finding = patient.named("sandbox-gone", "/run/netns/c2: no namespace", boot_id=LATER)
+    assert finding.remedy == ("netctl restore",)
 
 
 def _killed() -> None:
