@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from shlex import quote
 
-from netctl.backends import obstacles
+from netctl.backends import diversion, obstacles
 from netctl.backends.firewall import TABLE, USER_CHAINS
 from netctl.backends.forwarding import SYSCTLS
 from netctl.doctor.destination import Destination
@@ -33,7 +33,9 @@ class Crossing:
         to: Destination,
         journey: Journey,
         flow: Flow | None,
+        sandbox: str,
     ) -> None:
+        self._sandbox = sandbox
         self._machine, self._kernel = machine, machine.kernel
         self._bridge, self._to = bridge, to
         self._journey, self._flow = journey, flow
@@ -84,7 +86,7 @@ class Crossing:
             yield f"nft -a list chain {chain.place}"
         elif other := next((n for n in self._machine.networks if _within(n, goal)), None):
             yield f"by netctl's own rules, which keep network {other.name} apart from others"
-            yield f"netctl network connect {other.name} SANDBOX  # or publish a port of it"
+            yield f"netctl network connect {other.name} {self._sandbox}  # or publish a port of it"
         else:
             yield "by netctl's own rules"
 
@@ -135,7 +137,14 @@ class Crossing:
             # Since Linux 6.13 the kernel gives both the same number.
             kind = "martian"
         what = _REFUSALS.get(kind, f"has a route that refuses it ({kind})")
-        return ends("host", what, f"{asked}: {kind}", "netctl doctor")
+        return ends("host", what, f"{asked}: {kind}", self._reopened())
+
+    def _reopened(self) -> str:
+        """Return the line that takes away the route which refuses the packet."""
+        goal = ip_address(self.goal)
+        there = [r for r in self._kernel.dead_ends("") if goal in ip_network(r.destination)]
+        best = max(there, key=lambda r: ip_network(r.destination).prefixlen, default=None)
+        return diversion.deletion(best).partition("; else")[0] if best else "netctl doctor"
 
     def _next(self, way: Way) -> Iterator[Station]:
         hop = way.gateway or self.goal

@@ -106,7 +106,7 @@ class _Path:
         goal = self._to.address
         if member and self._way.gateway:
             bridge = member.network.facts["bridge"]
-            crossing = Crossing(self._machine, bridge, self._to, journey, flow)
+            crossing = Crossing(self._machine, bridge, self._to, journey, flow, self._name)
             yield from crossing.stations()
             goal = crossing.goal
         yield self._answer(journey, flow, goal)

@@ -216,6 +216,15 @@ _SHELL = f'netctl() {{ {sys.executable} -m netctl "$@"; }}\nset -e\n'
             GATEWAY,
             "ip -n c1 link delete own",
         ),
+        ("ip route add blackhole 192.0.2.254/32", GATEWAY, ""),
+        ("ip -6 route add prohibit 2001:db8::fe/128", "2001:db8::fe", ""),
+        ("sysctl -qw net.ipv4.ip_forward=0", GATEWAY, ""),
+        (
+            "netctl network create other >&2; netctl sandbox create o1 >&2;"
+            "netctl network connect other o1 >&2",
+            "other/o1",
+            "",
+        ),
         (_CHAIN.format("inet x", "f", "forward"), GATEWAY, "nft delete table inet x"),
         (_CHAIN.format("inet x", "p", "prerouting"), GATEWAY, "nft delete table inet x"),
         (_CHAIN.format("ip6 x", "f", "forward"), "2001:db8::fe", "nft delete table ip6 x"),
@@ -230,7 +239,7 @@ _SHELL = f'netctl() {{ {sys.executable} -m netctl "$@"; }}\nset -e\n'
 def test_what_ends_a_way_is_mended_by_its_lines(
     way: Way, script: str, destination: str, undo: str
 ) -> None:
-    way.host.sh(script)
+    way.host.sh(_SHELL + script)
     mended = 0
     for _ in range(4):
         stations = way.host.call(follow, "c1", destination, 3.2)
