@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netctl.cli import State
-from netctl.commands import choosing, common, complete, glance, looking
+from netctl.commands import choosing, common, complete, looking
 from netctl.commands.common import dry_run, format_option, if_not_exists, listing, pass_state
 from netctl.errors import InvalidInput
 from netctl.groups import AliasGroup
@@ -256,6 +256,8 @@ def inspect(state: State, endpoints: tuple[str, ...], style: str) -> int:
 @pass_state
 def info(state: State, name: str, style: str) -> None:
     """Show an endpoint at a glance, with its addresses and who reaches its ports."""
+    from netctl.commands import glance
+
     glance.endpoint(looking.endpoint(state, name), style)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netctl.cli import State
-from netctl.commands import choosing, common, complete, glance, looking
+from netctl.commands import choosing, common, complete, looking
 from netctl.commands.common import dry_run, format_option, if_not_exists, label, listing, pass_state
 from netctl.commands.driver_options import WithDriverOptions
 from netctl.groups import AliasGroup
@@ -161,6 +161,8 @@ def inspect(state: State, networks: tuple[str, ...], style: str) -> int:
 @pass_state
 def info(state: State, name: str, style: str) -> None:
     """Show a network at a glance, with its endpoints."""
+    from netctl.commands import glance
+
     glance.network(looking.network(state, name), style)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from netctl.cli import State
-from netctl.commands import choosing, common, complete, glance, looking
+from netctl.commands import choosing, common, complete, looking
 from netctl.commands import stats as counters
 from netctl.commands.common import dry_run, format_option, if_not_exists, label, listing, pass_state
 from netctl.groups import AliasGroup
@@ -191,6 +191,8 @@ def inspect(state: State, sandboxes: tuple[str, ...], style: str) -> int:
 @pass_state
 def info(state: State, name: str, style: str) -> None:
     """Show a sandbox at a glance, with its endpoints."""
+    from netctl.commands import glance
+
     glance.sandbox(looking.sandbox(state, name), style)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
-from netctl import joining, limiting, presence, references, removing, renaming, rooms
+from netctl import joining, limiting, presence, references, renaming, rooms
 from netctl.backends import registry
 from netctl.backends.driver import Publishing
 from netctl.definitions.endpoint import (
@@ -33,6 +33,7 @@ from netctl.references import Ref
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
+    from netctl.removing import Report
 
 
 class Leaving(Record):
@@ -133,14 +134,14 @@ class Endpoints:
         with self._controller.operation(f"endpoint rm {reference}") as op:
             self._remove_named(op, reference, force=force)
 
-    def remove_each(
-        self, names: Sequence[str], report: removing.Report, *, force: bool = False
-    ) -> None:
+    def remove_each(self, names: Sequence[str], report: Report, *, force: bool = False) -> None:
         """Remove endpoints, many at once, as ``remove`` does one; ``report`` is given each name
         when that is done, with the error where it is not."""
 
         def remove(op: Operation, reference: str) -> None:
             self._remove_named(op, reference, force=force)
+
+        from netctl import removing  # of no use to other operations
 
         removing.each(self._controller, "endpoint rm", names, remove, report)
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from netctl import references, removing
+from netctl import references
 from netctl.backends import ipam, registry
 from netctl.backends.driver import NetworkPlan, Site
 from netctl.definitions.defaults import told
@@ -26,6 +26,7 @@ from netctl.store import Reader
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
+    from netctl.removing import Report
 
 _USERS_SHOWN = 4
 
@@ -121,14 +122,14 @@ class Networks:
         with self._controller.operation(f"network rm {reference}") as op:
             self._remove_named(op, reference, force=force)
 
-    def remove_each(
-        self, names: Sequence[str], report: removing.Report, *, force: bool = False
-    ) -> None:
+    def remove_each(self, names: Sequence[str], report: Report, *, force: bool = False) -> None:
         """Remove networks, many at once, as ``remove`` does one; ``report`` is given each name when
         that is done, with the error where it is not."""
 
         def remove(op: Operation, reference: str) -> None:
             self._remove_named(op, reference, force=force)
+
+        from netctl import removing  # of no use to other operations
 
         removing.each(self._controller, "network rm", names, remove, report)
 
@@ -201,6 +202,8 @@ class Networks:
 
         def remove(op: Operation, network_id: str) -> None:
             self._remove_named(op, network_id, force=False)
+
+        from netctl import removing  # of no use to other operations
 
         return removing.pruned(self._controller, "network prune", names, remove)
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from netctl.codec import CodecError, decode_plan, encode_plan
 from netctl.errors import KernelError, NetctlError, NotPermitted, StoreDamaged
-from netctl.gathering import gathered
 from netctl.models import Document
 from netctl.plan import Observer, Plan, Step, execute, settle, settlement
 from netctl.store import NO_ROOM, Changes, Intent, Reader, Store, Writer
@@ -106,7 +105,10 @@ class LockedOperation:
         forward: bool = False,
     ) -> tuple[NetctlError, ...]:
         changes = Changes(put=put, delete=delete, claims=dict(claims or {}))
-        plan = gathered(plan) if forward else plan
+        if forward:
+            from netctl.gathering import gathered
+
+            plan = gathered(plan)
         if not plan:
             self._finish(self._writer, plan, changes)
             return ()

@@ -12,7 +12,6 @@ from netctl import (
     moving,
     naming,
     references,
-    removing,
     renaming,
     resolv,
     rooms,
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from netctl.definitions.endpoint import EndpointOptions
     from netctl.kernel.inhabitants import Process
     from netctl.kernel.process import CompletedProcess
+    from netctl.removing import Report
 
 NETNS_DIR = "/run/netns"
 _OF_PROCESS = re.compile(r"/proc/(\d{1,10})/ns/net", re.ASCII)
@@ -137,14 +137,14 @@ class Sandboxes:
         with self._controller.operation(f"sandbox rm {reference}") as op:
             self._remove_named(op, reference, force=force)
 
-    def remove_each(
-        self, names: Sequence[str], report: removing.Report, *, force: bool = False
-    ) -> None:
+    def remove_each(self, names: Sequence[str], report: Report, *, force: bool = False) -> None:
         """Remove sandboxes, many at once, as ``remove`` does one; ``report`` is given each name
         when that is done, with the error where it is not."""
 
         def remove(op: Operation, reference: str) -> None:
             self._remove_named(op, reference, force=force)
+
+        from netctl import removing  # of no use to other operations
 
         removing.each(self._controller, "sandbox rm", names, remove, report)
 
@@ -177,6 +177,8 @@ class Sandboxes:
 
         def remove(op: Operation, sandbox_id: str) -> None:
             self._remove_named(op, sandbox_id, force=False)
+
+        from netctl import removing  # of no use to other operations
 
         return removing.pruned(self._controller, "sandbox prune", names, remove)
 
