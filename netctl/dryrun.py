@@ -10,7 +10,7 @@ from netctl.gathering import gathered
 from netctl.kernel import Kernel, Link, Route
 from netctl.models import Document
 from netctl.overlay import Overlay
-from netctl.plan import Assembly, Observer, Plan, Step, Undo
+from netctl.plan import Assembly, Attempt, Observer, Plan, Step, Undo
 from netctl.steps.files import FileWrite, Symlink
 from netctl.steps.links import BridgeAdd, VethAdd
 from netctl.steps.namespaces import NetnsCreate, NetnsPin
@@ -31,7 +31,9 @@ class DryKernel:
         self._gone: set[str] = set()
 
     def pretend(self, step: Step) -> None:
-        if isinstance(step, Assembly):
+        if isinstance(step, Attempt):
+            self.pretend(step.step)
+        elif isinstance(step, Assembly):
             self.pretend(step.steps[0])
         elif isinstance(step, VethAdd):
             peer = _link(step.peer, "veth", step.peer_mac, step.mtu, step.alias)
@@ -49,7 +51,9 @@ class DryKernel:
             self._pretend_undone(step.step)
 
     def _pretend_undone(self, step: Step) -> None:
-        if isinstance(step, Assembly):
+        if isinstance(step, Attempt):
+            self._pretend_undone(step.step)
+        elif isinstance(step, Assembly):
             self._pretend_undone(step.steps[0])
         elif isinstance(step, NetnsCreate | NetnsPin | FileWrite | Symlink):
             self._made.pop(step.path, None)

@@ -42,6 +42,8 @@ _HOST_ROUTES = """\
 route add default via 192.0.2.254
 -6 route add default via 2001:db8::fe
 """
+_WRITTEN_ETC = ("systemd", "NetworkManager")
+"""Directories below which ``system install`` writes: empty ones, not the machine's."""
 
 
 def build_in_child(scratch: str, tell: int, done: int, release: int) -> None:
@@ -79,8 +81,11 @@ def _build_etc(scratch: str) -> None:
     os.chmod(scratch, 0o755)
     syscalls.mount("/etc", lower, syscalls.MS_BIND | syscalls.MS_REC)
     for name in os.listdir(lower):
-        if name not in ("netns", "netctl", *_OWN_ETC):
+        if name not in ("netns", "netctl", *_WRITTEN_ETC, *_OWN_ETC):
             os.symlink(f"{lower}/{name}", f"{etc}/{name}")
+    for name in _WRITTEN_ETC:
+        if os.path.isdir(f"{lower}/{name}"):
+            os.mkdir(f"{etc}/{name}")
     for name, content in _OWN_ETC.items():
         Path(etc, name).write_text(content)
     syscalls.mount(etc, "/etc", syscalls.MS_BIND)

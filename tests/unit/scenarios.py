@@ -41,7 +41,6 @@ def _hardened(controller: Controller) -> None:
         "net/ipv4/conf/all/accept_redirects": "0",
         "net/ipv4/conf/uplink/forwarding": "1",
         "net/ipv6/conf/uplink/forwarding": "1",
-        "net/ipv6/conf/uplink/accept_ra": "1",
     }
 
 
