@@ -24,9 +24,9 @@ _OTHERS = 4
 """Findings that one state may bring beside its own."""
 _SHELL = "PATH=/run/bin:$PATH\n"
 _FURNISH = f"""set -e
-# Remedies write there: these are links to the machine's own.
-rm -f /etc/systemd /etc/NetworkManager /etc/dhcpcd.conf
-mkdir /etc/systemd /etc/NetworkManager /run/bin
+# Remedies write there: this is a link to the machine's own.
+rm -f /etc/dhcpcd.conf
+mkdir -p /etc/systemd /etc/NetworkManager /run/bin
 printf '#!/bin/sh\\nexec {sys.executable} -m netctl "$@"\\n' >/run/bin/netctl
 chmod +x /run/bin/netctl
 {_NOT_BRIDGED}
