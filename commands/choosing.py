@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from netctl.cli import State
-from netctl.commands import common
+from netctl.commands import common, looking
 from netctl.errors import InvalidInput
 
 if TYPE_CHECKING:
     from netctl.commands.complete import Completer
+    from netctl.endpoints import Endpoints
     from netctl.filters import Filter
     from netctl.models import Endpoint, Network, Sandbox
+    from netctl.networks import Networks
+    from netctl.sandboxes import Sandboxes
 
 F = TypeVar("F", bound=Callable[..., Any])
 Passes = Callable[[Any], bool]
@@ -89,6 +92,25 @@ def names(state: State, what: str, named: Sequence[str], given: Mapping[str, Any
         count = f"{len(chosen)} {what}{'' if len(chosen) == 1 else _plural(what)}"
         ask("rm --all", f"Remove {count}?")
     return Chosen(chosen, found=True)
+
+
+def remove(
+    state: State,
+    what: str,
+    manager: Networks | Endpoints | Sandboxes,
+    named: Sequence[str],
+    given: Mapping[str, Any],
+) -> int:
+    """Remove the objects that ``names`` returns, by the manager of their kind; return the exit
+    status."""
+    chosen = names(state, what, named, given)
+    return common.remove_each(
+        chosen.names,
+        lambda several, tell: manager.remove_each(several, tell, force=given["force"]),
+        ignore_missing=given["ignore_missing"] or chosen.found,
+        style=given["style"],
+        look=looking.named(manager.get),
+    )
 
 
 def ask(what: str, question: str) -> None:

@@ -181,15 +181,7 @@ def set_(state: State, /, name: str, **given: Any) -> None:
 @pass_state
 def rm(state: State, /, endpoints: tuple[str, ...], **given: Any) -> int:
     """Remove endpoints."""
-    manager = state.controller.endpoints
-    chosen = choosing.names(state, "endpoint", endpoints, given)
-    return common.remove_each(
-        chosen.names,
-        lambda names, tell: manager.remove_each(names, tell, force=given["force"]),
-        ignore_missing=given["ignore_missing"] or chosen.found,
-        style=given["style"],
-        look=looking.named(manager.get),
-    )
+    return choosing.remove(state, "endpoint", state.controller.endpoints, endpoints, given)
 
 
 @endpoint.command(epilog="Example: netctl endpoint prune --force --filter network=web")

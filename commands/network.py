@@ -109,15 +109,7 @@ def create(state: State, /, name: str, **given: Any) -> None:
 @pass_state
 def rm(state: State, /, networks: tuple[str, ...], **given: Any) -> int:
     """Remove networks."""
-    manager = state.controller.networks
-    chosen = choosing.names(state, "network", networks, given)
-    return common.remove_each(
-        chosen.names,
-        lambda names, tell: manager.remove_each(names, tell, force=given["force"]),
-        ignore_missing=given["ignore_missing"] or chosen.found,
-        style=given["style"],
-        look=looking.named(manager.get),
-    )
+    return choosing.remove(state, "network", state.controller.networks, networks, given)
 
 
 @network.command(epilog="Examples: netctl network ls; netctl network ls -q --filter driver=bridge")

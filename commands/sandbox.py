@@ -124,15 +124,7 @@ def rm(state: State, /, sandboxes: tuple[str, ...], **given: Any) -> int:
     and their addresses are free. Where something that is not netctl's stands in the place of the
     namespace, that is left and named, and the exit status is 10.
     """
-    manager = state.controller.sandboxes
-    chosen = choosing.names(state, "sandbox", sandboxes, given)
-    return common.remove_each(
-        chosen.names,
-        lambda names, tell: manager.remove_each(names, tell, force=given["force"]),
-        ignore_missing=given["ignore_missing"] or chosen.found,
-        style=given["style"],
-        look=looking.named(manager.get),
-    )
+    return choosing.remove(state, "sandbox", state.controller.sandboxes, sandboxes, given)
 
 
 @sandbox.command(epilog="Example: netctl sandbox prune --force --filter label=ci")
