@@ -7,9 +7,13 @@ from ipaddress import ip_network
 
 from netctl.backends import registry
 from netctl.errors import Conflict, KernelError
+from netctl.gateway import Member
 from netctl.kernel import Route
+from netctl.kernel.snapshot import Snapshot
 from netctl.models import Endpoint, Network, SandboxKind
+from netctl.plan import in_words
 from netctl.rooms import Room, absent
+from netctl.steps.links import clearing, is_end_of_ours
 
 
 def check_fits(room: Room, network: Network, endpoint: Endpoint) -> None:
@@ -66,3 +70,35 @@ def _check_static_routes(room: Room, endpoint: Endpoint) -> None:
                 f" endpoint {holder.network.name}/{holder.endpoint.name}",
                 hint="give one of them another metric: --route DST,GATEWAY,METRIC",
             )
+
+
+def check_distinct(room: Room) -> None:
+    """Raise ``Conflict`` where two endpoints of a sandbox have one interface name, as after a file
+    of the store was put back from an older copy."""
+    holders: dict[str, Member] = {}
+    for item in (item for item in room.members if item.attachment.ifname):
+        other = holders.setdefault(item.attachment.ifname, item)
+        if other is not item:
+            raise Conflict(
+                f"endpoints {_title(other)} and {_title(item)} of sandbox {room.sandbox.name} have"
+                f" the same interface name {item.attachment.ifname}",
+                hint="netctl repair gives one of them another",
+            )
+
+
+def check_names_free(room: Room) -> None:
+    """Raise ``Conflict`` where an interface that is none of ours has the name of one that is to be
+    made again in a sandbox."""
+    netns, found = room.sandbox.netns, Snapshot(room.kernel)
+    for item in room.members:
+        link = found.link(netns, item.attachment.ifname) if item.attachment.ifname else None
+        if link and not is_end_of_ours(link, netns, found):
+            raise Conflict(
+                f"interface {link.name} in sandbox {room.sandbox.name} is not netctl's, and has the"
+                f" name of that of endpoint {_title(item)}",
+                hint=f"{in_words((clearing(netns, link),))}; then the same command again",
+            )
+
+
+def _title(item: Member) -> str:
+    return f"{item.network.name}/{item.endpoint.name}"

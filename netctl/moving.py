@@ -78,6 +78,7 @@ def set_key(room: rooms.Room, source: str, identity: str) -> Move:
         pinned=source != old.netns,
     )
     _check_movable(room, new, source)
+    fitting.check_distinct(room)
     moved = tuple(_moved(m, new.netns, new.boot_id) for m in room.members)
     there = replace(room, sandbox=new, members=moved)
     families = _look_into(there, source)
@@ -158,6 +159,8 @@ def refresh(room: rooms.Room, resolv: ResolvConf) -> Move:
             "had a namespace that is gone",
             f"netctl sandbox set-key {old.name} PATH gives it another",
         )
+    fitting.check_distinct(room)
+    fitting.check_names_free(room)
     new = replace(old, boot_id=boot_id, resolv=resolv)
     members = tuple(
         _moved(item, new.netns, boot_id, limits.device(item.endpoint, room.kernel))

@@ -34,6 +34,14 @@ class Difference(Record):
     """The interfaces that are missing with it, or are somebody else's."""
     on: tuple[Interface, ...] = ()
     """The interfaces that it is about: where one is gone, it follows from that."""
+    remedy: tuple[str, ...] = ()
+    """The lines for the operator where there is no repair, and the step knows them."""
+
+
+def in_words(lines: Iterable[str]) -> str:
+    """Return the lines of a remedy as a hint, with what is a comment there in parentheses."""
+    parts = (line.partition("  # ") for line in lines)
+    return "; then: ".join(f"{line} ({words})" if words else line for line, _, words in parts)
 
 
 class Step(Protocol):

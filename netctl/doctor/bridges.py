@@ -10,6 +10,7 @@ from netctl.doctor.machine import Machine
 from netctl.kernel import Link
 from netctl.models import Network
 from netctl.names import alias_of
+from netctl.record import replace
 
 _PORTS = 1023
 """BR_MAX_PORTS - 1: port 0 is none (net/bridge/br_private.h)."""
@@ -26,23 +27,25 @@ def bridges(machine: Machine) -> Iterator[Finding]:
                 "bridge-missing",
                 f"the bridge of network {network.name} is gone: its endpoints reach nothing",
                 f"ip link show {name}: no such interface",
-                *(() if network.facts["made"] == "true" else (_made_again(name),)),
-                "netctl repair",
+                *_lines(machine, name),
+                on=name,
             )
         elif _foreign(network, link):
             yield problem(
                 "bridge-foreign",
                 f"another interface stands in the place of the bridge of network {network.name}",
                 f"ip link show {name}: {link.type or 'no bridge'}, alias {link.alias!r}",
-                f"ip link delete {name}  # or rename it",
-                "netctl repair",
+                *_lines(machine, name),
+                on=name,
             )
         else:
             yield from _state(network, link, machine)
 
 
-def _made_again(bridge: str) -> str:
-    return f"ip link add {bridge} type bridge && ip link set {bridge} up  # and its addresses"
+def _lines(machine: Machine, name: str) -> tuple[str, ...]:
+    """Return the lines by which an interface of the host that is missing comes back."""
+    gone = machine.gone.get(("", name))
+    return (gone.lines if gone else ()) or ("netctl repair",)
 
 
 def _foreign(network: Network, link: Link) -> bool:
@@ -56,8 +59,10 @@ def _state(network: Network, link: Link, machine: Machine) -> Iterator[Finding]:
             "bridge-down",
             f"the bridge of network {network.name} is down: nothing passes it",
             f"ip link show {link.name}: state DOWN",
-            f"ip link set {link.name} up",
+            # One of the operator's is not netctl's to set up.
+            *(() if network.facts["made"] == "true" else (f"ip link set {link.name} up",)),
             "netctl repair",
+            on=link.name,
         )
     if master := machine.found.master_of(link):
         yield problem(
@@ -66,7 +71,10 @@ def _state(network: Network, link: Link, machine: Machine) -> Iterator[Finding]:
             " take other ways",
             f"ip link show {link.name}: master {master}",
             f"ip link set {link.name} nomaster",
+            on=link.name,
         )
+    if not link.up:
+        return  # Its IPv6 addresses went with that.
     there = {
         a.address.partition("/")[0] for a in machine.found.addresses("") if a.link == link.name
     }
@@ -78,51 +86,62 @@ def _state(network: Network, link: Link, machine: Machine) -> Iterator[Finding]:
                 " way out and no host",
                 f"ip address show {link.name}: {', '.join(sorted(there)) or 'no address'}",
                 "netctl repair",
+                on=link.name,
             )
 
 
 def ports(machine: Machine) -> Iterator[Finding]:
-    """The endpoints' interfaces on the host: there, in their bridge, up, and isolated or not."""
+    """The endpoints' interfaces: there, in their bridge, up, and isolated or not."""
     for network, endpoint, place in machine.joined:
-        if not place.host_ifname:
+        if not place.host_ifname or machine.bridge(network) is None:
             continue
-        name, title = place.host_ifname, f"endpoint {network.name}/{endpoint.name}"
-        link = machine.found.link("", name)
-        if link is None:
-            yield problem(
-                "port-missing",
-                f"the interface of {title} is gone: it is cut off",
-                f"ip link show {name}: no such interface",
-                "netctl repair",
-            )
-            continue
-        master, bridge = machine.found.master_of(link), network.facts["bridge"]
-        if master != bridge:
-            yield problem(
-                "port-detached",
-                f"the interface of {title} is not in the bridge of its network: it is cut off",
-                f"ip link show {name}: {f'master {master}' if master else 'no master'},"
-                f" not {bridge}",
-                f"ip link set {name} master {bridge}",
-            )
-        elif not link.up:
-            yield problem(
-                "port-down",
-                f"the interface of {title} is down: it is cut off",
-                f"ip link show {name}: state DOWN",
-                f"ip link set {name} up",
-            )
-        elif link.carrier and link.state not in ("", "forwarding"):
-            yield problem(
-                "port-blocked",
-                f"the bridge passes nothing from or to {title}: its port does not forward, as while"
-                " a spanning tree is found",
-                f"bridge link show dev {name}: state {link.state}",
-                f"ip link set {bridge} type bridge stp_state 0",
-                f"bridge link set dev {name} state 3",
-            )
-        elif link.isolated != (network.facts["icc"] != "true"):
-            yield _isolation(title, link)
+        title = f"endpoint {network.name}/{endpoint.name}"
+        link = machine.found.link("", place.host_ifname)
+        if link is None or ("", place.host_ifname) in machine.gone:
+            yield _missing(title, place.host_ifname, link, machine)
+        elif found := _port(title, link, network, machine):
+            yield replace(found, on=link.name)
+
+
+def _missing(title: str, name: str, link: Link | None, machine: Machine) -> Finding:
+    gone, lines = machine.gone.get(("", name)), _lines(machine, name)
+    evidence = [] if link else [f"ip link show {name}: no such interface"]
+    if gone and (link or not gone.repairable):
+        evidence.append(f"{gone.difference.what}: {gone.difference.found}")
+    what = f"the interface of {title} is gone: it is cut off"
+    return problem("port-missing", what, "; ".join(evidence), *lines, on=name)
+
+
+def _port(title: str, link: Link, network: Network, machine: Machine) -> Finding | None:
+    """Return what is wrong with a port of a bridge that is up."""
+    name, bridge, master = link.name, network.facts["bridge"], machine.found.master_of(link)
+    if master != bridge:
+        return problem(
+            "port-detached",
+            f"the interface of {title} is not in the bridge of its network: it is cut off",
+            f"ip link show {name}: {f'master {master}' if master else 'no master'}, not {bridge}",
+            # It lost its settings as a port, too.
+            "netctl repair",
+        )
+    if not link.up:
+        return problem(
+            "port-down",
+            f"the interface of {title} is down: it is cut off",
+            f"ip link show {name}: state DOWN",
+            "netctl repair",
+        )
+    if link.carrier and link.state not in ("", "forwarding"):
+        return problem(
+            "port-blocked",
+            f"the bridge passes nothing from or to {title}: its port does not forward, as while"
+            " a spanning tree is found",
+            f"bridge link show dev {name}: state {link.state}",
+            f"ip link set {bridge} type bridge stp_state 0",
+            f"bridge link set dev {name} state 3",
+        )
+    if link.isolated != (network.facts["icc"] != "true"):
+        return _isolation(title, link)
+    return None
 
 
 def _isolation(title: str, link: Link) -> Finding:
@@ -131,13 +150,13 @@ def _isolation(title: str, link: Link) -> Finding:
             "port-isolated",
             f"{title} does not reach other isolated ports of its network: somebody isolated it",
             f"bridge -d link show dev {link.name}: isolated on",
-            f"bridge link set dev {link.name} isolated off",
+            "netctl repair",
         )
     return warning(
         "port-not-isolated",
         f"{title} reaches others of its network, which forbids that: it is not isolated any more",
         f"bridge -d link show dev {link.name}: isolated off",
-        f"bridge link set dev {link.name} isolated on",
+        "netctl repair",
     )
 
 
@@ -164,15 +183,23 @@ def sizes(machine: Machine) -> Iterator[Finding]:
     for network in machine.networks:
         wanted = int(network.facts["mtu"])
         bridge = machine.found.link("", network.facts["bridge"])
-        if bridge and bridge.mtu < wanted:
+        if bridge and bridge.mtu < wanted and bridge.mtu not in _smallest(network, machine):
             yield _smaller(f"the bridge of network {network.name}", bridge, wanted, "")
         yield from _uplink(network, wanted, machine)
-    for network, endpoint, place in machine.joined:
+    for network, endpoint, place in machine.intact:
         title = f"endpoint {network.name}/{endpoint.name}"
         for netns, name in (("", place.host_ifname), (place.netns, place.ifname)):
             link = machine.found.link(netns, name) if name else None
             if link and link.mtu != place.mtu:
                 yield _smaller(f"an interface of {title}", link, place.mtu, netns)
+
+
+def _smallest(network: Network, machine: Machine) -> Iterator[int]:
+    """Yield the MTU of each endpoint's port: the bridge's follows the smallest."""
+    for other, _, place in machine.joined:
+        link = machine.found.link("", place.host_ifname)
+        if link and other.id == network.id:
+            yield link.mtu
 
 
 def _smaller(title: str, link: Link, wanted: int, netns: str) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from netctl.doctor.finding import Finding, Severity, note, problem
 from netctl.doctor.machine import Machine
 from netctl.errors import NetctlError, StoreDamaged
 from netctl.kernel.vitals import Vitals
+from netctl.record import replace
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
@@ -99,7 +100,32 @@ def _examined(machine: Machine) -> list[Finding]:
         except NetctlError as error:
             impossible.setdefault(error.message, (error, []))[1].append(name)
     found += [_impossible(error, names) for error, names in impossible.values()]
-    return sorted(found, key=lambda finding: _ORDER.index(finding.severity))
+    return sorted(_once(found), key=lambda finding: _ORDER.index(finding.severity))
+
+
+def _once(found: Sequence[Finding]) -> list[Finding]:
+    """Return each finding once: what several checks say of one thing becomes one, and what the
+    comparison with the store says is left out where another check has the same remedy."""
+    merged: dict[tuple[str, str], Finding] = {}
+    for each in found:
+        other = merged.get((each.code, each.what))
+        merged[each.code, each.what] = _both(other, each) if other else each
+    others = {_commands(each) for each in merged.values() if each.code not in state.COMPARED}
+    return [
+        each
+        for each in merged.values()
+        if each.code not in state.COMPARED or _commands(each) not in others
+    ]
+
+
+def _both(one: Finding, other: Finding) -> Finding:
+    evidence = dict.fromkeys((one.evidence, other.evidence))
+    remedy = dict.fromkeys((*one.remedy, *other.remedy))
+    return replace(one, evidence="; ".join(evidence), remedy=tuple(remedy))
+
+
+def _commands(finding: Finding) -> tuple[str, ...]:
+    return tuple(line.partition("  # ")[0] for line in finding.remedy)
 
 
 def _impossible(error: NetctlError, names: list[str]) -> Finding:

@@ -28,6 +28,8 @@ class Finding(Record):
     """What was found, as the machine says it."""
     remedy: tuple[str, ...] = ()
     """The commands that mend it."""
+    on: str = ""
+    """The interface of the host that it is about, if there is one."""
 
 
 def count(number: int, noun: str) -> str:
@@ -35,19 +37,19 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def problem(code: str, what: str, evidence: str, *remedy: str) -> Finding:
-    return _finding(Severity.PROBLEM, code, what, evidence, remedy)
+def problem(code: str, what: str, evidence: str, *remedy: str, on: str = "") -> Finding:
+    return _finding(Severity.PROBLEM, code, what, evidence, remedy, on)
 
 
-def warning(code: str, what: str, evidence: str, *remedy: str) -> Finding:
-    return _finding(Severity.WARNING, code, what, evidence, remedy)
+def warning(code: str, what: str, evidence: str, *remedy: str, on: str = "") -> Finding:
+    return _finding(Severity.WARNING, code, what, evidence, remedy, on)
 
 
-def note(code: str, what: str, evidence: str, *remedy: str) -> Finding:
-    return _finding(Severity.NOTE, code, what, evidence, remedy)
+def note(code: str, what: str, evidence: str, *remedy: str, on: str = "") -> Finding:
+    return _finding(Severity.NOTE, code, what, evidence, remedy, on)
 
 
 def _finding(
-    severity: Severity, code: str, what: str, evidence: str, remedy: tuple[str, ...]
+    severity: Severity, code: str, what: str, evidence: str, remedy: tuple[str, ...], on: str
 ) -> Finding:
-    return Finding(code=code, severity=severity, what=what, evidence=evidence, remedy=remedy)
+    return Finding(code=code, severity=severity, what=what, evidence=evidence, remedy=remedy, on=on)

@@ -101,7 +101,7 @@ def our_table(machine: Machine) -> Iterator[Finding]:
             "table-missing",
             "netctl's firewall rules are gone: no NAT, no published port and no isolation",
             f"nft list table {firewall.TABLE}: no such table",
-            "netctl reload",
+            "netctl repair",
         )
         return
     from netctl.upkeep.check import firewall_findings
@@ -113,7 +113,7 @@ def our_table(machine: Machine) -> Iterator[Finding]:
             "table-changed",
             f"netctl's firewall rules are not as it made them ({count(len(found), 'difference')})",
             f"{first.what}: expected {first.expected}, found {first.found}",
-            "netctl reload",
+            "netctl repair",
         )
 
 
@@ -130,7 +130,7 @@ def loopback_source(machine: Machine) -> Iterator[Finding]:
                 f"ports of network {network.name} cannot be reached by the host's 127.0.0.1:"
                 " somebody put route_localnet back",
                 f"{dotted} = 0",
-                "netctl reload",
+                "netctl repair",
             )
 
 

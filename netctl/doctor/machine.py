@@ -10,11 +10,12 @@ from netctl import rooms
 from netctl.backends import foreign
 from netctl.backends.foreign import OUTSIDE, Foreign
 from netctl.gateway import ways_out
-from netctl.kernel import Kernel
+from netctl.kernel import Kernel, Link
 from netctl.kernel.lookup import Way
 from netctl.kernel.snapshot import Snapshot
 from netctl.kernel.vitals import Vitals
 from netctl.models import Attachment, Endpoint, HostState, Network, Port, Sandbox
+from netctl.plan import Interface
 from netctl.record import Record
 from netctl.resolv import host_resolv_conf
 from netctl.rooms import Room
@@ -22,6 +23,7 @@ from netctl.store import Reader
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
+    from netctl.upkeep.check import Finding as Drift
 
 
 class Published(Record):
@@ -91,6 +93,30 @@ class Machine:
             for endpoint in self.endpoints.get(network.id, ())
             if endpoint.attachment and endpoint.attachment.boot_id == self.boot_id
         ]
+
+    @cached_property
+    def drift(self) -> list[Drift]:
+        """What the comparison with the store finds."""
+        from netctl.upkeep.check import findings
+
+        return findings(self.reader, self.controller, self.found)
+
+    @cached_property
+    def gone(self) -> dict[Interface, Drift]:
+        """The interfaces that are missing or somebody else's, with what the comparison says."""
+        return {place: each for each in self.drift for place in each.difference.gone}
+
+    @cached_property
+    def intact(self) -> list[tuple[Network, Endpoint, Attachment]]:
+        """Those of ``joined`` whose interface in the sandbox is there, and is theirs."""
+        return [each for each in self.joined if (each[2].netns, each[2].ifname) not in self.gone]
+
+    def bridge(self, network: Network) -> Link | None:
+        """Return a network's bridge where it is there, ours and up: without it nothing that hangs
+        on it is as it was, which needs not be said of each."""
+        name = network.facts["bridge"]
+        link = None if ("", name) in self.gone else self.found.link("", name)
+        return link if link and link.up else None
 
     @cached_property
     def rooms(self) -> list[Room]:

@@ -176,7 +176,7 @@ class _Path:
         place, bridge = member.attachment, member.network.facts["bridge"]
         for check in (bridges.bridges, bridges.ports):
             for found in check(self._machine):
-                if place.host_ifname in found.evidence or bridge in found.evidence:
+                if found.on in (place.host_ifname, bridge):
                     yield ends(f"bridge {bridge}", found.what, found.evidence, *found.remedy)
         title = f"{member.network.name}/{member.endpoint.name}"
         text = f"{place.host_ifname} is up, master {bridge}"

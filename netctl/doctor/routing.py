@@ -202,7 +202,7 @@ def ipv6_switched_off(machine: Machine) -> Iterator[Finding]:
                 f"sysctl -w net.ipv6.conf.{bridge}.disable_ipv6=0",
                 "netctl repair",
             )
-    for network, endpoint, place in machine.joined:
+    for network, endpoint, place in machine.intact:
         key = f"{_CONF[6]}/{place.ifname}/disable_ipv6"
         if endpoint.ipv6 and machine.sysctl(key, place.netns) == "1":
             yield problem(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from netctl import origin
 from netctl.doctor.finding import Finding, count, problem, warning
@@ -11,6 +12,11 @@ from netctl.doctor.machine import Machine
 from netctl.kernel import NAMES_TABLE, Kernel
 from netctl.models import Sandbox, SandboxKind
 
+if TYPE_CHECKING:
+    from netctl.upkeep.check import Finding as Drift
+
+COMPARED = ("differs", "in-the-way")
+"""The codes of the comparison with the store."""
 _SPACE, _FILES = 16 << 20, 64
 """Bytes and files below which the disk is as good as full: a document takes a few kilobytes."""
 
@@ -157,19 +163,29 @@ def names(machine: Machine) -> Iterator[Finding]:
 
 
 def differences(machine: Machine) -> Iterator[Finding]:
-    """Whatever else is not as the documents say."""
-    from netctl.upkeep.check import findings
+    """Whatever else is not as the documents say; it is told where no other check has the same
+    remedy: see ``examination``."""
+    from netctl.upkeep.check import lost_sandboxes
 
-    everything = findings(machine.reader, machine.controller, machine.found)
-    found = [each for each in everything if not each.because]
-    if found:
-        shown = "; ".join(
-            f"{item.title}: {item.difference.what} is {item.difference.found}" for item in found[:3]
-        )
+    known = {each.line for each in lost_sandboxes(machine.rooms) if not each.lost}
+    found = [each for each in machine.drift if not each.because and each.line not in known]
+    for each in found:
+        if not each.repairable:
+            yield problem(
+                "in-the-way",
+                f"{each.title} is not as netctl left it, and netctl repair leaves it as it is",
+                _said(each),
+                *(each.lines or (f"# {each.remedy}",)),
+            )
+    if found := [each for each in found if each.repairable]:
         more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
         yield warning(
             "differs",
             f"the kernel is not as netctl left it in {count(len(found), 'point')}",
-            shown + more,
+            "; ".join(map(_said, found[:3])) + more,
             "netctl repair  # netctl check lists them",
         )
+
+
+def _said(each: Drift) -> str:
+    return f"{each.title}: {each.difference.what} is {each.difference.found}"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from netctl.kernel.interface import Kernel, Link
+from netctl.names import MARK
 from netctl.plan import Difference, Interface, Undo
 from netctl.record import replace
 from netctl.steps.base import Once, Setting, absent, ip, place
@@ -77,17 +78,17 @@ class VethAdd(Once):
 
     def differences(self, found: Snapshot) -> Iterable[Difference]:
         near, far = found.link("", self.name), found.link(self.netns, self.peer)
-        far = far if near and far and self._joined(near, far, found) else None
         gone = (("", self.name), (self.netns, self.peer))
-        if near is None:
-            yield _missing(self, f"veth {self.name}", "veth", found, *gone)
-        elif near.alias != self.alias:
+        if near and near.alias != self.alias:
             yield _somebody_elses(near, self.alias, *gone)
-        elif far is None:
+        elif far and self._foreign(near, far, found):
+            yield self._in_the_way(far, gone)
+        elif near is None:
+            yield _missing(self, f"veth {self.name}", "veth", found, *gone)
+        elif far is None or not self._joined(near, far, found):
             what = f"interface {self.peer}{place(self.netns)}"
             repair = (Undo(step=self), self)
-            taken = found.link(self.netns, self.peer) is not None
-            there = "another interface" if taken else "nothing"
+            there = "that of another endpoint" if far else "nothing"
             yield Difference(what=what, expected=self.alias, found=there, repair=repair, gone=gone)
         else:
             yield from _changed(near, "", mtu=self.mtu)
@@ -100,6 +101,19 @@ class VethAdd(Once):
         if not self.netns:
             return far.alias == self.alias
         return near.peer == far.index and near.peer_netns == found.number(self.netns)
+
+    def _foreign(self, near: Link | None, far: Link, found: Snapshot) -> bool:
+        """Whether an interface is none of ours, nor the rest of this one, which is made anew."""
+        rest = near is None and (far.type, far.alias) == ("veth", self.alias)
+        return not (rest or is_end_of_ours(far, self.netns, found))
+
+    def _in_the_way(self, far: Link, gone: tuple[Interface, ...]) -> Difference:
+        """Return the difference of a wire whose end has no place. It is left as it is, too: what
+        stands at the host would go, and nothing could come."""
+        what = f"interface {self.peer}{place(self.netns)}"
+        there = f"somebody else's ({far.type or 'no virtual one'})"
+        remedy = (clearing(self.netns, far), "netctl repair")
+        return Difference(what=what, expected=self.alias, found=there, gone=gone, remedy=remedy)
 
     def _as_port(self, link: Link, master: str) -> Iterable[Difference]:
         if self.master != master:
@@ -270,7 +284,29 @@ def _missing(
 
 def _somebody_elses(link: Link, expected: str, *gone: Interface) -> Difference:
     found = ", ".join(filter(None, (link.type, link.alias))) or "somebody else's"
-    return Difference(what=f"interface {link.name}", expected=expected, found=found, gone=gone)
+    remedy = (clearing("", link), "netctl repair")
+    what = f"interface {link.name}"
+    return Difference(what=what, expected=expected, found=found, gone=gone, remedy=remedy)
+
+
+def is_end_of_ours(link: Link, netns: str, found: Snapshot) -> bool:
+    """Whether an interface of a namespace is the end of a wire of netctl's, as its other end on the
+    host says."""
+    if not netns:
+        return link.alias.startswith(MARK)
+    number = found.number(netns)
+    return number >= 0 and any(
+        (each.peer, each.peer_netns) == (link.index, number) and each.alias.startswith(MARK)
+        for each in found.links("").values()
+    )
+
+
+def clearing(netns: str, link: Link) -> str:
+    """Return the line that frees the name of an interface of somebody else's."""
+    if link.type:
+        return f"{ip(netns)} link delete {link.name}  # or rename it"
+    # A device cannot be deleted.
+    return f"{ip(netns)} link set {link.name} down name own{link.index}"
 
 
 def _on(value: bool) -> str:

@@ -11,7 +11,7 @@ from netctl.errors import KernelError
 from netctl.kernel import Kernel
 from netctl.kernel.snapshot import Snapshot
 from netctl.models import HostState, Network, SandboxKind
-from netctl.plan import Difference, Plan
+from netctl.plan import Difference, Plan, in_words
 from netctl.record import Record, replace
 from netctl.rooms import Room, intruder
 from netctl.steps.settings import Nft, Sysctl
@@ -38,11 +38,16 @@ class Finding(Record):
     """The line of the finding that it merely follows from: an interface that is not there lacks its
     addresses too."""
     remedy: str = "take away what is in its place, which is not netctl's to do; then: netctl repair"
-    """What to do where it is not repairable."""
+    """What to do where it is not repairable, in words."""
 
     @property
     def line(self) -> str:
         return f"{self.title}: {self.difference.what}"
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The remedy as an operator would type it; none where that is more than lines can say."""
+        return ("netctl repair",) if self.repairable else self.difference.remedy
 
     @property
     def repairable(self) -> bool:
@@ -138,7 +143,14 @@ def _lent(network: Network, part: Part, found: Snapshot) -> Iterator[Finding]:
     name = network.facts.get("bridge", "")
     if network.facts.get("made") == "false" and not found.link("", name):
         missing = Difference(
-            what=f"bridge {name}", expected="there", found="nothing", gone=(("", name),)
+            what=f"bridge {name}",
+            expected="there",
+            found="nothing",
+            gone=(("", name),),
+            remedy=(
+                f"ip link add {name} type bridge && ip link set {name} up  # and its addresses",
+                "netctl repair",
+            ),
         )
         remedy = f"make {name} again, with its addresses: it was not netctl's; then: netctl repair"
         yield Finding(title=part.title, difference=missing, remedy=remedy)
@@ -155,7 +167,7 @@ def _forwarding(network: Network, part: Part, found: Snapshot, reader: Reader) -
             repair = difference.repair if key in host.forwarding else ()
             yield Finding(
                 title=part.title,
-                difference=replace(difference, repair=repair),
+                difference=replace(difference, repair=repair, remedy=(step.describe(),)),
                 remedy=f"{step.describe()} turns on what had been on before netctl",
             )
     for link in host.advertised if forwarding.SYSCTLS[6] in wanted else ():
@@ -215,7 +227,9 @@ def differing(part: Part, found: Snapshot) -> Iterable[Finding]:
     """Yield what of a part's steps does not hold."""
     for step in part.plan:
         for difference in step.differences(found):
-            yield Finding(title=part.title, difference=difference)
+            finding = Finding(title=part.title, difference=difference)
+            lines = difference.remedy
+            yield replace(finding, remedy=in_words(lines)) if lines else finding
 
 
 def firewall_findings(reader: Reader, controller: Controller) -> Iterator[Finding]:

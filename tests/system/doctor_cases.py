@@ -68,6 +68,7 @@ RULES: list[Case] = [
         "nft delete table ip filter",
     ),
 ]
+_TAKEN_INSIDE = "ip -n c1 link delete eth0; ip -n c1 link add eth0 type veth peer name far"
 LINKS: list[Case] = [
     Case("ip link set {web} down", "bridge-down", "{web}: state DOWN"),
     Case("ip link delete {web}", "bridge-missing", "{web}: no such interface"),
@@ -93,6 +94,35 @@ LINKS: list[Case] = [
         "port-not-isolated",
         "{db1_port}: isolated off",
     ),
+    Case(
+        f"{_TAKEN_INSIDE}",
+        "port-missing",
+        "{c1_port}: no such interface; interface eth0 in /run/netns/c1: somebody else's (veth)",
+    ),
+    Case(
+        "ip -n c1 link set eth0 down name old; ip -n c1 link add eth0 type bridge",
+        "port-missing",
+        "interface eth0 in /run/netns/c1: somebody else's (bridge)",
+    ),
+    Case(
+        "ip link delete {c1_port}; ip link add {c1_port} type veth peer name far",
+        "port-missing",
+        "interface {c1_port}: veth",
+    ),
+    Case(
+        "ip link set {web} down; " + _TAKEN_INSIDE,
+        "in-the-way",
+        "sandbox c1: interface eth0 in /run/netns/c1 is somebody else's (veth)",
+    ),
+    Case(
+        "netctl network connect db c1 >&2; ip -n c1 link set eth0 down name x;"
+        " ip -n c1 link set eth1 down name eth0; ip -n c1 link set x name eth1",
+        "port-missing",
+        "interface eth0 in /run/netns/c1: that of another endpoint",
+        "netctl network disconnect db c1 >&2",
+    ),
+    Case("ip link set br0 down", "bridge-down", "br0: state DOWN"),
+    Case("ip link delete br0", "bridge-missing", "br0: no such interface"),
     Case("ip -n c1 link set lo down", "names-cut-off", "lo in /run/netns/c1: state DOWN"),
     Case(
         "ip netns exec c1 nft flush ruleset",

@@ -27,6 +27,7 @@ _FURNISH = f"""set -e
 # Remedies write there: this is a link to the machine's own.
 rm -f /etc/dhcpcd.conf
 mkdir -p /etc/systemd /etc/NetworkManager /run/bin
+ip link add br0 type bridge; ip link set br0 up
 printf '#!/bin/sh\\nexec {sys.executable} -m netctl "$@"\\n' >/run/bin/netctl
 chmod +x /run/bin/netctl
 {_NOT_BRIDGED}
@@ -42,6 +43,7 @@ def furnish(c: Controller) -> None:
     c.sandboxes.create("db1")
     c.endpoints.connect("db", "db1")
     c.endpoints.publish("web/c1", ["8080:80", "127.0.0.1:8081:81"])
+    c.networks.create("lan", options={"bridge.name": "br0"}, subnets=["10.9.9.0/24"])
 
 
 def look(*, probe: bool = False, boot_id: str | None = None) -> list[Finding]:
@@ -120,6 +122,30 @@ def test_what_is_broken_is_named_and_mended(patient: Patient, cases: list[Case])
             if not (left := patient.findings()):
                 break
         assert left == [], case.script
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "evidence"),
+    [
+        ("ip link set {web} down", "bridge-down", ""),
+        ("ip link delete {web}", "bridge-missing", ""),
+        ("ip link set {c1_port} nomaster", "port-detached", ""),
+        ("ip link delete {c1_port}", "port-missing", ""),
+        ("ip -n c1 link delete eth0; ip -n c1 link add eth0 type bridge", "port-missing", "eth0"),
+        (
+            "ip link set {c1_port} mtu 1300; ip -n c1 link set eth0 mtu 1300",
+            "mtu-mismatch",
+            "mtu 1300 of {c1_port}, network 1500; mtu 1300 of eth0 in /run/netns/c1, network 1500",
+        ),
+        ("nft flush ruleset", "table-missing", ""),
+    ],
+)
+def test_one_cause_is_one_finding(patient: Patient, script: str, code: str, evidence: str) -> None:
+    patient.sh(script)
+    [finding] = patient.findings()
+    assert finding.code == code and evidence.format(**patient.names) in finding.evidence
+    patient.mend(finding)
+    assert patient.findings() == []
 
 
 def test_a_network_that_a_rule_of_routing_takes_is_noticed_at_once(host: Host) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from netctl.controller import Controller
+from netctl.errors import Conflict
 from netctl.models import Document, Endpoint, Network, Sandbox
 from netctl.record import replace
 from netctl.store import Changes
@@ -119,3 +120,18 @@ def test_two_holders_of_one_name_are_reported(c: Controller) -> None:
     _behind(c, Changes(put=(twin,)))
     assert any("one holder" in finding.difference.expected for finding in c.check())
     assert any("one holder" in line for line in c.repair().left)
+
+
+def test_a_sandbox_with_one_name_twice_says_what_helps(c: Controller) -> None:
+    c.networks.create("db")
+    c.endpoints.connect("db", "c1")
+    doc = c.endpoints.get("db/c1").doc
+    assert doc.attachment
+    _behind(c, Changes(put=(replace(doc, attachment=replace(doc.attachment, ifname="eth0")),)))
+    said = "web/c1 and db/c1 of sandbox c1 have the same interface name eth0"
+    with pytest.raises(Conflict, match=said) as caught:
+        c.sandboxes.refresh("c1")
+    assert (caught.value.command_hint or "").startswith("netctl repair")
+    assert c.repair().left == ()
+    c.sandboxes.refresh("c1")
+    assert c.check() == []
