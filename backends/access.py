@@ -161,3 +161,8 @@ def opens(network: Network, version: int) -> bool:
 def is_loopback(address: str) -> bool:
     """Whether an address, of which there may be none, is one of the host's loopback."""
     return address.startswith("127.") or address == LOOPBACK6
+
+
+def loopback_key(network: Network) -> str:
+    """Return the sysctl that lets the host send from 127.0.0.0/8 into the network."""
+    return f"net/ipv4/conf/{network.facts['bridge']}/route_localnet"

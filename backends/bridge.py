@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Interface, IPv6Interface
 
-from netctl.backends import access, firewall, forwarding, limits, publication, wire
+from netctl.backends import access, firewall, wire
 from netctl.backends.driver import NetworkPlan, Publishing, Site
 from netctl.backends.options import (
     PREFIX,
@@ -114,7 +114,7 @@ class BridgeDriver:
         present = set() if made else _present(network, kernel)
         wanted = [address for address in _bridge_addresses(network) if address not in present]
         link = None if made else kernel.link("", network.facts["bridge"])
-        set_already = not made and kernel.sysctl_get("", publication.loopback_key(network)) == "1"
+        set_already = not made and kernel.sysctl_get("", access.loopback_key(network)) == "1"
         facts = {
             **network.facts,
             "addresses": " ".join(wanted),
@@ -124,6 +124,8 @@ class BridgeDriver:
         return replace(network, facts=facts)
 
     def plan_network(self, network: Network, site: Site) -> NetworkPlan:
+        from netctl.backends import forwarding  # of no use to endpoints
+
         forward = forwarding.plan(network, site)
         others = any("bridge" in other.facts for other in site.others)
         rules = firewall.plan(
@@ -166,14 +168,18 @@ class BridgeDriver:
         return wire.announcement(network, attachment)
 
     def plan_limits(self, network: Network, before: Endpoint, after: Endpoint) -> Plan:
+        from netctl.backends import limits  # for a change alone
+
         return limits.change(network, before, after)
 
     def plan_publish(self, network: Network, change: Publishing, kernel: Kernel) -> Plan:
+        from netctl.backends import publication  # for ports alone
+
         return publication.plan(network, change, kernel)
 
     def settings(self, network: Network) -> tuple[str, ...]:
         own = network.facts.get("localnet") == "true"
-        return (publication.loopback_key(network),) if own else ()
+        return (access.loopback_key(network),) if own else ()
 
     def gateway_versions(self, network: Network) -> tuple[int, ...]:
         return tuple(v for v in (4, 6) if not _isolated(network, v))

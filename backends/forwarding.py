@@ -30,7 +30,7 @@ _CONF = {SYSCTLS[4]: "net/ipv4/conf", SYSCTLS[6]: "net/ipv6/conf"}
 _REDIRECTS = "net/ipv4/conf/all/accept_redirects"
 HEED = "2"
 """A router's advertisements are heeded although the host forwards (ip-sysctl, accept_ra)."""
-_PLAIN = re.compile(r"[!#-)+-\[\]-~]+")
+_PLAIN = r"[!#-)+-\[\]-~]+"
 """What nft takes between quotes: printable ASCII without the quote, the star and the backslash."""
 
 
@@ -172,4 +172,4 @@ def _foreign(site: Site) -> Iterator[Link]:
 
 def _plain(links: Iterable[Link]) -> Iterator[Link]:
     """Yield those whose names can be written down."""
-    return (link for link in links if _PLAIN.fullmatch(link.name))
+    return (link for link in links if re.fullmatch(_PLAIN, link.name))

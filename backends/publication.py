@@ -131,11 +131,6 @@ def is_on_loopback(port: Port) -> bool:
     )
 
 
-def loopback_key(network: Network) -> str:
-    """Return the sysctl that lets the host send from 127.0.0.0/8 into the network."""
-    return f"net/ipv4/conf/{network.facts['bridge']}/route_localnet"
-
-
 def _loopback_source(
     network: Network, change: Publishing, lent: Mapping[int, str], kernel: Kernel
 ) -> Iterable[Sysctl]:
@@ -147,7 +142,7 @@ def _loopback_source(
     if any(map(is_on_loopback, change.endpoint.ports)) and not any(
         map(is_on_loopback, change.rest)
     ):
-        key = loopback_key(network)
+        key = access.loopback_key(network)
         # Where the plan is taken back while other ports need it, it stays on.
         there = "0" if change.ending else kernel.sysctl_get("", key) or "0"
         yield Sysctl(netns="", key=key, value="1", previous=there)

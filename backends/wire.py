@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from netctl.backends import limits
 from netctl.backends.options import PREFIX, Option, integer
 from netctl.backends.settings import asked, ipv6_switch, own_routes
 from netctl.models import Attachment, Endpoint, Network
@@ -59,16 +58,26 @@ def veth(network: Network, endpoint: Endpoint, place: Attachment) -> Plan:
         *own_routes(network, endpoint, netns, ifname),
         *_telling(network, endpoint, place),
     )
+    beside, limited = _limits(network, endpoint, place)
     # What the user asks for takes the place of our own.
     settings = {step.key: step for step in (*own, *early)}
-    steps: list[Step] = [pair, *port, *settings.values(), *limits.at_port(endpoint, place)]
+    steps: list[Step] = [pair, *port, *settings.values(), *limited]
     steps += (LinkUp(netns="", name=pair.name), LinkUp(netns=netns, name=ifname))
     steps += (AddressAdd(netns=netns, link=ifname, address=a) for a in endpoint.addresses)
     addresses = tuple(address.partition("/")[0] for address in endpoint.addresses)
     forgotten = NeighboursForgotten(link=network.facts["bridge"], addresses=addresses)
     first = (forgotten,) if addresses else ()
     whole = Assembly(steps=(*steps, *late))
-    return (*first, *limits.beside(network, endpoint, place), whole)
+    return (*first, *beside, whole)
+
+
+def _limits(network: Network, endpoint: Endpoint, place: Attachment) -> tuple[Plan, Plan]:
+    """Return what limits an endpoint beside its veth pair, and at the pair."""
+    if not (endpoint.limits or place.ifb):
+        return (), ()
+    from netctl.backends import limits
+
+    return limits.beside(network, endpoint, place), tuple(limits.at_port(endpoint, place))
 
 
 def _announcements(network: Network) -> int:

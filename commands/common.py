@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from netctl.removing import Report
 
 F = TypeVar("F", bound=Callable[..., Any])
-_COMMA = re.compile(r",(?!net\.)")
+_COMMA = r",(?!net\.)"
 _NAMED = 10
 """Names that a message gives of many."""
 _LINE = 300
@@ -59,7 +59,7 @@ def labels(texts: Iterable[str]) -> dict[str, str]:
 def options(texts: Iterable[str]) -> dict[str, str]:
     """Return ``K=V[,K=V]`` texts as a mapping. What follows a comma and begins with ``net.``, as no
     option does, belongs to the value before it: libnetwork's ``endpoint.sysctls`` has commas."""
-    return pairs((part for text in texts for part in _COMMA.split(text)), "-o")
+    return pairs((part for text in texts for part in re.split(_COMMA, text)), "-o")
 
 
 def add_hosts(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout, suppress
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from time import monotonic
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netctl import __version__, universal
+from netctl import universal
 from netctl.colours import ADVICE, ALARM, CAUTION, tinted, wanted
 from netctl.errors import InvalidInput, KernelError, NetctlError
 from netctl.groups import LazyGroup, NoCommand
@@ -39,18 +38,18 @@ _LONGEST = 400
 """Characters of a usage error, which quotes what was given."""
 
 
-@dataclass
 class State:
     """What the global options say, and the controller that they lead to."""
 
-    given: dict[str, Any] = field(default_factory=dict)
-    """The global options by name, of which some come only with the command."""
-    dry_run: bool = False
-    made: list[Controller] = field(default_factory=list)
-    words: Sequence[str] = ()
-    """The command line as it was given."""
-    begun: float = field(default_factory=monotonic)
-    interruption: Interruption = field(default_factory=Interruption)
+    def __init__(self, words: Sequence[str] = ()) -> None:
+        """``words`` is the command line as it was given."""
+        self.words = words
+        self.given: dict[str, Any] = {}
+        """The global options by name, of which some come only with the command."""
+        self.dry_run = False
+        self.made: list[Controller] = []
+        self.begun = monotonic()
+        self.interruption = Interruption()
 
     @cached_property
     def _meter(self) -> Meter:
@@ -143,7 +142,6 @@ def _say_step(text: str) -> None:
 
 
 @click.group(cls=LazyGroup, context_settings=SETTINGS)
-@click.version_option(__version__, message="netctl %(version)s")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Container networking for Linux without a daemon.
@@ -154,7 +152,7 @@ def cli(ctx: click.Context) -> None:
     ctx.ensure_object(State).given = universal.given(ctx)
 
 
-cli.params[1:1] = universal.OPTIONS
+cli.params[:0] = universal.ROOT
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from netctl.allocation import allocate, check_mac_free
-from netctl.allotment import Place
 from netctl.backends import registry
 from netctl.definitions import rates
 from netctl.definitions.endpoint import EndpointDefinition, check_called, uncalled
 from netctl.definitions.routes import check_on
 from netctl.definitions.sysctls import check_known
-from netctl.errors import InvalidInput
-from netctl.models import Document, Endpoint, Network, Port
+from netctl.models import Document, Endpoint, Network, now
 from netctl.names import mac_of, new_id
-from netctl.networks import now
-from netctl.publishing import Chosen, choose
 from netctl.record import replace
 from netctl.references import check_endpoint_free
 from netctl.store import Reader
@@ -78,35 +73,11 @@ def draft(
         limits=wanted.limits,
         folded=asked,
     )
-    chosen = ports_for(reader, network, endpoint, wanted.ports, controller)
     if asked and transient:
         controller.notices += uncalled(network, wanted.name)
+    if not wanted.ports:
+        return endpoint, cursor
+    from netctl.publishing import ports_for
+
+    chosen = ports_for(reader, network, endpoint, wanted.ports, controller)
     return replace(endpoint, ports=chosen.ports), (*cursor, *chosen.cursor)
-
-
-def ports_for(
-    reader: Reader,
-    network: Network,
-    endpoint: Endpoint,
-    ports: Sequence[Port],
-    controller: Controller,
-) -> Chosen:
-    """Return the ports as they are published on an endpoint. Raises ``InvalidInput``, ``Conflict``
-    or ``Exhausted``."""
-    if ports and not registry.load(network.driver).has_pools:
-        raise InvalidInput(
-            f"endpoints of network {network.name} (driver {network.driver}) publish no ports",
-            hint="what listens in the host's stack is reachable without"
-            if registry.load(network.driver).host_stack
-            else "leave out --publish, or use a network of driver bridge",
-        )
-    place = Place(
-        network=network,
-        endpoint=endpoint.name,
-        versions=tuple(6 if ":" in address else 4 for address in endpoint.routed_addresses),
-        ports=endpoint.ports,
-        way_out=not endpoint.no_default_route,
-    )
-    chosen = choose(reader, controller.kernel, place, ports)
-    controller.notices += chosen.notices
-    return chosen

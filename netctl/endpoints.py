@@ -6,34 +6,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
-from netctl import joining, limiting, presence, references, renaming, rooms
+from netctl import references
 from netctl.backends import registry
 from netctl.backends.driver import Publishing
-from netctl.definitions.endpoint import (
-    EndpointDefinition,
-    EndpointOptions,
-    asked,
-    check_called,
-    check_local_aliases,
-    check_priority,
-)
-from netctl.drafting import draft, ports_for
+from netctl.definitions.entrance import check_local_aliases, check_priority
 from netctl.errors import Conflict, NotFound
-from netctl.gateway import FAMILIES, ways_out
 from netctl.handles import EndpointHandle
-from netctl.joining import Entrance
 from netctl.models import Document, Endpoint, Network, Port, Sandbox
 from netctl.names import several, short
 from netctl.operation import Operation, passed_over
 from netctl.plan import Plan, Step, inverse
-from netctl.ports import parse_all
-from netctl.publishing import check_unheld, published_as
 from netctl.record import Record, replace
 from netctl.references import Ref
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
+    from netctl.definitions.endpoint import EndpointDefinition, EndpointOptions
+    from netctl.joining import Entrance
     from netctl.removing import Report
+    from netctl.rooms import Room
 
 
 class Leaving(Record):
@@ -73,6 +64,8 @@ class Endpoints:
         Raises ``InvalidInput``, ``NotFound``, ``Conflict`` (a name, address or MAC that is taken)
         or ``Exhausted``.
         """
+        from netctl.definitions.endpoint import asked
+
         wanted = asked(name, options)
         with self._controller.operation(f"endpoint create {network} {name}") as op:
             parent = self._controller.networks.needed(op, network)
@@ -104,6 +97,8 @@ class Endpoints:
         already, with the same priority and aliases. Raises ``Conflict`` where it is joined already,
         or does not fit, ``Exhausted`` where a port that it publishes has come to be held.
         """
+        from netctl.joining import Entrance
+
         aliases = check_local_aliases(local_aliases or {})
         entrance = Entrance(priority=check_priority(priority), aliases=aliases)
         with self._controller.operation(f"endpoint join {reference} {sandbox}") as op:
@@ -112,6 +107,8 @@ class Endpoints:
             room = self._room(op, references.sandbox(op.reader, sandbox))
             if endpoint.attachment:
                 same = endpoint.attachment.sandbox_id == room.sandbox.id
+                from netctl import presence
+
                 if not (if_not_exists and same):
                     raise presence.joined_already(op.reader, network, endpoint, room.sandbox)
                 presence.check_entered(room, endpoint, entrance)
@@ -121,6 +118,8 @@ class Endpoints:
     def leave(self, reference: Ref, sandbox: Ref | None = None) -> EndpointHandle:
         """Take an endpoint out of its sandbox. Raises ``NotJoined``, a ``Conflict``, where it is in
         none, and ``Conflict`` where it is in another than the given one."""
+        from netctl import presence
+
         with self._controller.operation(f"endpoint leave {reference}") as op:
             endpoint = references.endpoint(op.reader, reference)
             expected = references.sandbox(op.reader, sandbox) if sandbox else None
@@ -148,6 +147,8 @@ class Endpoints:
     def _remove_named(self, op: Operation, reference: Ref, *, force: bool) -> None:
         endpoint = references.endpoint(op.reader, reference)
         if endpoint.attachment and not force:
+            from netctl import presence
+
             holder = presence.holder(op.reader, endpoint.attachment)
             raise Conflict(
                 f"endpoint {endpoint.name} is in sandbox {holder}",
@@ -184,12 +185,18 @@ class Endpoints:
         ``if_not_exists`` returns the endpoint by which the sandbox is in the network already, where
         it is of the same definition.
         """
+        from netctl.definitions.endpoint import asked
+        from netctl.drafting import draft
+        from netctl.joining import Entrance
+
         aliases = check_local_aliases(local_aliases or {})
         entrance = Entrance(priority=check_priority(priority), aliases=aliases)
         with self._controller.operation(f"network connect {network} {sandbox}") as op:
             holder = references.sandbox(op.reader, sandbox)
             wanted = asked(name or holder.name, options)
             if if_not_exists and (there := self._connected(op, network, holder, name, wanted)):
+                from netctl import presence
+
                 presence.check_entered(self._room(op, holder), there, entrance)
                 return self._handle(there)
             parent = self._controller.networks.needed(op, network)
@@ -206,6 +213,8 @@ class Endpoints:
         name: str | None,
         wanted: EndpointDefinition,
     ) -> Endpoint | None:
+        from netctl import presence
+
         parent = references.find_network(op.reader, network)
         return presence.connected(self._room(op, sandbox), parent, name, wanted) if parent else None
 
@@ -214,6 +223,9 @@ class Endpoints:
 
         Raises ``InvalidInput``, ``NotFound`` or ``Conflict`` (a name that is taken).
         """
+        from netctl import renaming
+        from netctl.definitions.endpoint import EndpointDefinition, check_called
+
         EndpointDefinition(name=name).checked()
         with self._controller.operation(f"endpoint rename {reference} {name}") as op:
             endpoint = references.endpoint(op.reader, reference)
@@ -242,6 +254,7 @@ class Endpoints:
         Raises ``InvalidInput``, or ``NotFound`` for what it does not have.
         """
         from netctl.definitions.alterations import aliases_after, label_change
+        from netctl.definitions.endpoint import EndpointDefinition
 
         change = label_change(labels, labels_gone)
         less = several(aliases_gone)
@@ -262,6 +275,8 @@ class Endpoints:
 
     def _called(self, op: Operation, after: Endpoint) -> None:
         """Record an endpoint with other names, and let its network know them."""
+        from netctl import renaming
+
         room = self._room_of(op, after)
         change = renaming.endpoint([room] if room else [], after)
         op.commit(change.plan, put=(after,), forward=True)
@@ -272,6 +287,9 @@ class Endpoints:
 
         Raises ``InvalidInput``, ``NotFound``, or ``Exhausted`` for a port that is held.
         """
+        from netctl.ports import parse_all
+        from netctl.publishing import ports_for
+
         wanted = parse_all(ports)
         with self._controller.operation(f"endpoint publish {reference}") as op:
             endpoint = references.endpoint(op.reader, reference)
@@ -297,6 +315,8 @@ class Endpoints:
     ) -> EndpointHandle:
         """Change how fast an endpoint is, at once where it is in a sandbox: ``none`` lifts a limit,
         what is not given stays. Raises ``InvalidInput``, ``NotFound`` or ``Unsupported``."""
+        from netctl import limiting
+
         given = {"rate_in": rate_in, "rate_out": rate_out, "burst": burst}
         with self._controller.operation(f"endpoint limit {reference}") as op:
             endpoint = references.endpoint(op.reader, reference)
@@ -309,6 +329,9 @@ class Endpoints:
     def unpublish(self, reference: Ref, ports: Iterable[str]) -> EndpointHandle:
         """Publish ports no more. A port is named as it was given, or by less: ``80`` is every
         publication of port 80. Raises ``NotFound`` for one that is not published."""
+        from netctl.ports import parse_all
+        from netctl.publishing import published_as
+
         wanted = parse_all(ports)
         with self._controller.operation(f"endpoint unpublish {reference}") as op:
             endpoint = references.endpoint(op.reader, reference)
@@ -331,6 +354,9 @@ class Endpoints:
     ) -> Plan:
         """Return how some of an endpoint's ports are published beside the rest, where it is in a
         sandbox."""
+        from netctl import joining
+        from netctl.gateway import ways_out
+
         place, room = endpoint.attachment, self._room_of(op, endpoint)
         if not place or not room or place.boot_id != self._controller.kernel.boot_id():
             return ()
@@ -355,6 +381,9 @@ class Endpoints:
         room = self._room_of(op, endpoint)
         if not room or not room.alive:
             return
+        from netctl import joining
+        from netctl.gateway import FAMILIES, ways_out
+
         ways = ways_out(room.members).get(endpoint.id, ())
         for item in room.members:
             if item.endpoint.id == endpoint.id:
@@ -396,14 +425,19 @@ class Endpoints:
     def _joined(
         self,
         op: Operation,
-        room: rooms.Room,
+        room: Room,
         network: Network,
         endpoint: Endpoint,
         entrance: Entrance,
         extra: tuple[Document, ...] = (),
     ) -> EndpointHandle:
+        from netctl import joining
+
         change = joining.join(room, network, endpoint, entrance)
-        check_unheld(room.kernel, change.endpoints[0], change.way_out)
+        if endpoint.ports:
+            from netctl.publishing import check_unheld
+
+            check_unheld(room.kernel, change.endpoints[0], change.way_out)
         making = self._controller.networks.making(op, network)
         put = (*making.put, *change.endpoints, change.sandbox, *extra)
         op.commit((*making.plan, *change.plan), put=put)
@@ -418,6 +452,8 @@ class Endpoints:
         kept = {endpoint.id: endpoint for endpoint in endpoints}
         joined = [e.attachment.sandbox_id for e in endpoints if e.attachment]
         for sandbox_id in dict.fromkeys(joined):
+            from netctl import joining
+
             sandbox = references.found(
                 "sandbox", short(sandbox_id), op.reader.get(Sandbox, sandbox_id)
             )
@@ -433,13 +469,15 @@ class Endpoints:
     def _handle(self, doc: Endpoint) -> EndpointHandle:
         return EndpointHandle(self._controller, doc)
 
-    def _room_of(self, op: Operation, endpoint: Endpoint) -> rooms.Room | None:
+    def _room_of(self, op: Operation, endpoint: Endpoint) -> Room | None:
         """Return the sandbox that an endpoint is in, None for none."""
         place = endpoint.attachment
         sandbox = op.reader.get(Sandbox, place.sandbox_id) if place else None
         return self._room(op, sandbox) if sandbox else None
 
-    def _room(self, op: Operation, sandbox: Sandbox) -> rooms.Room:
+    def _room(self, op: Operation, sandbox: Sandbox) -> Room:
+        from netctl import rooms
+
         return rooms.enter(op.reader, sandbox, self._controller.kernel, self._controller.config)
 
     def _create(
@@ -449,6 +487,8 @@ class Endpoints:
         if existing and if_not_exists:
             wanted.check_same(existing)
             return existing
+        from netctl.drafting import draft
+
         make = partial(draft, op.reader, network, wanted, self._controller, transient=False)
         endpoint, extra = self._controller.reclaiming(op, make, network.id)
         making = self._controller.networks.making(op, network)

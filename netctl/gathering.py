@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from netctl.errors import NetctlError
 from netctl.models import Document, Sandbox
-from netctl.overlay import Overlay
 from netctl.plan import Assembly, Plan, Step, Undo
 from netctl.store import Reader
 
@@ -31,6 +30,8 @@ class Gathering:
     for what takes down alone. ``commit`` raises ``Entangled``, and keeps nothing then."""
 
     def __init__(self, reader: Reader) -> None:
+        from netctl.overlay import Overlay  # of no use to ``gathered``
+
         self.reader = Overlay(reader)
         self._steps: list[Step] = []
         self._documents: dict[tuple[str, str, str], tuple[Document, bool]] = {}

@@ -77,7 +77,32 @@ def _suggesting(command: click.Command, ctx: click.Context) -> Iterator[None]:
         raise click.UsageError(f"No such option {error.option_name!r}.{meant}", ctx) from None
 
 
-class Command(click.Command):
+class _Helpful(click.Command):
+    """A command whose help option is not translated, as its help is not: click looks for the
+    translation of that one line at each start, for which Python imports its locales."""
+
+    _help: click.Option | None = None
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        if self._help is None:
+            self._help = click.Option(
+                self.get_help_option_names(ctx),
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_show_help,
+                help="Show this message and exit.",
+            )
+        return self._help
+
+
+def _show_help(ctx: click.Context, option: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(ctx.get_help(), color=ctx.color)
+        ctx.exit()
+
+
+class Command(_Helpful):
     """A command that takes no empty text for an option, as of a script's unset variable."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -90,7 +115,7 @@ class Command(click.Command):
         return [*super().get_params(ctx), *universal.BELOW]
 
 
-class _Group(click.Group):
+class _Group(_Helpful, click.Group):
     """A group that shows its help, as an error, where no command is given."""
 
     command_class = Command

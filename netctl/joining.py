@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import field
 
 from netctl import files, naming
-from netctl.backends import access, limits, publication, registry
+from netctl.backends import access, registry
 from netctl.backends.driver import Occasion, Publishing
 from netctl.errors import Conflict, Exhausted, InvalidInput
-from netctl.fitting import check_fits
 from netctl.gateway import FAMILIES, Member, announce, ways_out, withdraw
 from netctl.models import Attachment, Endpoint, EndpointRef, Network, Sandbox
 from netctl.names import mac_of, veth_ifname
@@ -43,6 +42,8 @@ class Entrance(Record):
 
 def join(room: Room, network: Network, endpoint: Endpoint, entrance: Entrance) -> Change:
     """Return how an endpoint comes in. Raises ``Conflict`` where it does not fit."""
+    from netctl.fitting import check_fits
+
     check_fits(room, network, endpoint)
     sandbox = replace(
         room.sandbox,
@@ -258,7 +259,11 @@ def beside(room: Room, network: Network, endpoint: Endpoint) -> bool:
     """Whether the host's loopback leads to an endpoint of the network in another sandbox, which
     stays, as it does to this one."""
     reader = room.reader
-    if reader is None or not publication.leads_from_loopback(network, endpoint, FAMILIES):
+    if reader is None or not endpoint.ports:
+        return False
+    from netctl.backends import publication  # for ports alone
+
+    if not publication.leads_from_loopback(network, endpoint, FAMILIES):
         return False
     leaving = room.gone.union(item.endpoint.id for item in room.members)
     for other in reader.all(Endpoint, network.id):
@@ -325,10 +330,19 @@ def _attachment(
         bare,
         ifname=_ifname(room, network, endpoint),
         host_ifname=veth_ifname(endpoint.id),
-        ifb=limits.device(endpoint, room.kernel),
+        ifb=ifb_of(room, endpoint),
         mac=endpoint.mac or mac_of(endpoint.id),
         mtu=int(network.facts["mtu"]),
     )
+
+
+def ifb_of(room: Room, endpoint: Endpoint) -> str:
+    """Return the name of the ifb that limits what an endpoint sends, ``""`` for none."""
+    if not endpoint.limits.rate_out:
+        return ""
+    from netctl.backends import limits
+
+    return limits.device(endpoint, room.kernel)
 
 
 def _check_nameless(network: Network, entrance: Entrance) -> None:

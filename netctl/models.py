@@ -8,6 +8,7 @@ The codec (``netctl.codec``) is driven by these annotations: keep them importabl
 from __future__ import annotations
 
 from dataclasses import field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import ClassVar, Protocol, Self
 
@@ -16,6 +17,11 @@ from netctl.record import Record
 
 SCHEMA = 1
 """Number of the documents' form; a store with a larger one is refused, a smaller one migrated."""
+
+
+def now() -> str:
+    """Return the time as documents bear it: RFC 3339, UTC, whole seconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Document(Protocol):

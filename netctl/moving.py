@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from netctl import files, fitting, joining, naming, rooms
-from netctl.backends import limits
 from netctl.errors import Conflict
 from netctl.gateway import Member
 from netctl.models import Document, ResolvConf, Sandbox, SandboxKind
-from netctl.names import alias_of, short
+from netctl.names import short
+from netctl.pinning import plan_namespace
 from netctl.plan import Plan, inverse
 from netctl.record import Record, replace
-from netctl.steps.namespaces import LoopbackUp, NetnsCreate, NetnsPin, NetnsRelease, NetnsRename
-from netctl.steps.settings import Sysctl
-
-_REDIRECTS = "net/ipv4/conf/all/accept_redirects"
+from netctl.steps.namespaces import NetnsRelease, NetnsRename
 
 
 class Move(Record):
@@ -27,21 +24,6 @@ class Move(Record):
     @property
     def documents(self) -> tuple[Document, ...]:
         return (self.sandbox, *(member.endpoint for member in self.members))
-
-
-def plan_namespace(sandbox: Sandbox, source: str) -> Plan:
-    """Return how a sandbox's namespace is made, or the one at ``source`` pinned."""
-    if sandbox.type is SandboxKind.OWN:
-        mark = alias_of("sandbox", sandbox.id)
-        made = NetnsCreate(path=sandbox.netns, alias=mark, identity=sandbox.identity)
-        # Each interface says for itself whether it takes redirects: with this on, all would.
-        return (made, Sysctl(netns=sandbox.netns, key=_REDIRECTS, value="0"))
-    if sandbox.type is SandboxKind.HOST:
-        return ()
-    up = LoopbackUp(netns=sandbox.netns)
-    if not sandbox.pinned:
-        return (up,)
-    return (NetnsPin(source=source, path=sandbox.netns, identity=sandbox.identity), up)
 
 
 def rename(room: rooms.Room, name: str, path: str) -> Move:
@@ -163,7 +145,7 @@ def refresh(room: rooms.Room, resolv: ResolvConf) -> Move:
     fitting.check_names_free(room)
     new = replace(old, boot_id=boot_id, resolv=resolv)
     members = tuple(
-        _moved(item, new.netns, boot_id, limits.device(item.endpoint, room.kernel))
+        _moved(item, new.netns, boot_id, joining.ifb_of(room, item.endpoint))
         for item in room.members
     )
     there = replace(room, sandbox=new, members=members)

@@ -16,13 +16,12 @@ SHORT_ID_DIGITS = 12
 IFNAME_LIMIT = 15
 """Bytes of an interface name: IFNAMSIZ less the final NUL (linux/if.h)."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_ID = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}")
-_ID_PREFIX = re.compile(rf"[0-9a-f]{{1,{ID_DIGITS}}}")
-_IFNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_HOSTNAME = re.compile(
-    r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?)*"
-)
+# Patterns are text: re compiles each at its first use, and keeps it.
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+_ID = rf"[0-9a-f]{{{ID_DIGITS}}}"
+_ID_PREFIX = rf"[0-9a-f]{{1,{ID_DIGITS}}}"
+_IFNAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_HOSTNAME = r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?)*"
 _ASKABLE = "use a name with a letter in it, for instance web1; no dot at its end, nor two together"
 MARK = "netctl:"
 """Every interface of ours has an alias that begins with this word; nothing else is removed."""
@@ -40,7 +39,7 @@ def short(object_id: str) -> str:
 
 def check_name(what: str, name: str) -> str:
     """Return ``name`` if it may name a ``what`` (``"network"``), else raise ``InvalidInput``."""
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(_NAME, name):
         raise InvalidInput(
             f"{what} name {name[:80]!r} is not allowed",
             hint="letters, digits, '_', '.' and '-', beginning with a letter or digit",
@@ -78,7 +77,7 @@ def check_ifname(what: str, name: str) -> str:
     The kernel forbids ``/``, white space, ``.`` and ``..`` (net/core/dev.c, dev_valid_name);
     netctl allows only what needs no quoting in a shell, in nft and in sysctl paths.
     """
-    if not _IFNAME.fullmatch(name) or name in ("lo", "all", "default"):
+    if not re.fullmatch(_IFNAME, name) or name in ("lo", "all", "default"):
         raise InvalidInput(
             f"{what} {name[:40]!r} is not allowed as an interface name",
             hint="letters, digits, '_', '.' and '-'; not lo, all or default",
@@ -93,7 +92,7 @@ def check_ifname(what: str, name: str) -> str:
 
 def is_ifname(text: str) -> bool:
     """Whether ``text`` has the form of an interface's name, or is an interface's number."""
-    return len(text) <= IFNAME_LIMIT and _IFNAME.fullmatch(text) is not None
+    return len(text) <= IFNAME_LIMIT and re.fullmatch(_IFNAME, text) is not None
 
 
 def check_hostname(what: str, name: str) -> str:
@@ -138,17 +137,17 @@ def _as_libc_reads(text: str) -> str:
 def is_hostname(text: str) -> bool:
     """Whether ``text`` has the form that ``check_hostname`` wants."""
     short_labels = len(text) <= 253 and all(len(label) <= 63 for label in text.split("."))
-    return short_labels and _HOSTNAME.fullmatch(text) is not None
+    return short_labels and re.fullmatch(_HOSTNAME, text) is not None
 
 
 def is_id(text: str) -> bool:
     """Whether ``text`` has the form of a full id."""
-    return _ID.fullmatch(text) is not None
+    return re.fullmatch(_ID, text) is not None
 
 
 def is_id_prefix(text: str) -> bool:
     """Whether ``text`` could be the beginning of an id."""
-    return _ID_PREFIX.fullmatch(text) is not None
+    return re.fullmatch(_ID_PREFIX, text) is not None
 
 
 def bridge_ifname(network_id: str) -> str:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from netctl import references
-from netctl.backends import ipam, registry
+from netctl.backends import registry
 from netctl.backends.driver import NetworkPlan, Site
-from netctl.definitions.defaults import told
-from netctl.definitions.lease import asked
-from netctl.definitions.network import NetworkDefinition
-from netctl.errors import Conflict, Exhausted, InvalidInput, NetctlError
+from netctl.errors import Conflict, Exhausted, NetctlError
 from netctl.handles import NetworkHandle
 from netctl.kernel import Kernel
 from netctl.models import PORTS_CURSOR, Cursor, Document, Endpoint, HostState, Lease, Network
-from netctl.names import check_name, new_id, several, unaskable
+from netctl.names import check_name, several
 from netctl.operation import Operation, passed_over
 from netctl.plan import Plan, inverse
 from netctl.record import Record, replace
@@ -26,14 +22,8 @@ from netctl.store import Reader
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
+    from netctl.definitions.network import NetworkDefinition
     from netctl.removing import Report
-
-_USERS_SHOWN = 4
-
-
-def now() -> str:
-    """Return the time as documents bear it: RFC 3339, UTC, whole seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Making(Record):
@@ -86,6 +76,10 @@ class Networks:
         its endpoints when it is in the way, or by ``gc``.
         Raises ``InvalidInput``, ``Conflict``, ``Exhausted`` or ``KernelError``, and leaves nothing.
         """
+        from netctl.definitions.defaults import told
+        from netctl.definitions.lease import asked
+        from netctl.definitions.network import NetworkDefinition
+
         config = self._controller.config
         wanted = NetworkDefinition(
             name=name,
@@ -142,13 +136,15 @@ class Networks:
 
         Raises ``InvalidInput``, ``NotFound`` or ``Conflict`` (a name that is taken).
         """
+        from netctl.designing import check_told_apart
+
         check_name("network", name)
         with self._controller.operation(f"network rename {reference} {name}") as op:
             network = references.network(op.reader, reference)
             if op.reader.owner(f"network/{name}"):
                 raise Conflict(f"network {name} exists already", hint="choose another name")
             others = [other for other in op.reader.all(Network) if other.id != network.id]
-            _check_told_apart(name, network.driver, others)
+            check_told_apart(name, network.driver, others)
             after = replace(network, name=name)
             self._called(op, after)
             if network.name == self._controller.config.default_network:
@@ -218,10 +214,18 @@ class Networks:
         config = self._controller.config
         if network is not None or reference != config.default_network:
             return self._revived(op, references.found("network", reference, network))
+        return self._default(op)
+
+    def _default(self, op: Operation) -> Network:
+        from netctl.definitions.defaults import told
+        from netctl.definitions.network import NetworkDefinition
+        from netctl.designing import design
+
+        config = self._controller.config
         definition = NetworkDefinition(name=config.default_network, driver=config.default_driver)
         with told(config, config.default_driver, {}):
             wanted = definition.checked(config.driver_options.get(config.default_driver, {}))
-            return self._controller.reclaiming(op, lambda: self._designed(op, wanted))
+            return self._controller.reclaiming(op, lambda: design(op, wanted, self._controller))
 
     def making(self, op: Operation, network: Network) -> Making:
         """Return how a network comes into being; nothing for one that is there."""
@@ -250,33 +254,15 @@ class Networks:
                     f"network {wanted.name} exists already",
                     hint="--if-not-exists accepts one of the same definition",
                 )
+        from netctl.designing import design
+
         # A subnet that is asked for may be one's that has expired.
         with_pools = self._controller.reclaiming(
-            op, lambda: self._designed(op, wanted), short=(Conflict, Exhausted)
+            op, lambda: design(op, wanted, self._controller), short=(Conflict, Exhausted)
         )
         network = replace(with_pools, lease=lease)
         _make(op, network, self._controller)
         return network
-
-    def _designed(self, op: Operation, wanted: NetworkDefinition) -> Network:
-        kernel = self._controller.kernel
-        driver = registry.load(wanted.driver)
-        others = op.reader.all(Network)
-        _check_free(wanted, others, single=driver.single)
-        draft = driver.design(wanted.network(wanted.id or new_id(), now(), driver.scope), kernel)
-        _check_own(draft, others)
-        if any("bridge" in other.facts for other in others):
-            self._controller.guard(op)
-        allocator = ipam.load(wanted.ipam_driver if driver.has_pools else "null")
-        allocator.validate_options(wanted.ipam_options)
-        request = wanted.pool_request(
-            self._controller.config, driver.gateway_versions(draft), driver.spare_gateways(draft)
-        )
-        around = surroundings(others, kernel)
-        draft = replace(draft, pools=allocator.pools(request, around))
-        if wanted.subnets:
-            self._controller.notices += _beside_host(draft, around, kernel)
-        return replace(driver.settle_pools(draft, kernel), boot_id=kernel.boot_id())
 
     def _prunable(self, reader: Reader, network: Network) -> bool:
         return (
@@ -303,45 +289,10 @@ class Networks:
         return fresh
 
 
-def _beside_host(network: Network, around: ipam.Surroundings, kernel: Kernel) -> list[str]:
-    """Return a notice of each pool that overlaps what the host uses, but for a bridge of its own
-    that the network adopts. Raises ``Conflict`` for a gateway that is the host's elsewhere."""
-    notices, own = [], network.facts.get("bridge", "")
-    for pool in (pool for pool in network.pools if not pool.link_local):
-        for item in around.host:
-            if pool.gateway and item.address == pool.gateway and item.link != own:
-                there = kernel.link("", item.link)
-                adopt = f", or -o bridge.name={item.link}"
-                raise Conflict(
-                    f"the gateway {pool.gateway} of network {network.name} is an address of this"
-                    f" host already, on {item.link}",
-                    hint="another --gateway or --subnet"
-                    + (adopt if there and there.type == "bridge" else ""),
-                )
-        if users := around.host_users(pool.subnet, but=own):
-            notices.append(
-                f"subnet {pool.subnet} of network {network.name} overlaps what the host uses"
-                f" ({', '.join(users[:_USERS_SHOWN])}): one of the two will not be reached"
-            )
-    return notices
-
-
 def _no_default(network: Network) -> str:
     return (
         f"the default network is still called {network.name}: what needs it makes another one"
         " (default_network in the configuration names another)"
-    )
-
-
-def surroundings(others: Iterable[Network], kernel: Any) -> ipam.Surroundings:
-    """Return what new pools have to keep clear of."""
-    from netctl.resolv import host_resolv_conf
-
-    return ipam.surroundings(
-        networks=others,
-        routes=kernel.routes(""),
-        addresses=kernel.addresses(""),
-        resolv_conf=host_resolv_conf(kernel),
     )
 
 
@@ -443,47 +394,3 @@ def _host_put(op: Operation, host: HostState) -> tuple[HostState, ...]:
 def _host_delete(op: Operation, host: HostState) -> tuple[HostState, ...]:
     stored = op.reader.get(HostState, HostState.ID)
     return (stored,) if stored and not host.forwarding else ()
-
-
-def _check_own(network: Network, others: Iterable[Network]) -> None:
-    bridge = network.facts.get("bridge")
-    for other in others:
-        if bridge and other.facts.get("bridge") == bridge:
-            raise Conflict(
-                f"bridge {bridge} is that of network {other.name} already",
-                hint=f"another -o bridge.name, or use the network {other.name}",
-            )
-
-
-def _check_told_apart(name: str, driver: str, others: Iterable[Network]) -> None:
-    """Raise ``InvalidInput`` for a name that DNS cannot be asked for, behind that of an endpoint,
-    ``Conflict`` where it does not tell it from another network's."""
-    if not registry.load(driver).has_pools:
-        return
-    if reason := unaskable(f"x.{name}"):
-        raise InvalidInput(
-            f"network name {name!r} cannot stand behind an endpoint's name: {reason}",
-            hint="leave out the dot at its end, and one of two dots together",
-        )
-    for other in others:
-        same = other.name.lower() == name.lower() and other.name != name
-        if same and registry.load(other.driver).has_pools:
-            raise Conflict(
-                f"network {other.name} exists already, and DNS does not tell {name} from it",
-                hint="choose another name",
-            )
-
-
-def _check_free(wanted: NetworkDefinition, others: Iterable[Network], *, single: bool) -> None:
-    _check_told_apart(wanted.name, wanted.driver, others)
-    for other in others:
-        if wanted.id and other.id == wanted.id:
-            raise Conflict(
-                f"network {other.name} has the id {wanted.id[:12]} already",
-                hint="leave out --id to get a random one",
-            )
-        if single and other.driver == wanted.driver:
-            raise Conflict(
-                f"network {other.name} is of driver {wanted.driver} already, and one is enough",
-                hint=f"use the network {other.name}",
-            )

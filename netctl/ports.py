@@ -12,12 +12,11 @@ from netctl.models import LOOPBACK6, RELAYED, Port
 from netctl.names import several
 
 PROTOCOLS = ("tcp", "udp", "sctp")
-_SPEC = re.compile(
+_SPEC = (
     r"(?:(?P<host>\[[^\]]*\]|[^:\[\]]*):(?=[^:]*:))?"
     r"(?:(?P<outer>[0-9]*(?:-[0-9]+)?):)?"
     r"(?P<inner>[0-9]+(?:-[0-9]+)?)"
-    r"(?:/(?P<protocol>[A-Za-z]+))?",
-    re.ASCII,
+    r"(?:/(?P<protocol>[A-Za-z]+))?"
 )
 _FORM = "[HOSTIP:][HOSTPORT[-END]:]PORT[-END][/tcp|udp|sctp]"
 
@@ -28,7 +27,7 @@ def parse(text: str) -> Port:
     A range of the host for one port means any free one of it; without a host port any of the
     kernel's ephemeral ones is taken.
     """
-    match = _SPEC.fullmatch(text)
+    match = re.fullmatch(_SPEC, text)
     if match is None:
         raise InvalidInput(
             f"port {text[:60]!r} has not the form {_FORM}", hint="for instance 8080:80"

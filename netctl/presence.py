@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from netctl import rooms
-from netctl.definitions.checks import check_alike
-from netctl.definitions.endpoint import EndpointDefinition
 from netctl.errors import Conflict, NotJoined
-from netctl.joining import Entrance
 from netctl.models import Attachment, Endpoint, Network, Sandbox
 from netctl.names import short
 from netctl.record import replace
 from netctl.store import Reader
+
+if TYPE_CHECKING:
+    from netctl.definitions.endpoint import EndpointDefinition
+    from netctl.joining import Entrance
 
 
 def check_joined(reader: Reader, endpoint: Endpoint, expected: Sandbox | None) -> None:
@@ -55,6 +58,8 @@ def check_entered(room: rooms.Room, endpoint: Endpoint, entrance: Entrance) -> N
     assert place and place.sandbox_id == room.sandbox.id
     if not room.alive:
         raise rooms.absent(room)
+    from netctl.definitions.checks import check_alike
+
     differing = ["priority"] if place.priority != entrance.priority else []
     differing += ["local aliases"] if place.aliases != entrance.aliases else []
     check_alike("endpoint", endpoint.name, differing)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from netctl.allotment import Place, allot
-from netctl.errors import Exhausted, NotFound
+from netctl.backends import registry
+from netctl.errors import Exhausted, InvalidInput, NotFound
 from netctl.kernel import Kernel
 from netctl.models import PORTS_CURSOR, Cursor, Endpoint, Network, Port
 from netctl.names import short
 from netctl.ports import means, shown
 from netctl.record import Record, replace
 from netctl.store import Reader
+
+if TYPE_CHECKING:
+    from netctl.controller import Controller
 
 _EPHEMERAL = (49153, 65535)
 """Where the kernel says nothing (libnetwork's)."""
@@ -51,6 +56,34 @@ def choose(reader: Reader, kernel: Kernel, place: Place, asked: Sequence[Port]) 
     moved = (replace(cursor, last=last),) if last != cursor.last else ()
     lent = tuple(done[index] for index in range(len(wanted)))
     return Chosen(ports=(*lent, *opened), cursor=moved, notices=notices)
+
+
+def ports_for(
+    reader: Reader,
+    network: Network,
+    endpoint: Endpoint,
+    ports: Sequence[Port],
+    controller: Controller,
+) -> Chosen:
+    """Return the ports as they are published on an endpoint. Raises ``InvalidInput``, ``Conflict``
+    or ``Exhausted``."""
+    if ports and not registry.load(network.driver).has_pools:
+        raise InvalidInput(
+            f"endpoints of network {network.name} (driver {network.driver}) publish no ports",
+            hint="what listens in the host's stack is reachable without"
+            if registry.load(network.driver).host_stack
+            else "leave out --publish, or use a network of driver bridge",
+        )
+    place = Place(
+        network=network,
+        endpoint=endpoint.name,
+        versions=tuple(6 if ":" in address else 4 for address in endpoint.routed_addresses),
+        ports=endpoint.ports,
+        way_out=not endpoint.no_default_route,
+    )
+    chosen = choose(reader, controller.kernel, place, ports)
+    controller.notices += chosen.notices
+    return chosen
 
 
 def check_unheld(kernel: Kernel, endpoint: Endpoint, versions: Iterable[int]) -> None:

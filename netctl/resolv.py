@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from netctl.config import Config
 from netctl.errors import KernelError
 from netctl.kernel import Kernel
-from netctl.kernel.hostfile import LIMIT
 from netctl.models import ResolvConf, Sandbox, SandboxKind, Upstream
 from netctl.nameservers import RESOLVER, lines_of, servers_in
 
@@ -97,6 +96,8 @@ def _host_text(kernel: Kernel, path: str) -> str:
         text = kernel.file_read(path) or ""
     except KernelError:
         return ""
+    from netctl.kernel.hostfile import LIMIT
+
     return text if len(text) <= LIMIT else text[: text.rfind("\n", 0, LIMIT) + 1]
 
 

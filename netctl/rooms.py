@@ -11,7 +11,6 @@ from netctl.config import Config
 from netctl.errors import Conflict, KernelError
 from netctl.gateway import DEFAULT, Member
 from netctl.kernel import Kernel, Route
-from netctl.kernel.snapshot import towards
 from netctl.models import Attachment, Endpoint, Network, Sandbox, SandboxKind
 from netctl.record import Record
 from netctl.store import Reader
@@ -47,6 +46,8 @@ class Room(Record):
         except KernelError as error:
             if error.errno != errno.EFBIG:
                 raise
+        from netctl.kernel.snapshot import towards
+
         return [way for default in DEFAULT.values() for way in towards(kernel, netns, default)]
 
     @property

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from netctl import (
-    files,
-    joining,
-    moving,
-    naming,
-    references,
-    renaming,
-    resolv,
-    rooms,
-    running,
-)
-from netctl.definitions.checks import check_path
-from netctl.definitions.lease import asked, owned
-from netctl.definitions.sandbox import SandboxDefinition
-from netctl.errors import Conflict, InvalidInput, NotFound, Partial
-from netctl.gateway import ways_out
+from netctl import files, pinning, references, resolv
+from netctl.errors import Conflict, Partial
 from netctl.handles import SandboxHandle
 from netctl.kernel import Link
-from netctl.models import Document, Endpoint, Sandbox, SandboxKind
+from netctl.models import Document, Endpoint, Sandbox, SandboxKind, now
 from netctl.names import alias_of, check_id, check_name, new_id, several, short
-from netctl.networks import now
 from netctl.operation import Operation, passed_over
 from netctl.plan import attempted, inverse
 from netctl.record import field_names, replace
@@ -36,12 +20,11 @@ from netctl.store import Reader
 if TYPE_CHECKING:
     from netctl.controller import Controller
     from netctl.definitions.endpoint import EndpointOptions
+    from netctl.definitions.sandbox import SandboxDefinition
     from netctl.kernel.inhabitants import Process
     from netctl.kernel.process import CompletedProcess
     from netctl.removing import Report
-
-NETNS_DIR = "/run/netns"
-_OF_PROCESS = re.compile(r"/proc/(\d{1,10})/ns/net", re.ASCII)
+    from netctl.rooms import Room
 
 
 class Sandboxes:
@@ -92,10 +75,13 @@ class Sandboxes:
         ``gc``. The files that have an origin are copies of it. Raises ``InvalidInput``,
         ``NotFound`` (the process or a path), ``Conflict`` or ``KernelError``.
         """
-        source = external_source(netns_path, pid, host)
+        from netctl.definitions.lease import asked
+        from netctl.definitions.sandbox import SandboxDefinition
+
+        source = pinning.external_source(netns_path, pid, host)
         wanted = SandboxDefinition(
             name=name,
-            type=SandboxKind.HOST if host else _kind(source),
+            type=SandboxKind.HOST if host else pinning.kind_of(source),
             hostname=hostname,
             domainname=domainname,
             dns=several(dns),
@@ -185,6 +171,9 @@ class Sandboxes:
     def _unused(self, reader: Reader) -> Iterable[Sandbox]:
         empty = [each for each in reader.all(Sandbox) if not each.endpoints]
         # A run marks its sandbox before it makes it: looked at last, no mark is missed.
+        from netctl import running
+        from netctl.definitions.lease import owned
+
         runs = running.marked(self._controller) if empty else ()
         taken = self._kernel.inhabited({each.netns for each in empty})
         return [
@@ -200,6 +189,8 @@ class Sandboxes:
 
     def rename(self, reference: Ref, name: str) -> SandboxHandle:
         """Give a sandbox, and with it its namespace, another name."""
+        from netctl import moving, renaming
+
         check_name("sandbox", name)
         with self._controller.operation(f"sandbox rename {reference} {name}") as op:
             room = self._room(op, references.sandbox(op.reader, reference))
@@ -210,7 +201,7 @@ class Sandboxes:
                 if item.endpoint.transient and item.endpoint.name == room.sandbox.name:
                     notices += renaming.of_sandbox(op.reader, item, name)
             pinned = room.sandbox.netns and room.sandbox.pinned
-            path = self._pin_path(name, "choose another name") if pinned else ""
+            path = pinning.pin_path(name, "choose another name", self._kernel) if pinned else ""
             change = moving.rename(room, name, path)
             self._controller.notices += (*change.notices, *notices)
             op.commit(change.plan, put=change.documents, forward=True)
@@ -237,10 +228,13 @@ class Sandboxes:
 
     def set_key(self, reference: Ref, path: str) -> SandboxHandle:
         """Move a sandbox with all its endpoints into the namespace at ``path``."""
+        from netctl import moving
+        from netctl.definitions.checks import check_path
+
         source = check_path("namespace path", path)
         with self._controller.operation(f"sandbox set-key {reference} {path}") as op:
             room = self._room(op, references.sandbox(op.reader, reference))
-            change = moving.set_key(room, source, self._identity(source))
+            change = moving.set_key(room, source, pinning.identity_of(source, self._kernel))
             refused = op.commit(change.plan, put=change.documents, forward=True)
             self._controller.notices += passed_over(refused)
             return self._handle(change.sandbox)
@@ -252,6 +246,8 @@ class Sandboxes:
 
     def renew(self, op: Operation, sandbox: Sandbox) -> Sandbox:
         """Refresh a sandbox within an operation."""
+        from netctl import moving
+
         for item in self._room(op, sandbox).members:
             self._controller.networks.need(op, item.network.id)
         sandbox = self._found_again(op, sandbox)
@@ -275,7 +271,7 @@ class Sandboxes:
             return sandbox
         identity = room.unrecorded or self._kernel.netns_new(alias=alias_of("sandbox", sandbox.id))
         found = replace(sandbox, identity=identity, boot_id=self._kernel.boot_id())
-        made = () if room.unrecorded else moving.plan_namespace(found, "")
+        made = () if room.unrecorded else pinning.plan_namespace(found, "")
         there = self._kernel.file_read(files.paths(found, self._state_dir).identity)
         op.commit((*made, *files.recorded(found, self._state_dir, there)), put=(found,))
         return found
@@ -300,6 +296,8 @@ class Sandboxes:
         ``timeout``, ``check``, ...), and so is the result. Raises ``NotFound``, ``Conflict`` where
         the namespace is gone, ``KernelError``, and what ``subprocess.run`` raises.
         """
+        from netctl import running
+
         sandbox = references.sandbox(self._store, reference)
         self._check_alive(sandbox)
         return running.completed(sandbox, self._state_dir, argv, options)
@@ -307,6 +305,8 @@ class Sandboxes:
     def become(self, reference: Ref, argv: Sequence[str] = ()) -> NoReturn:
         """Replace this process by a command in the sandbox, with its files bound over /etc; without
         one by the user's shell, ``$SHELL`` or /bin/sh."""
+        from netctl import running
+
         sandbox = references.sandbox(self._store, reference)
         self._check_alive(sandbox)
         running.become(sandbox, self._state_dir, argv)
@@ -330,6 +330,8 @@ class Sandboxes:
         ``endpoint`` says what its endpoints are like; ``first``, ``priority`` and ``local_aliases``
         what that of the first network is like.
         """
+        from netctl import running
+
         entry = running.Entry(
             networks=several(networks),
             ports=several(ports),
@@ -343,6 +345,9 @@ class Sandboxes:
     def way_out(self, reference: Ref) -> str:
         """Return the id of the endpoint that is the sandbox's way out, IPv4 before IPv6; raise
         ``Conflict`` where none is."""
+        from netctl import rooms
+        from netctl.gateway import ways_out
+
         reader = self._controller.reader
         sandbox = references.sandbox(reader, reference)
         room = rooms.enter(reader, sandbox, self._kernel, self._controller.config)
@@ -377,60 +382,25 @@ class Sandboxes:
                 f"sandbox {other.name} has the id {short(draft.id)} already",
                 hint="give another, or none to get a random one",
             )
-        sandbox = self._designed(draft, source)
-        self._check_new_files(sandbox)
+        conf = resolv.choose(draft, self._controller.config, self._kernel)
+        sandbox = pinning.housed(replace(draft, resolv=conf), source, self._kernel)
+        pinning.check_new_files(sandbox, self._kernel)
         texts = files.make(sandbox, (), self._state_dir, self._kernel)
         plan = (
-            *moving.plan_namespace(sandbox, source),
+            *pinning.plan_namespace(sandbox, source),
             *texts.plan,
             *files.recorded(sandbox, self._state_dir),
         )
         op.commit(plan, put=(texts.sandbox,))
         return texts.sandbox
 
-    def _designed(self, draft: Sandbox, source: str) -> Sandbox:
-        conf = resolv.choose(draft, self._controller.config, self._kernel)
-        sandbox = replace(draft, resolv=conf)
-        if sandbox.type is SandboxKind.HOST:
-            return replace(sandbox, pinned=False)
-        path = f"{NETNS_DIR}/{sandbox.name}"
-        if sandbox.type is SandboxKind.OWN:
-            hint = f"netctl sandbox create {sandbox.name} --netns {path} uses it"
-            netns = self._pin_path(sandbox.name, hint)
-            identity = self._kernel.netns_new(alias=alias_of("sandbox", sandbox.id))
-            return replace(sandbox, netns=netns, identity=identity)
-        identity = self._identity(source)
-        pinned = source != path
-        netns = self._pin_path(sandbox.name, "choose another name") if pinned else path
-        return replace(sandbox, netns=netns, source=source, pinned=pinned, identity=identity)
-
-    def _pin_path(self, name: str, hint: str) -> str:
-        """Return where a namespace of that name goes, which must be free, as must its files."""
-        path = f"{NETNS_DIR}/{name}"
-        if self._kernel.netns_identity(path) is not None:
-            raise Conflict(
-                f"a namespace {name} exists already ({path}) and is not of netctl's making",
-                hint=hint,
-            )
-        for item in ("hosts", "resolv.conf"):
-            if self._kernel.file_read(f"{files.ETC_NETNS}/{name}/{item}") is not None:
-                raise Conflict(
-                    f"{files.ETC_NETNS}/{name}/{item} exists already",
-                    hint="remove it, or choose another name",
-                )
-        return path
-
-    def _check_new_files(self, sandbox: Sandbox) -> None:
-        """What is there already is somebody's: it would be overwritten, and later removed."""
-        for path in filter(None, (sandbox.hosts_path, sandbox.resolv_conf_path)):
-            if self._kernel.file_read(path) is not None:
-                raise Conflict(f"{path} exists already", hint="give the path of a file to be made")
-
-    def _remove(self, op: Operation, room: rooms.Room) -> Sequence[str]:
+    def _remove(self, op: Operation, room: Room) -> Sequence[str]:
         """Remove a sandbox; return what is left of it, or in its place, a line each."""
+        from netctl import joining, naming
+
         sandbox = room.sandbox
         found = replace(sandbox, identity=room.unrecorded or sandbox.identity)
-        namespace = () if room.intruded else inverse(moving.plan_namespace(found, ""))
+        namespace = () if room.intruded else inverse(pinning.plan_namespace(found, ""))
         plan = (
             *joining.takedown(room),
             *inverse(naming.begin(joining.model(room), room.config)),
@@ -453,50 +423,19 @@ class Sandboxes:
             )
         return lines
 
-    def _identity(self, source: str) -> str:
-        """Return what tells the namespace that somebody else made from all others."""
-        found = self._kernel.netns_identity(source)
-        process = _OF_PROCESS.fullmatch(source)
-        if found is None and process and self._kernel.process_start(int(process[1])) is None:
-            raise NotFound(
-                f"there is no process {process[1]}", hint="give the id of one that is running"
-            )
-        if found is None:
-            raise NotFound(
-                f"{source} is not a network namespace",
-                hint="give a path such as /run/netns/NAME or /proc/PID/ns/net",
-            )
-        if found == self._kernel.netns_identity(""):
-            raise Conflict(
-                f"{source} is the host's own network namespace",
-                hint="netctl sandbox create --host makes a sandbox of the host's stack",
-            )
-        return found
-
     def _check_alive(self, sandbox: Sandbox) -> None:
+        from netctl import rooms
+
         room = rooms.Room(
             sandbox=sandbox, members=(), kernel=self._kernel, config=self._controller.config
         )
         if not room.alive:
             raise rooms.absent(room)
 
-    def _room(self, op: Operation, sandbox: Sandbox) -> rooms.Room:
+    def _room(self, op: Operation, sandbox: Sandbox) -> Room:
+        from netctl import rooms
+
         return rooms.enter(op.reader, sandbox, self._kernel, self._controller.config)
 
     def _handle(self, doc: Sandbox) -> SandboxHandle:
         return SandboxHandle(controller=self._controller, doc=doc)
-
-
-def external_source(netns_path: str | None, pid: int | None, host: bool) -> str:
-    """Return the path of the namespace to use, ``""`` for a new one or the host's."""
-    if sum((netns_path is not None, pid is not None, host)) > 1:
-        raise InvalidInput("--netns, --pid and --host exclude each other", hint="give one of them")
-    if pid is not None:
-        if pid < 1:
-            raise InvalidInput(f"--pid {pid} is not a process id", hint="give a positive number")
-        return f"/proc/{pid}/ns/net"
-    return check_path("--netns", netns_path) if netns_path is not None else ""
-
-
-def _kind(source: str) -> SandboxKind:
-    return SandboxKind.EXTERNAL if source else SandboxKind.OWN

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from netctl import __version__
 from netctl.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -67,7 +68,25 @@ def _options(*, hidden: bool) -> tuple[click.Option, ...]:
     )
 
 
+def _show_version(ctx: click.Context, option: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(f"netctl {__version__}", color=ctx.color)
+        ctx.exit()
+
+
 OPTIONS = _options(hidden=False)
+ROOT = (
+    click.Option(
+        ["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_show_version,
+        help="Show the version and exit.",
+    ),
+    *OPTIONS,
+)
+"""Those of the root, which says its version beside."""
 BELOW = _options(hidden=True)
 """They again, for the commands and groups below the root: their help does not repeat them."""
 VALUED = frozenset(name for option in OPTIONS if not option.count for name in option.opts)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from netctl.backends import loading
 from netctl.backends.ipam.base import AUTO, AddressPool, IpamDriver, PoolRequest
-from netctl.backends.ipam.surroundings import Occupied, Surroundings, surroundings
 
 BUILT_IN = {
     "default": "netctl.backends.ipam.default:DefaultIpam",
@@ -25,9 +24,6 @@ __all__ = [
     "AUTO",
     "AddressPool",
     "IpamDriver",
-    "Occupied",
     "PoolRequest",
-    "Surroundings",
     "load",
-    "surroundings",
 ]

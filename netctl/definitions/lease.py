@@ -9,13 +9,13 @@ from netctl.errors import InvalidInput, NotFound
 from netctl.kernel import Kernel
 from netctl.models import Lease
 
-_DURATION = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
+_DURATION = r"([0-9]{1,6})([smhdw])"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def duration(text: str) -> timedelta | None:
     """Return a duration such as ``30s``, ``10m``, ``2h``, ``1d``, ``1w``; None for another text."""
-    found = _DURATION.fullmatch(text)
+    found = re.fullmatch(_DURATION, text)
     return timedelta(seconds=int(found[1]) * _SECONDS[found[2]]) if found else None
 
 

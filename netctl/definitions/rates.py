@@ -9,7 +9,7 @@ from netctl.errors import InvalidInput
 from netctl.models import Limits, Network
 from netctl.record import replace
 
-_NUMBER = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)([a-z]*)", re.ASCII)
+_NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,6})?)([a-z]*)"
 _STEPS = "kmgt"
 _BITS = {
     "": 1,
@@ -96,7 +96,7 @@ def check_on(network: Network, wanted: Limits) -> None:
 
 
 def _value(text: str, units: Mapping[str, int]) -> float | None:
-    match = _NUMBER.fullmatch(text.lower())
+    match = re.fullmatch(_NUMBER, text.lower())
     if match is None or match[2] not in units:
         return None
     return round(float(match[1]) * units[match[2]], 3)

@@ -14,14 +14,14 @@ from netctl.kernel import Kernel
 from netctl.names import sysctl_path
 
 DISABLE_IPV6 = "net.ipv6.conf.IFNAME.disable_ipv6"
-_KEY = re.compile(r"net\.(ipv4|ipv6|mpls)\.(conf|neigh)\.IFNAME\.[a-z0-9_]+", re.ASCII)
+_KEY = r"net\.(ipv4|ipv6|mpls)\.(conf|neigh)\.IFNAME\.[a-z0-9_]+"
 _VALUE_LIMIT = 256
 """Characters."""
 
 
 def check_sysctl(key: str, value: str) -> None:
     """Raise ``InvalidInput`` where it is not the setting of one interface."""
-    if not _KEY.fullmatch(key):
+    if not re.fullmatch(_KEY, key):
         raise InvalidInput(
             f"--sysctl {key[:80]!r} is not a setting of an endpoint's interface",
             hint="net.ipv4.conf.IFNAME.rp_filter=2: ipv4, ipv6 or mpls, conf or neigh, and the"

@@ -8,14 +8,19 @@ from ipaddress import ip_address, ip_network
 from netctl.backends import diversion, ipam
 from netctl.backends.diversion import Diversion
 from netctl.backends.ipam.allocate import bounds
-from netctl.backends.ipam.surroundings import Surroundings, address_words, route_words
+from netctl.backends.ipam.surroundings import (
+    Surroundings,
+    address_words,
+    route_words,
+    surroundings,
+)
 from netctl.definitions.network import NetworkDefinition
+from netctl.designing import surroundings_of
 from netctl.doctor.finding import Finding, problem, warning
 from netctl.doctor.machine import Machine
 from netctl.errors import Exhausted
 from netctl.kernel import Address
 from netctl.models import Network, Pool
-from netctl.networks import surroundings
 
 _SCARCE = 10
 """It is said that addresses run out when one of so many is left."""
@@ -55,7 +60,7 @@ def overlaps(machine: Machine) -> Iterator[Finding]:
     ours = {network.facts["bridge"] for network in machine.networks}
     routes = [route for route in (machine.found.routes("") or ()) if route.link not in ours]
     addresses = [a for a in machine.found.addresses("") if a.link not in ours]
-    around = ipam.surroundings(
+    around = surroundings(
         networks=(), routes=routes, addresses=addresses, resolv_conf=machine.resolv_conf
     )
     deletions = {route_words(route): diversion.deletion(route) for route in routes}
@@ -133,7 +138,7 @@ def no_subnet_left(machine: Machine) -> Iterator[Finding]:
     wanted = NetworkDefinition(name="another", driver=machine.config.default_driver)
     request = wanted.pool_request(machine.config)
     try:
-        ipam.load("default").pools(request, surroundings(machine.all_networks, machine.kernel))
+        ipam.load("default").pools(request, surroundings_of(machine.all_networks, machine.kernel))
     except Exhausted as error:
         yield warning(
             "pools-used-up",

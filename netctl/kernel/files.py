@@ -8,13 +8,18 @@ import stat
 from contextlib import suppress
 from shlex import quote
 
-from netctl.errors import KernelError
-from netctl.kernel.refusal import file_refused
+from netctl.errors import KernelError, NetctlError
 
 _FILE_MODE = 0o644
 _DIRECTORY_MODE = 0o755
 _LONGEST = 16 << 20
 """Bytes of a file that is read."""
+
+
+def _refused(what: str, error: OSError) -> NetctlError:
+    from netctl.kernel.refusal import file_refused
+
+    return file_refused(what, error)
 
 
 def read(path: str) -> str | None:
@@ -28,7 +33,7 @@ def read(path: str) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise file_refused(f"read {path}", error) from error
+        raise _refused(f"read {path}", error) from error
 
 
 def is_namespace(path: str) -> bool:
@@ -69,7 +74,7 @@ def write(path: str, content: str) -> None:
             errno=errno.ENOENT,
         ) from error
     except OSError as error:
-        raise file_refused(f"write {path}", error) from error
+        raise _refused(f"write {path}", error) from error
 
 
 def delete(path: str) -> bool:
@@ -77,7 +82,7 @@ def delete(path: str) -> bool:
     try:
         return _unlink(path)
     except OSError as error:
-        raise file_refused(f"remove {path}", error) from error
+        raise _refused(f"remove {path}", error) from error
 
 
 def directory_create(path: str) -> None:
@@ -85,7 +90,7 @@ def directory_create(path: str) -> None:
     try:
         make_directories(path)
     except OSError as error:
-        raise file_refused(f"make directory {path}", error) from error
+        raise _refused(f"make directory {path}", error) from error
 
 
 def make_directories(path: str) -> None:
@@ -111,7 +116,7 @@ def directory_delete(path: str) -> bool:
     except OSError as error:
         # EEXIST is what POSIX allows in the place of ENOTEMPTY.
         if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
-            raise file_refused(f"remove directory {path}", error) from error
+            raise _refused(f"remove directory {path}", error) from error
         return False
     return True
 
@@ -128,7 +133,7 @@ def symlink(path: str, target: str) -> None:
                 errno=errno.EEXIST,
             ) from error
     except OSError as error:
-        raise file_refused(f"link {path} to {target}", error) from error
+        raise _refused(f"link {path} to {target}", error) from error
 
 
 def symlink_delete(path: str, target: str) -> bool:
@@ -136,7 +141,7 @@ def symlink_delete(path: str, target: str) -> bool:
     try:
         return _link_target(path) == target and _unlink(path)
     except OSError as error:
-        raise file_refused(f"remove link {path}", error) from error
+        raise _refused(f"remove link {path}", error) from error
 
 
 def directory_list(path: str) -> list[str]:
@@ -146,7 +151,7 @@ def directory_list(path: str) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise file_refused(f"list {path}", error) from error
+        raise _refused(f"list {path}", error) from error
 
 
 def link_target(path: str) -> str | None:
@@ -154,7 +159,7 @@ def link_target(path: str) -> str | None:
     try:
         return _link_target(path)
     except OSError as error:
-        raise file_refused(f"read link {path}", error) from error
+        raise _refused(f"read link {path}", error) from error
 
 
 def _link_target(path: str) -> str | None:

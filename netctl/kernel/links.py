@@ -260,7 +260,7 @@ def _add(
     index = _free_index(sock, what)
     birth = Message(netlink.RTM_NEWLINK, netlink.link_header(index=index) + attributes, _CREATE)
     mark = netlink.link_alias(alias, index=index)
-    answers = sock.ask([birth, mark._replace(type=netlink.RTM_NEWLINK, body=mark.body + more)])
+    answers = sock.ask([birth, Message(netlink.RTM_NEWLINK, mark.body + more, mark.flags)])
     refusal = first_refusal(answers)
     if refusal and not answers[0]:
         netlink.delete_link(sock, index)

@@ -12,7 +12,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fcntl import ioctl
-from typing import NamedTuple, Self
+from typing import Self
 
 from netctl.errors import KernelError
 
@@ -51,32 +51,36 @@ NameOf = Callable[[int], str]
 """Gives the name of a link's index, ``""`` where there is none."""
 
 
-class Message(NamedTuple):
+class Message:
     """One request: its RTM type, its flags beside REQUEST, and what follows the header."""
 
-    type: int
-    body: bytes
-    flags: int = 0
+    # Not a NamedTuple: making that class takes ten times as long as this one.
+    __slots__ = ("body", "flags", "type")
+
+    def __init__(self, type: int, body: bytes, flags: int = 0) -> None:
+        self.type, self.body, self.flags = type, body, flags
 
 
-class Refusal(NamedTuple):
+class Refusal:
     """The kernel's no, with its own words where it has some."""
 
-    errno: int
-    words: str
+    __slots__ = ("errno", "words")
+
+    def __init__(self, errno: int, words: str) -> None:
+        self.errno, self.words = errno, words
 
 
 TOO_MANY = Refusal(errno.EFBIG, "")
 """Of a dump with more objects than are read."""
 
 
-class _Part(NamedTuple):
+class _Part:
     """One message of an answer."""
 
-    type: int
-    flags: int
-    sequence: int
-    body: bytes
+    __slots__ = ("body", "flags", "sequence", "type")
+
+    def __init__(self, type: int, flags: int, sequence: int, body: bytes) -> None:
+        self.type, self.flags, self.sequence, self.body = type, flags, sequence, body
 
 
 class NetlinkSocket:
@@ -146,7 +150,7 @@ class NetlinkSocket:
         """
         for _ in range(_DUMP_TRIES):
             bodies, again = self._collected(message, NLM_F_DUMP, most)
-            if not again or bodies == TOO_MANY:
+            if not again or bodies is TOO_MANY:
                 return bodies
         return Refusal(errno.EAGAIN, "")
 

@@ -21,9 +21,9 @@ from netctl.kernel.refusal import has_capability, not_permitted
 LIBRARY = "libnftables.so.1"
 _JSON_OUTPUT = 1 << 4
 _WITH_HANDLES = 1 << 3
-_RULE = re.compile(r"\t*(.+) # handle (\d+)")
-_NAME = re.compile(r"[A-Za-z_.][A-Za-z0-9_./-]*")
-_COUNTER = re.compile(r"counter packets \d+ bytes \d+ ?")
+_RULE = r"\t*(.+) # handle (\d+)"
+_NAME = r"[A-Za-z_.][A-Za-z0-9_./-]*"
+_COUNTER = r"counter packets \d+ bytes \d+ ?"
 _EXCERPT = 200
 """How much of the offending command an error shows, in characters."""
 _ERRNOS = (
@@ -71,12 +71,12 @@ class Nftables:
     def text(self, family: str, table: str, chain: str) -> dict[int, str]:
         """Return a chain's rules as nft prints them, by handle, without counters; none of a chain
         whose name it does not take, for names are the kernel's to allow and may be anything."""
-        if not all(map(_NAME.fullmatch, (family, table, chain))):
+        if not all(re.fullmatch(_NAME, each) for each in (family, table, chain)):
             return {}
         command = f"list chain {family} {table} {chain}"
         failed, output, _ = self._run(command, _WITH_HANDLES)
-        found = (_RULE.fullmatch(line) for line in ([] if failed else output.splitlines()))
-        return {int(m[2]): " ".join(_COUNTER.sub("", m[1]).split()) for m in found if m}
+        found = (re.fullmatch(_RULE, line) for line in ([] if failed else output.splitlines()))
+        return {int(m[2]): " ".join(re.sub(_COUNTER, "", m[1]).split()) for m in found if m}
 
     def close(self) -> None:
         if self._context is not None and self._pid == os.getpid():

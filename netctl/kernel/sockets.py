@@ -50,7 +50,7 @@ class Sockets:
         many there are, at most ``MOST`` are read: more are a refusal with EFBIG."""
         with self.at(netns) as sock:
             found = sock.dump(message, MOST if netns else 0)
-            if found == netlink.TOO_MANY:
+            if found is netlink.TOO_MANY:
                 self.forget(netns)
         return found
 

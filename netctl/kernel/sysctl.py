@@ -12,7 +12,7 @@ from netctl.kernel import namespaces
 from netctl.kernel.refusal import not_permitted, refused
 from netctl.names import same_setting
 
-_PART = re.compile(r"[!-.0-~]+")
+_PART = r"[!-.0-~]+"
 """Printable ASCII without the slash, as interfaces are named."""
 
 
@@ -68,7 +68,7 @@ class _File:
 
 def _path(key: str) -> str:
     parts = key.split("/")
-    if not all(_PART.fullmatch(part) and part not in (".", "..") for part in parts):
+    if not all(re.fullmatch(_PART, part) and part not in (".", "..") for part in parts):
         raise InvalidInput(
             f"sysctl {key[:80]!r} is not a key",
             hint="give it with slashes, such as net/ipv4/ip_forward",

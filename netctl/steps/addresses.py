@@ -7,7 +7,6 @@ from ipaddress import ip_interface
 from typing import TYPE_CHECKING
 
 from netctl.kernel.interface import Address, Kernel, Route
-from netctl.kernel.snapshot import towards
 from netctl.plan import Difference
 from netctl.record import replace
 from netctl.steps.base import Once, absent, ip, place
@@ -94,6 +93,8 @@ class RouteAdd(Once):
         wanted = _way(self._route())
         routes = found.routes(self.netns)
         if routes is None:
+            from netctl.kernel.snapshot import towards
+
             rivals = towards(found.kernel, self.netns, self.destination)
         else:
             rivals = [route for route in routes if self._rivals(route)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol, TypeVar
 
 from netctl.codec import decode, encode
@@ -69,14 +69,18 @@ class Reader(Protocol):
         ...
 
 
-@dataclass(slots=True)
 class Delta:
     """Changes in the form in which they are written: idempotent, so a replay does no harm."""
 
-    documents: dict[tuple[str, str, str], dict[str, Any] | None] = field(default_factory=dict)
-    """(kind, parent, id) to the document, None for one that is gone."""
-    claims: dict[str, str | None] = field(default_factory=dict)
-    """Claim to its holder, None where it is free again."""
+    def __init__(
+        self,
+        documents: dict[tuple[str, str, str], dict[str, Any] | None] | None = None,
+        claims: dict[str, str | None] | None = None,
+    ) -> None:
+        """``documents`` is (kind, parent, id) to the document, None for one that is gone;
+        ``claims`` is claim to its holder, None where it is free again."""
+        self.documents = documents or {}
+        self.claims = claims or {}
 
     def add(self, later: Delta) -> None:
         self.documents.update(later.documents)

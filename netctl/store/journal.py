@@ -17,7 +17,6 @@ import os
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, Self
 
 from netctl.codec import CodecError
@@ -52,18 +51,18 @@ class NewerSchema(ValueError):
     """A record in a form that this netctl does not know."""
 
 
-@dataclass(slots=True)
 class Recorded:
     """What a journal says."""
 
-    done: Delta = field(default_factory=Delta)
-    pending: Intent | None = None
-    written: bool = False
-    """Whether there is anything in it."""
-    length: int = 0
-    """Bytes of its whole lines."""
-    torn: bool = False
-    """Whether there is more: a line that has no end, or the room for others."""
+    def __init__(self, *, written: bool) -> None:
+        """``written`` says whether there is anything in it."""
+        self.written = written
+        self.done = Delta()
+        self.pending: Intent | None = None
+        self.length = 0
+        """Bytes of its whole lines."""
+        self.torn = False
+        """Whether there is more: a line that has no end, or the room for others."""
 
 
 class Reading:

@@ -24,7 +24,7 @@ Tables = dict[str, dict[str, Any]]
 
 MIGRATIONS: dict[int, Callable[[Tables], Tables]] = {}
 """From a schema number to the function that brings its tables to the next number."""
-_HEAD = re.compile(rb'\{"schema":(\d+),"crc32":(\d+),"tables":')
+_HEAD = rb'\{"schema":(\d+),"crc32":(\d+),"tables":'
 _TAIL = b"}\n"
 TEMPORARY = ".tmp"
 _TOGETHER = 16
@@ -75,7 +75,7 @@ def load(path: str) -> Tables | None:
     raw = read_bytes(path)
     if raw is None:
         return None
-    head = _HEAD.match(raw)
+    head = re.match(_HEAD, raw)
     if not head or not raw.endswith(_TAIL):
         raise damaged(path, "it is cut off or not a file of the store")
     body = raw[head.end() : -len(_TAIL)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from netctl import files, joining, moving
+from netctl import files, joining, pinning
 from netctl.backends import forwarding, registry
 from netctl.models import Network, Sandbox, SandboxKind
 from netctl.networks import site
@@ -44,7 +44,7 @@ def sandbox(room: Room) -> Part:
     # Somebody else's default route is not ours to replace, nor missed.
     families = () if found.type is SandboxKind.HOST else room.families
     plan = (
-        *moving.plan_namespace(found, ""),
+        *pinning.plan_namespace(found, ""),
         *files.everything(found, room.members, room.state_dir, room.kernel),
         *files.recorded(found, room.state_dir),
         *joining.everything(room, families),

@@ -8,10 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from netctl.backends import ipam
-from netctl.backends.ipam import (
-    PoolRequest,
-    Surroundings,
-)
+from netctl.backends.ipam import PoolRequest
+from netctl.backends.ipam.surroundings import Surroundings
 from netctl.errors import NetctlError
 from netctl.models import Network, Pool
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netctl.backends import ipam
-from netctl.backends.ipam import AddressPool, PoolRequest, Surroundings, choice, surroundings
+from netctl.backends.ipam import AddressPool, PoolRequest, choice
+from netctl.backends.ipam.surroundings import Surroundings, surroundings
 from netctl.errors import Conflict, Exhausted, InvalidInput, NetctlError
 from netctl.kernel import Address, Route
 from netctl.models import Network, Pool

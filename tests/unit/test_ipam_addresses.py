@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netctl.backends.ipam import (
-    allocate,
-)
+from netctl.backends.ipam import allocate
 from netctl.backends.ipam.parsing import address_text
 from netctl.errors import Conflict, Exhausted, InvalidInput, NetctlError
 from netctl.models import Pool

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netctl.backends.ipam import (
-    AddressPool,
-    choice,
-)
+from netctl.backends.ipam import AddressPool, choice
 from netctl.errors import Exhausted, InvalidInput
 from netctl.models import Pool
 from netctl.record import replace

@@ -9,15 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netctl.backends.ipam import (
-    AddressPool,
-    Occupied,
-    Surroundings,
-    choice,
-    surroundings,
-)
+from netctl.backends.ipam import AddressPool, choice
 from netctl.backends.ipam.parsing import address_text
-from netctl.backends.ipam.surroundings import span
+from netctl.backends.ipam.surroundings import Occupied, Surroundings, span, surroundings
 from netctl.errors import Conflict, Exhausted
 from netctl.kernel import Address, Route
 from netctl.models import Pool
