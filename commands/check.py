@@ -5,14 +5,15 @@ from __future__ import annotations
 import click
 
 from netctl.cli import State
-from netctl.commands.common import format_option, pass_state
+from netctl.commands.common import pass_state
+from netctl.commands.forms import format_option
 
 DRIFT = 9
 """Exit status where something differs."""
 
 
 @click.command(epilog="Examples: netctl check; netctl check --format json")
-@format_option("table")
+@format_option("table", "difference")
 @pass_state
 def check(state: State, style: str) -> int:
     """Compare the kernel with the store: print every difference, and exit with 9 if there is one.

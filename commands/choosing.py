@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from netctl.cli import State
-from netctl.commands import common, looking
-from netctl.errors import InvalidInput
+from netctl.commands import forms, looking
+from netctl.errors import InvalidInput, NetctlError
 
 if TYPE_CHECKING:
+    from netctl.columns import Row
     from netctl.commands.complete import Completer
     from netctl.endpoints import Endpoints
-    from netctl.filters import Filter
-    from netctl.models import Endpoint, Network, Sandbox
+    from netctl.models import Endpoint
     from netctl.networks import Networks
     from netctl.sandboxes import Sandboxes
 
@@ -50,7 +50,9 @@ def pruning(offered: Completer) -> Callable[[F], F]:
     """Return the options of a ``prune``."""
 
     def add(function: F) -> F:
-        function = click.option("-f", "--force", is_flag=True, help="Do not ask.")(function)
+        function = click.option("-f", "--force", is_flag=True, help="Do not ask.")(
+            forms.pruned_format(function)
+        )
         return click.option(
             "--filter",
             "filters",
@@ -61,6 +63,12 @@ def pruning(offered: Completer) -> Callable[[F], F]:
         )(function)
 
     return add
+
+
+class Declined(NetctlError):
+    """Somebody was asked whether to go on, and answered no: nothing was touched."""
+
+    code = "declined"
 
 
 class Chosen(NamedTuple):
@@ -103,10 +111,13 @@ def remove(
 ) -> int:
     """Remove the objects that ``names`` returns, by the manager of their kind; return the exit
     status."""
+    from netctl.commands import several
+
     chosen = names(state, what, named, given)
-    return common.remove_each(
+    return several.remove_each(
+        what,
         chosen.names,
-        lambda several, tell: manager.remove_each(several, tell, force=given["force"]),
+        lambda names, tell: manager.remove_each(names, tell, force=given["force"]),
         ignore_missing=given["ignore_missing"] or chosen.found,
         style=given["style"],
         look=looking.named(manager.get),
@@ -114,12 +125,21 @@ def remove(
 
 
 def ask(what: str, question: str) -> None:
-    """Ask on a terminal whether to go on; raise ``InvalidInput`` where there is none."""
+    """Ask on a terminal whether to go on. Raises ``InvalidInput`` where there is none, ``Declined``
+    where the answer is no."""
     if not sys.stdin.isatty():
         raise InvalidInput(
             f"{what} asks before it removes, and there is nobody to ask", hint="--force"
         )
-    click.confirm(question, abort=True, err=True)
+    try:
+        if click.confirm(question, err=True):
+            return
+    except click.Abort as end:
+        # click makes one of the end of the input and of Ctrl-C.
+        if not isinstance(end.__context__, EOFError):
+            raise
+        click.echo(err=True)
+    raise Declined("nothing is removed: that was not confirmed", hint="answer y, or give --force")
 
 
 def passing(state: State, what: str, filters: Sequence[str]) -> Passes:
@@ -131,51 +151,63 @@ def passing(state: State, what: str, filters: Sequence[str]) -> Passes:
         if key and not value:
             # As from a script's unset variable: an empty name would match everything.
             raise InvalidInput(f"--filter {key[:40]}= has no value", hint="give one")
-    known: dict[str, Mapping[str, Filter]] = {
-        "network": core.NETWORK,
-        "endpoint": core.ENDPOINT,
-        "sandbox": core.SANDBOX,
-    }
-    passes, row = core.compile_filters(filters, known[what]), _row(state, what)
+    passes, row = core.compile_filters(filters, core.KNOWN[what]), looking.row_of(state, what)
     return lambda document: passes(row(document))
 
 
-def _row(state: State, what: str) -> Callable[[Any], Mapping[str, Any]]:
-    from netctl import views
-
-    controller = state.controller
-    if what == "network":
-        return views.network_row
-    if what == "sandbox":
-        return lambda document: views.sandbox_row(document, controller.kernel)
-    seen = views.Names(controller.store, controller.kernel)
-    return lambda document: views.endpoint_row(document, seen)
+def _all(state: State, what: str) -> Iterable[tuple[str, Any]]:
+    called = _caller(state, what)
+    found = ((called(each), each) for each in looking.documents(state, what))
+    return [(name, document) for name, document in found if name]
 
 
-def _all(state: State, what: str) -> Iterable[tuple[str, Network | Endpoint | Sandbox]]:
-    controller = state.controller
-    if what == "network":
-        return [(each.name, each.doc) for each in controller.networks.list()]
-    if what == "sandbox":
-        return [(each.name, each.doc) for each in controller.sandboxes.list()]
-    networks = {each.id: each.name for each in controller.networks.list()}
-    return [
-        (f"{networks[each.doc.network_id]}/{each.name}", each.doc)
-        for each in controller.endpoints.list()
-        if each.doc.network_id in networks
-    ]
+def _caller(state: State, what: str) -> Callable[[Any], str]:
+    """Return what gives the name by which an object is found, ``""`` where there is none."""
+    if what != "endpoint":
+        return lambda document: str(document.name)
+    networks = {each.id: each.name for each in looking.documents(state, "network")}
+
+    def called(endpoint: Endpoint) -> str:
+        parent = networks.get(endpoint.network_id)
+        return f"{parent}/{endpoint.name}" if parent else ""
+
+    return called
 
 
 def _plural(what: str) -> str:
     return "es" if what.endswith("x") else "s"
 
 
-def pruned(state: State, names: Sequence[str]) -> None:
-    """Print the names of what was removed, and nothing in a dry run. Raises ``Stopped`` where a
+def prune(
+    state: State,
+    what: str,
+    manager: Networks | Endpoints | Sandboxes,
+    unused: str,
+    given: Mapping[str, Any],
+) -> None:
+    """Remove the objects that ``unused`` describes and that pass the filters, on a terminal after a
+    question, and print their names; in a dry run behind the commands. Raises ``Stopped`` where a
     signal ended it."""
+    from netctl.commands import several
+
+    passes = passing(state, what, given["filters"])
+    if not (given["force"] or state.dry_run):
+        ask("prune", f"Remove every {what} that {unused}?")
+    called = _caller(state, what)
+    rows: dict[str, Row] = {}
+
+    def chosen(document: Any) -> bool:
+        rows[called(document)] = {"id": document.id, "name": document.name}
+        return passes(document)
+
+    removed = manager.prune(chosen)
     state.hide_progress()
-    if not state.dry_run:
-        for name in names:
+    if state.dry_run:
+        several.would_remove(what, removed)
+    elif given["style"]:
+        forms.gone([rows[name] for name in removed], given["style"])
+    else:
+        for name in removed:
             click.echo(name)
     if left := state.controller.left:
-        raise common.stopped(state, names, left)
+        raise several.stopped(state, removed, left)

@@ -1,29 +1,23 @@
-"""What the commands share: options, their forms, and going through several names."""
+"""The options that commands share, and their texts as the library takes them."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from netctl.cli import State, report
+from netctl.cli import State
 from netctl.commands import complete
-from netctl.errors import InvalidInput, NetctlError, NotFound, NotJoined
+from netctl.errors import InvalidInput, NotFound, NotJoined
 
 if TYPE_CHECKING:
     from netctl.definitions.endpoint import EndpointOptions
-    from netctl.removing import Report
 
 F = TypeVar("F", bound=Callable[..., Any])
 _COMMA = r",(?!net\.)"
-_NAMED = 10
-"""Names that a message gives of many."""
-_LINE = 300
-"""Characters of a command in a hint."""
 pass_state = click.make_pass_decorator(State)
 
 
@@ -269,146 +263,6 @@ def endpoint_definition(given: dict[str, Any], aliases: Sequence[str]) -> Endpoi
     }
 
 
-def _style(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
-    from netctl.render import check_style
-
-    return check_style(value)
-
-
-def format_option(default: str) -> Callable[[F], F]:
-    """Return the option ``--format``."""
-    return click.option(
-        "--format",
-        "style",
-        default=default,
-        show_default=True,
-        callback=_style,
-        metavar="FORM",
-        shell_complete=complete.styles,
-        help="table, json, jsonl, yaml, name, or a template: '{name} {id}' or '{{.Name}}'.",
-    )
-
-
-_LISTING = (
-    ("quiet", click.option("-q", "--quiet", is_flag=True, help="Print the ids alone.")),
-    ("no_trunc", click.option("--no-trunc", is_flag=True, help="Print ids in full.")),
-    ("style", format_option("table")),
-    ("no_headers", click.option("--no-headers", is_flag=True, help="Print no headings.")),
-    (
-        "columns",
-        click.option(
-            "--columns",
-            default="",
-            metavar="A,B",
-            help="These columns, in this order; a wrong one prints which there are.",
-        ),
-    ),
-    (
-        "sort",
-        click.option(
-            "--sort", default="", metavar="COLUMN", help="Sort by it; -COLUMN: descending."
-        ),
-    ),
-)
-
-
-def brief_listing(function: F) -> F:
-    """Add the options of an ``ls`` that knows no filters; the function gets them as ``view``."""
-
-    @functools.wraps(function)
-    def called(*arguments: Any, **given: Any) -> Any:
-        from netctl.render import View
-
-        asked = {name: given.pop(name) for name, _ in _LISTING}
-        view = View(
-            style=asked["style"],
-            quiet=asked["quiet"],
-            trunc=not asked["no_trunc"],
-            headers=not asked["no_headers"],
-            columns=asked["columns"],
-            sort=asked["sort"],
-        )
-        return function(*arguments, view=view, **given)
-
-    for _, option in reversed(_LISTING):
-        called = option(called)
-    return called  # type: ignore[return-value]
-
-
-def listing(filters: str, offered: complete.Completer) -> Callable[[F], F]:
-    """Return the options of an ``ls``, with the names of its filters."""
-
-    def add(function: F) -> F:
-        option = click.option(
-            "-f",
-            "--filter",
-            "filters",
-            multiple=True,
-            metavar="K=V",
-            shell_complete=offered,
-            help=f"Only those with: {filters}.",
-        )
-        return option(brief_listing(function))
-
-    return add
-
-
-def each(
-    names: Sequence[str], action: Callable[[str], object], *, ignore_missing: bool = False
-) -> int:
-    """Do something with every name, go on after an error, and return the first error's code. A
-    signal ends it before the next name: raises ``Stopped`` then."""
-    state = click.get_current_context().ensure_object(State)
-    status, done = 0, list[str]()
-    with _reporting(state, names, done):
-        for number, name in enumerate(names):
-            if number:
-                state.next_of(name, number, len(names))
-            try:
-                with contextlib.suppress(*([NotFound] if ignore_missing else [])):
-                    action(name)
-            except NetctlError as error:
-                if len(names) == 1:
-                    raise
-                state.hide_progress()
-                report(error, as_json=_json_wanted(), state=state)
-                status = status or error.exit_code
-            done.append(name)
-    return status
-
-
-def stopped(state: State, done: Sequence[str], left: Sequence[str]) -> NetctlError:
-    """Return the error for what a signal ended: it says what is done, what is left, and how to go
-    on."""
-    from netctl.interruption import Stopped
-
-    error = Stopped(
-        f"interrupted: {len(done)} done, {len(left)} left", hint=_going_on(state.words, done)
-    )
-    error.exit_code = state.interruption.exit_code
-    for word, names in (("done", done), ("left", left)):
-        if names:
-            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            error.add_note(f"{word}: {', '.join(names[:_NAMED])}{more}")
-    return error
-
-
-def _going_on(words: Sequence[str], done: Sequence[str]) -> str:
-    """Return the command that goes on: the same without the names that are done."""
-    from shlex import join
-
-    rest = list(words)
-    for name in done:
-        if name in rest:
-            rest.reverse()  # Names come last: an option's value may be the same word.
-            rest.remove(name)
-            rest.reverse()
-    line = join(["netctl", *rest])
-    if len(line) > _LINE:
-        return "the same command with the names that are left goes on"
-    return f"to go on: {line}"
-
-
 def missing_ignored(ignored: bool) -> contextlib.AbstractContextManager[None]:
     """Return a block in which it is no error, where that is wanted, that something is not there or
     not joined."""
@@ -419,101 +273,6 @@ def check_change(*given: object, hint: str = "--label K=V or --label-rm K") -> N
     """Raise ``InvalidInput`` where nothing is to be changed."""
     if not any(given):
         raise InvalidInput("nothing to change is given", hint=hint)
-
-
-def remove_each(
-    names: Sequence[str],
-    remove: Callable[[Sequence[str], Report], None],
-    *,
-    ignore_missing: bool = False,
-    style: str = "",
-    look: Callable[[str], Mapping[str, Any] | None] = lambda name: None,
-) -> int:
-    """Remove what several names stand for, at once where that can be; go on after an error, and
-    return the first error's code. With a style what ``look`` says of those that went is printed."""
-    rows = {name: look(name) for name in names} if style else {}
-    state = click.get_current_context().ensure_object(State)
-    status, done, seen = 0, list[str](), set[str]()
-
-    def tell(name: str, error: NetctlError | None) -> None:
-        nonlocal status
-        seen.add(name)
-        if error is None or (ignore_missing and isinstance(error, NotFound)):
-            done.append(name)
-            return
-        if len(names) == 1:
-            raise error
-        state.hide_progress()
-        report(error, as_json=_json_wanted(), state=state)
-        status = status or error.exit_code
-
-    try:
-        with _reporting(state, names, done):
-            remove(names, tell)
-    finally:
-        if style and not state.dry_run:
-            _show_removed([row for name in done if (row := rows[name])], style)
-    if state.controller.left:
-        raise stopped(state, done, [name for name in names if name not in seen])
-    return status
-
-
-def _show_removed(rows: Sequence[Mapping[str, Any]], style: str) -> None:
-    from netctl import render
-
-    render.show(rows, [render.Column("ID", "id"), render.Column("NAME", "name")], style)
-
-
-@contextlib.contextmanager
-def _reporting(state: State, names: Sequence[str], done: Sequence[str]) -> Iterator[None]:
-    """Say what is done and what is left of several names where a signal ends the block."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if len(names) == 1:
-            raise
-        raise stopped(state, done, [name for name in names if name not in done]) from None
-    finally:
-        state.hide_progress()
-
-
-def _json_wanted() -> bool:
-    ctx = click.get_current_context(silent=True)
-    return bool(ctx and ctx.params.get("style") == "json")
-
-
-def _made_style(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
-    return _style(ctx, parameter, value) if value else value
-
-
-def _result_format(what: str) -> Callable[[F], F]:
-    return click.option(
-        "--format",
-        "style",
-        default="",
-        callback=_made_style,
-        metavar="FORM",
-        shell_complete=complete.styles,
-        help=what,
-    )
-
-
-made_format = _result_format("Print it as inspect does, in that form: json, ...  [its id alone]")
-removed_format = _result_format("Print what was removed in that form: json, ...  [nothing]")
-
-
-def created(
-    state: State, object_id: str, style: str, look: Callable[[State, str], Mapping[str, Any]]
-) -> None:
-    """Print the id of what was made, or with a style all of it; nothing in a dry run."""
-    if state.dry_run:
-        return
-    if not style:
-        click.echo(object_id)
-        return
-    from netctl import render
-
-    render.described(look(state, object_id), style)
 
 
 def exists(find: Callable[[], object]) -> int:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from netctl.models import Endpoint
     from netctl.store import Store
 
-STYLES = ("table", "json", "jsonl", "yaml", "name")
-
 
 def _store(ctx: click.Context) -> Store:
     import os
@@ -39,11 +37,15 @@ def _completer(values: Callable[[click.Context], Iterable[str]]) -> Completer:
 
 
 def _keyed(values: Callable[[click.Context], Mapping[str, Iterable[str]]]) -> Completer:
-    """Return what offers ``KEY=``, and once there is one the values that are known of it."""
+    """Return what offers ``KEY=``, and once there is one the values that are known of it. The last
+    word of a key does as well, where no other ends so: it is offered once it is begun."""
 
     def offered(ctx: click.Context, incomplete: str) -> Iterable[str]:
         key, equals, _ = incomplete.partition("=")
-        known = values(ctx)
+        whole = values(ctx)
+        last = Counter(each.rpartition(".")[2] for each in whole)
+        short = {k.rpartition(".")[2]: v for k, v in whole.items() if "." in k}
+        known = {**{k: v for k, v in short.items() if key and last[k] == 1}, **whole}
         return [f"{key}={v}" for v in known.get(key, ())] if equals else [f"{k}=" for k in known]
 
     return _answered(offered)
@@ -251,6 +253,26 @@ def _sandbox_filters(ctx: click.Context) -> Mapping[str, Iterable[str]]:
     return {**_words_of(SANDBOX), "name": _sandboxes(ctx)}
 
 
+def _styles(ctx: click.Context) -> Iterable[str]:
+    from netctl.formats import FORMS
+
+    return FORMS
+
+
+def _column_words(ctx: click.Context) -> Iterable[str]:
+    """Return the columns of an ``ls``."""
+    from netctl.columns import KNOWN, word_of
+
+    group = ctx.parent.command.name if ctx.parent else None
+    return map(word_of, KNOWN[group or ""])
+
+
+def _columns(ctx: click.Context, incomplete: str) -> Iterable[str]:
+    """Return lists of columns with commas, one longer than what is typed."""
+    before, comma, _ = incomplete.rpartition(",")
+    return [f"{before}{comma}{w}" for w in _column_words(ctx) if w not in before.split(",")]
+
+
 def _words_of(known: Mapping[str, Filter]) -> dict[str, Iterable[str]]:
     return {key: each.words for key, each in known.items()}
 
@@ -314,4 +336,6 @@ endpoint_options = _keyed(lambda ctx: {"endpoint.ifname": (), "endpoint.sysctls"
 network_filters = _keyed(_network_filters)
 endpoint_filters = _keyed(_endpoint_filters)
 sandbox_filters = _keyed(_sandbox_filters)
-styles = _completer(lambda ctx: STYLES)
+styles = _completer(_styles)
+columns = _answered(_columns)
+sorting = _completer(_column_words)

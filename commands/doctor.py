@@ -10,7 +10,8 @@ import click
 from netctl.cli import State
 from netctl.commands import complete
 from netctl.commands.check import DRIFT
-from netctl.commands.common import format_option, pass_state
+from netctl.commands.common import pass_state
+from netctl.commands.forms import format_option
 from netctl.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @click.argument("sandbox", required=False, shell_complete=complete.sandboxes)
 @click.argument("destination", required=False, shell_complete=complete.destinations)
 @click.option("--probe", is_flag=True, help="Ask the name servers too, whether they answer.")
-@format_option("table")
+@format_option("table", "explanation")
 @pass_state
 def doctor(
     state: State, sandbox: str | None, destination: str | None, style: str, *, probe: bool

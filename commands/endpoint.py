@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netctl.cli import State
-from netctl.commands import choosing, common, complete, looking
-from netctl.commands.common import dry_run, format_option, if_not_exists, listing, pass_state
+from netctl.commands import choosing, common, complete, forms, looking
+from netctl.commands.common import dry_run, if_not_exists, pass_state
+from netctl.commands.forms import format_option, listing
 from netctl.errors import InvalidInput
 from netctl.groups import AliasGroup
 
@@ -27,7 +28,7 @@ def endpoint() -> None:
 @common.endpoint_options
 @click.option("--alias", "aliases", multiple=True, metavar="NAME", help="One more name of it.")
 @if_not_exists
-@common.made_format
+@forms.made_format("endpoint")
 @dry_run
 @pass_state
 def create(state: State, /, network: str, name: str, **given: Any) -> None:
@@ -38,7 +39,7 @@ def create(state: State, /, network: str, name: str, **given: Any) -> None:
         if_not_exists=given["if_not_exists"],
         **common.endpoint_definition(given, given["aliases"]),
     )
-    common.created(state, made.id, given["style"], looking.endpoint)
+    forms.created(state, made.id, given["style"], looking.endpoint)
 
 
 @endpoint.command(
@@ -69,12 +70,16 @@ def join(state: State, /, name: str, sandbox: str, **given: Any) -> None:
     )
 
 
-@endpoint.command(epilog="Example: netctl endpoint publish web/web1 8080:80 53:53/udp")
+@endpoint.command(
+    epilog="Examples: netctl endpoint publish web/web1 8080:80 53:53/udp;"
+    " netctl endpoint publish web/web1 80 --format '{ports}'"
+)
 @click.argument("name", metavar="ENDPOINT", shell_complete=complete.endpoints)
 @click.argument("ports", nargs=-1, required=True, metavar="SPEC...")
+@forms.changed_format
 @dry_run
 @pass_state
-def publish(state: State, name: str, ports: tuple[str, ...]) -> None:
+def publish(state: State, name: str, ports: tuple[str, ...], style: str) -> None:
     """Publish ports of an endpoint on the host.
 
     SPEC is [HOSTIP:][HOSTPORT[-END]:]PORT[-END][/tcp|udp|sctp], with an IPv6 HOSTIP in brackets.
@@ -82,7 +87,8 @@ def publish(state: State, name: str, ports: tuple[str, ...]) -> None:
     single PORT, 8080-8090:80, the first that is free. They are reachable while the
     endpoint is the way out of its sandbox.
     """
-    state.controller.endpoints.publish(name, ports)
+    changed = state.controller.endpoints.publish(name, ports)
+    forms.changed(state, changed.id, style, looking.endpoint)
 
 
 @endpoint.command(epilog="Example: netctl endpoint unpublish web/web1 80")
@@ -90,14 +96,16 @@ def publish(state: State, name: str, ports: tuple[str, ...]) -> None:
 @click.argument(
     "ports", nargs=-1, required=True, metavar="SPEC...", shell_complete=complete.published_ports
 )
+@forms.changed_format
 @dry_run
 @pass_state
-def unpublish(state: State, name: str, ports: tuple[str, ...]) -> None:
+def unpublish(state: State, name: str, ports: tuple[str, ...], style: str) -> None:
     """Publish ports no more; SPEC may say less than it did: 80 is every publication of port 80.
 
     A range ends as it was published, as a whole.
     """
-    state.controller.endpoints.unpublish(name, ports)
+    changed = state.controller.endpoints.unpublish(name, ports)
+    forms.changed(state, changed.id, style, looking.endpoint)
 
 
 @endpoint.command(epilog="Example: netctl endpoint limit web/web1 --rate-in 10mbit --rate-out none")
@@ -176,7 +184,7 @@ def set_(state: State, /, name: str, **given: Any) -> None:
 @choosing.removing(complete.endpoint_filters)
 @click.option("-f", "--force", is_flag=True, help="Take it out of its sandbox first.")
 @common.ignore_missing
-@common.removed_format
+@forms.removed_format
 @dry_run
 @pass_state
 def rm(state: State, /, endpoints: tuple[str, ...], **given: Any) -> int:
@@ -188,19 +196,16 @@ def rm(state: State, /, endpoints: tuple[str, ...], **given: Any) -> int:
 @choosing.pruning(complete.endpoint_filters)
 @dry_run
 @pass_state
-def prune(state: State, filters: tuple[str, ...], force: bool) -> None:
+def prune(state: State, /, **given: Any) -> None:
     """Remove the endpoints that are in no sandbox, and print their names."""
-    passes = choosing.passing(state, "endpoint", filters)
-    if not (force or state.dry_run):
-        choosing.ask("prune", "Remove every endpoint that is in no sandbox?")
-    choosing.pruned(state, state.controller.endpoints.prune(passes))
+    choosing.prune(state, "endpoint", state.controller.endpoints, "is in no sandbox", given)
 
 
 @endpoint.command(
     epilog="Examples: netctl endpoint ls; netctl endpoint ls --network web --format json"
 )
 @click.option("--network", shell_complete=complete.networks, help="Only those of this network.")
-@listing("name, id, network, sandbox, label, label!, until", complete.endpoint_filters)
+@listing("endpoint", "name, id, network, sandbox, label, label!, until", complete.endpoint_filters)
 @pass_state
 def ls(state: State, network: str | None, filters: tuple[str, ...], view: View) -> None:
     """List endpoints.
@@ -209,31 +214,12 @@ def ls(state: State, network: str | None, filters: tuple[str, ...], view: View) 
     endpoints of its network: anywhere, host, via:ADDRESS, link:ADDRESS, trusted:INTERFACES or
     nobody:REASON, and at the end unpublished=WORDS where what is not published is reached too.
     """
-    from netctl import render, views
-    from netctl.filters import ENDPOINT, compile_filters
-
-    passes = compile_filters(filters, ENDPOINT)
-    names = views.Names(state.controller.store, state.controller.kernel)
-    documents = [handle.doc for handle in state.controller.endpoints.list(network)]
-    rows = [views.endpoint_row(doc, names) for doc in documents]
-    columns = [
-        render.Column("ENDPOINT ID", "id"),
-        render.Column("NAME", "name"),
-        render.Column("NETWORK", "network"),
-        render.Column("SANDBOX", "sandbox"),
-        render.Column("IPV4", "ipv4"),
-        render.Column("IPV6", "ipv6"),
-        render.Column("PORTS", "ports"),
-        render.Column("REACHED FROM", "reached_from", render.is_exposed),
-        render.Column("MAC", "mac", shown=False),
-        *render.PLAIN,
-    ]
-    render.listed(filter(passes, rows), columns, view)
+    looking.listed(state, "endpoint", filters, view, network)
 
 
 @endpoint.command(epilog="Example: netctl endpoint inspect web/web1 --format '{ipv4}'")
 @click.argument("endpoints", nargs=-1, required=True, shell_complete=complete.endpoints)
-@format_option("json")
+@format_option("json", "endpoint in full")
 @pass_state
 def inspect(state: State, endpoints: tuple[str, ...], style: str) -> int:
     """Show all there is to know of endpoints."""
@@ -244,7 +230,7 @@ def inspect(state: State, endpoints: tuple[str, ...], style: str) -> int:
 
 @endpoint.command(epilog="Example: netctl endpoint info web/web1")
 @click.argument("name", metavar="ENDPOINT", shell_complete=complete.endpoints)
-@format_option("table")
+@format_option("table", "endpoint in full")
 @pass_state
 def info(state: State, name: str, style: str) -> None:
     """Show an endpoint at a glance, with its addresses and who reaches its ports."""

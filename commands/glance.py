@@ -80,11 +80,11 @@ def _show(row: Row, style: str, facts: Facts, rows: Sequence[Row], keys: Sequenc
 
 
 def _column(key: str) -> Column:
-    from netctl import render
+    from netctl.columns import Column, is_exposed, is_never
 
     words = {"name": "ENDPOINT", "ifname": "INTERFACE", "reached_from": "REACHED FROM"}
-    alarming = render.is_exposed if key == "reached_from" else render.is_never
-    return render.Column(words.get(key, key.upper()), key, alarming, shown=None)
+    alarming = is_exposed if key == "reached_from" else is_never
+    return Column(words.get(key, key.upper()), key, alarming, shown=None)
 
 
 def _title(row: Row) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from netctl.cli import State
-from netctl.commands.common import format_option, pass_state
+from netctl.commands.common import pass_state
+from netctl.commands.forms import format_option
 
 
 @click.command(epilog="Example: netctl info --format json")
-@format_option("table")
+@format_option("table", "survey")
 @pass_state
 def info(state: State, style: str) -> None:
     """Show the effective configuration and its sources, the kernel's features, and the versions."""
@@ -33,7 +34,7 @@ def info(state: State, style: str) -> None:
 
 
 @click.command(epilog="Example: netctl version --format '{netctl}'")
-@format_option("table")
+@format_option("table", "versions")
 def version(style: str) -> None:
     """Show the version of netctl and of what it stands on."""
     from netctl import render, survey

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netctl.cli import State
-from netctl.commands import choosing, common, complete, looking
-from netctl.commands.common import dry_run, format_option, if_not_exists, label, listing, pass_state
+from netctl.commands import choosing, common, complete, forms, looking
+from netctl.commands.common import dry_run, if_not_exists, label, pass_state
 from netctl.commands.driver_options import WithDriverOptions
+from netctl.commands.forms import format_option, listing
 from netctl.groups import AliasGroup
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def network() -> None:
 @click.option("--id", "network_id", metavar="ID", help="The id, 64 hexadecimal digits.")
 @common.lease
 @if_not_exists
-@common.made_format
+@forms.made_format("network")
 @dry_run
 @pass_state
 def create(state: State, /, name: str, **given: Any) -> None:
@@ -94,7 +95,7 @@ def create(state: State, /, name: str, **given: Any) -> None:
         id=given["network_id"],
         if_not_exists=given["if_not_exists"],
     )
-    common.created(state, made.id, given["style"], looking.network)
+    forms.created(state, made.id, given["style"], looking.network)
 
 
 @network.command(
@@ -104,7 +105,7 @@ def create(state: State, /, name: str, **given: Any) -> None:
 @choosing.removing(complete.network_filters)
 @click.option("-f", "--force", is_flag=True, help="Remove its endpoints too, joined or not.")
 @common.ignore_missing
-@common.removed_format
+@forms.removed_format
 @dry_run
 @pass_state
 def rm(state: State, /, networks: tuple[str, ...], **given: Any) -> int:
@@ -113,32 +114,16 @@ def rm(state: State, /, networks: tuple[str, ...], **given: Any) -> int:
 
 
 @network.command(epilog="Examples: netctl network ls; netctl network ls -q --filter driver=bridge")
-@listing("name, id, driver, scope, label, label!, until", complete.network_filters)
+@listing("network", "name, id, driver, scope, label, label!, until", complete.network_filters)
 @pass_state
 def ls(state: State, filters: tuple[str, ...], view: View) -> None:
     """List networks."""
-    from netctl import render, views
-    from netctl.filters import NETWORK, compile_filters
-    from netctl.models import Network
-
-    passes = compile_filters(filters, NETWORK)
-    rows = [views.network_row(doc) for doc in state.controller.store.all(Network)]
-    columns = [
-        render.Column("NETWORK ID", "id"),
-        render.Column("NAME", "name"),
-        render.Column("DRIVER", "driver"),
-        render.Column("SCOPE", "scope"),
-        render.Column("SUBNETS", "subnets"),
-        *render.ADDED,
-        render.Column("INTERNAL", "internal", shown=False),
-        render.Column("IPV6", "ipv6", shown=False),
-    ]
-    render.listed(filter(passes, rows), columns, view)
+    looking.listed(state, "network", filters, view)
 
 
 @network.command(epilog="Example: netctl network inspect web --format '{ipam.pools.0.subnet}'")
 @click.argument("networks", nargs=-1, required=True, shell_complete=complete.networks)
-@format_option("json")
+@format_option("json", "network in full")
 @pass_state
 def inspect(state: State, networks: tuple[str, ...], style: str) -> int:
     """Show all there is to know of networks."""
@@ -149,7 +134,7 @@ def inspect(state: State, networks: tuple[str, ...], style: str) -> int:
 
 @network.command(epilog="Example: netctl network info web")
 @click.argument("name", shell_complete=complete.networks)
-@format_option("table")
+@format_option("table", "network in full")
 @pass_state
 def info(state: State, name: str, style: str) -> None:
     """Show a network at a glance, with its endpoints."""
@@ -170,12 +155,9 @@ def exists(state: State, name: str) -> int:
 @choosing.pruning(complete.network_filters)
 @dry_run
 @pass_state
-def prune(state: State, filters: tuple[str, ...], force: bool) -> None:
+def prune(state: State, /, **given: Any) -> None:
     """Remove the networks that have no endpoints, and print their names."""
-    passes = choosing.passing(state, "network", filters)
-    if not (force or state.dry_run):
-        choosing.ask("prune", "Remove every network that has no endpoints?")
-    choosing.pruned(state, state.controller.networks.prune(passes))
+    choosing.prune(state, "network", state.controller.networks, "has no endpoints", given)
 
 
 @network.command(epilog="Example: netctl network connect web c1 --ip 172.17.0.10")
@@ -186,7 +168,7 @@ def prune(state: State, filters: tuple[str, ...], force: bool) -> None:
 @common.endpoint_aliases
 @common.endpoint_options
 @common.if_not_joined
-@common.made_format
+@forms.made_format("endpoint")
 @dry_run
 @pass_state
 def connect(state: State, /, name: str, sandbox: str, **given: Any) -> None:
@@ -201,7 +183,7 @@ def connect(state: State, /, name: str, sandbox: str, **given: Any) -> None:
         if_not_exists=given["if_not_exists"],
         **common.endpoint_definition(given, everywhere),
     )
-    common.created(state, made.id, given["style"], looking.endpoint)
+    forms.created(state, made.id, given["style"], looking.endpoint)
 
 
 @network.command(epilog="Example: netctl network disconnect web c1")

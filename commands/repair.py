@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from netctl.cli import State
-from netctl.commands import common
 from netctl.commands.common import dry_run, pass_state
 from netctl.streams import say
 
@@ -65,7 +64,9 @@ def _tell(state: State, repaired: Repaired) -> None:
     for line in repaired.done:
         click.echo(line)
     if repaired.stopped:
-        raise common.stopped(state, list(repaired.done), list(repaired.stopped))
+        from netctl.commands.several import stopped
+
+        raise stopped(state, list(repaired.done), list(repaired.stopped))
     if repaired.left:
         hint = "; ".join(repaired.remedies) or "netctl check shows them"
         count = len(repaired.left)

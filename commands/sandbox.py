@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from netctl.cli import State
-from netctl.commands import choosing, common, complete, looking
+from netctl.commands import choosing, common, complete, forms, looking
 from netctl.commands import stats as counters
-from netctl.commands.common import dry_run, format_option, if_not_exists, label, listing, pass_state
+from netctl.commands.common import dry_run, if_not_exists, label, pass_state
+from netctl.commands.forms import format_option, listing
 from netctl.groups import AliasGroup
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def definition(given: dict[str, Any]) -> dict[str, Any]:
 @click.option("--host", is_flag=True, help="Use the host's own stack.")
 @common.lease
 @if_not_exists
-@common.made_format
+@forms.made_format("sandbox")
 @dry_run
 @pass_state
 def create(state: State, /, name: str, **given: Any) -> None:
@@ -104,7 +105,7 @@ def create(state: State, /, name: str, **given: Any) -> None:
         if_not_exists=given["if_not_exists"],
         **definition(given),
     )
-    common.created(state, made.id, given["style"], looking.sandbox)
+    forms.created(state, made.id, given["style"], looking.sandbox)
 
 
 @sandbox.command(
@@ -114,7 +115,7 @@ def create(state: State, /, name: str, **given: Any) -> None:
 @choosing.removing(complete.sandbox_filters)
 @click.option("-f", "--force", is_flag=True, help="Take its endpoints out first.")
 @common.ignore_missing
-@common.removed_format
+@forms.removed_format
 @dry_run
 @pass_state
 def rm(state: State, /, sandboxes: tuple[str, ...], **given: Any) -> int:
@@ -131,44 +132,27 @@ def rm(state: State, /, sandboxes: tuple[str, ...], **given: Any) -> int:
 @choosing.pruning(complete.sandbox_filters)
 @dry_run
 @pass_state
-def prune(state: State, filters: tuple[str, ...], force: bool) -> None:
+def prune(state: State, /, **given: Any) -> None:
     """Remove the sandboxes without endpoints and without processes, and print their names.
 
     A sandbox stays if its --owner-pid is alive, or if netctl run uses it.
     """
-    passes = choosing.passing(state, "sandbox", filters)
-    if not (force or state.dry_run):
-        choosing.ask("prune", "Remove every sandbox that has no endpoints and no processes?")
-    choosing.pruned(state, state.controller.sandboxes.prune(passes))
+    choosing.prune(
+        state, "sandbox", state.controller.sandboxes, "has no endpoints and no processes", given
+    )
 
 
 @sandbox.command(epilog="Examples: netctl sandbox ls; netctl sandbox ls --filter state=gone -q")
-@listing("name, id, type, state, label, label!, until", complete.sandbox_filters)
+@listing("sandbox", "name, id, type, state, label, label!, until", complete.sandbox_filters)
 @pass_state
 def ls(state: State, filters: tuple[str, ...], view: View) -> None:
     """List sandboxes."""
-    from netctl import render, views
-    from netctl.filters import SANDBOX, compile_filters
-    from netctl.models import Sandbox
-
-    passes = compile_filters(filters, SANDBOX)
-    kernel = state.controller.kernel
-    rows = [views.sandbox_row(doc, kernel) for doc in state.controller.store.all(Sandbox)]
-    columns = [
-        render.Column("SANDBOX ID", "id"),
-        render.Column("NAME", "name"),
-        render.Column("TYPE", "type"),
-        render.Column("STATE", "state", render.is_amiss),
-        render.Column("ENDPOINTS", "endpoint_count"),
-        render.Column("KEY", "key"),
-        *render.ADDED,
-    ]
-    render.listed(filter(passes, rows), columns, view)
+    looking.listed(state, "sandbox", filters, view)
 
 
 @sandbox.command(epilog="Example: netctl sandbox inspect c1 --format '{key}'")
 @click.argument("sandboxes", nargs=-1, required=True, shell_complete=complete.sandboxes)
-@format_option("json")
+@format_option("json", "sandbox in full")
 @pass_state
 def inspect(state: State, sandboxes: tuple[str, ...], style: str) -> int:
     """Show all there is to know of sandboxes."""
@@ -179,7 +163,7 @@ def inspect(state: State, sandboxes: tuple[str, ...], style: str) -> int:
 
 @sandbox.command(epilog="Example: netctl sandbox info c1")
 @click.argument("name", metavar="SANDBOX", shell_complete=complete.sandboxes)
-@format_option("table")
+@format_option("table", "sandbox in full")
 @pass_state
 def info(state: State, name: str, style: str) -> None:
     """Show a sandbox at a glance, with its endpoints."""
@@ -215,7 +199,7 @@ def exec_(state: State, name: str, command: tuple[str, ...]) -> None:
 
 @sandbox.command(epilog="Examples: netctl sandbox ps c1; netctl sandbox ps c1 --format '{pid}'")
 @click.argument("name", metavar="SANDBOX", shell_complete=complete.sandboxes)
-@format_option("table")
+@format_option("table", "process")
 @pass_state
 def ps(state: State, name: str, style: str) -> None:
     """List the processes in a sandbox: those whose network namespace is the sandbox's."""
@@ -277,7 +261,7 @@ def refresh(state: State, name: str) -> None:
 )
 @click.argument("sandboxes", nargs=-1, shell_complete=complete.sandboxes)
 @counters.watch
-@format_option("table")
+@format_option("table", "counters")
 @pass_state
 def stats(state: State, sandboxes: tuple[str, ...], watch: str | None, style: str) -> None:
     """Show the counters of sandboxes' interfaces: bytes, packets, errors, drops.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from netctl.cli import State
-from netctl.commands import common, complete, looking
-from netctl.commands.common import dry_run, format_option, pass_state
+from netctl.commands import common, complete, forms, looking
+from netctl.commands.common import dry_run, pass_state
 from netctl.groups import AliasGroup
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def service() -> None:
 @service.command(epilog="Examples: netctl service publish web1.web; netctl service publish web1")
 @click.argument("name", metavar="SERVICE")
 @click.option("--alias", "aliases", multiple=True, metavar="NAME", help="One more name of it.")
-@common.made_format
+@forms.made_format("endpoint")
 @dry_run
 @pass_state
 def publish(state: State, name: str, aliases: tuple[str, ...], style: str) -> None:
@@ -40,17 +40,29 @@ def publish(state: State, name: str, aliases: tuple[str, ...], style: str) -> No
     made = controller.endpoints.create(
         network or controller.config.default_network, label, aliases=aliases
     )
-    common.created(state, made.id, style, looking.endpoint)
+    forms.created(state, made.id, style, looking.endpoint)
 
 
 @service.command(epilog="Example: netctl service unpublish web1.web")
 @click.argument("name", metavar="SERVICE", shell_complete=complete.services)
 @click.option("-f", "--force", is_flag=True, help="Take it out of its container first.")
+@forms.removed_format
 @dry_run
 @pass_state
-def unpublish(state: State, name: str, force: bool) -> None:
+def unpublish(state: State, name: str, force: bool, style: str) -> int:
     """Remove a service."""
-    state.controller.endpoints.remove(_find(state, name).id, force=force)
+    from netctl.commands import several
+
+    found, endpoints = _find(state, name), state.controller.endpoints
+    return several.remove_each(
+        "service",
+        [name],
+        lambda _, tell: endpoints.remove_each(
+            [found.id], lambda _, error: tell(name, error), force=force
+        ),
+        style=style,
+        look=lambda _: {"id": found.id, "name": found.name},
+    )
 
 
 @service.command(epilog="Example: netctl service attach c1 web1.web --alias db1:database")
@@ -85,28 +97,16 @@ def detach(state: State, container: str, name: str) -> None:
 
 @service.command(epilog="Example: netctl service ls --network web")
 @click.option("--network", shell_complete=complete.networks, help="Only those of this network.")
-@common.brief_listing
+@forms.brief_listing("service")
 @pass_state
 def ls(state: State, network: str | None, view: View) -> None:
     """List services."""
-    from netctl import render, views
-
-    controller = state.controller
-    names = views.Names(controller.store, controller.kernel)
-    rows = [views.service_row(handle.doc, names) for handle in controller.endpoints.list(network)]
-    columns = [
-        render.Column("SERVICE ID", "id"),
-        render.Column("NAME", "name"),
-        render.Column("NETWORK", "network"),
-        render.Column("CONTAINER", "container"),
-        render.Column("SANDBOX", "sandbox_id"),
-    ]
-    render.listed(rows, columns, view)
+    looking.listed(state, "service", (), view, network)
 
 
 @service.command(epilog="Example: netctl service info web1.web")
 @click.argument("name", metavar="SERVICE", shell_complete=complete.services)
-@format_option("table")
+@forms.format_option("table", "service in full")
 @pass_state
 def info(state: State, name: str, style: str) -> None:
     """Show a service for people."""

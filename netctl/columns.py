@@ -24,6 +24,78 @@ class Column(NamedTuple):
     """Whether it is shown unasked; None: where a row has something in it."""
 
 
+def is_never(text: str) -> bool:
+    """Whether a text that says nothing of a state needs attention: it does not."""
+    return False
+
+
+def is_amiss(state: str) -> bool:
+    """Whether the state of an object needs attention."""
+    return state not in ("", "ready")
+
+
+def is_exposed(reach: str) -> bool:
+    """Whether a word of REACHED FROM needs attention: not reached, or more than was published."""
+    return reach.startswith(("nobody:", "unpublished="))
+
+
+_PLAIN = (Column("CREATED", "created", shown=False), Column("LABELS", "labels", shown=False))
+"""Columns that every object has, and that are shown when they are asked for."""
+_ADDED = (
+    Column("EXPIRES", "expires", shown=None),
+    Column("OWNER PID", "owner_pid", shown=None),
+    *_PLAIN,
+)
+"""Columns of what may have a lease."""
+KNOWN: dict[str, tuple[Column, ...]] = {
+    "network": (
+        Column("NETWORK ID", "id"),
+        Column("NAME", "name"),
+        Column("DRIVER", "driver"),
+        Column("SCOPE", "scope"),
+        Column("SUBNETS", "subnets"),
+        *_ADDED,
+        Column("INTERNAL", "internal", shown=False),
+        Column("IPV6", "ipv6", shown=False),
+    ),
+    "endpoint": (
+        Column("ENDPOINT ID", "id"),
+        Column("NAME", "name"),
+        Column("NETWORK", "network"),
+        Column("SANDBOX", "sandbox"),
+        Column("IPV4", "ipv4"),
+        Column("IPV6", "ipv6"),
+        Column("PORTS", "ports"),
+        Column("REACHED FROM", "reached_from", is_exposed),
+        Column("MAC", "mac", shown=False),
+        *_PLAIN,
+    ),
+    "sandbox": (
+        Column("SANDBOX ID", "id"),
+        Column("NAME", "name"),
+        Column("TYPE", "type"),
+        Column("STATE", "state", is_amiss),
+        Column("ENDPOINTS", "endpoint_count"),
+        Column("KEY", "key"),
+        *_ADDED,
+    ),
+    "service": (
+        Column("SERVICE ID", "id"),
+        Column("NAME", "name"),
+        Column("NETWORK", "network"),
+        Column("CONTAINER", "container"),
+        Column("SANDBOX", "sandbox_id"),
+    ),
+    "container": (
+        Column("SANDBOX ID", "id"),
+        Column("CONTAINER", "name"),
+        Column("SERVICES", "endpoint_count"),
+        Column("KEY", "key"),
+    ),
+}
+"""Kind of object to the columns of its ``ls``."""
+
+
 class View(NamedTuple):
     """How a listing is wanted: see the options of ``ls``."""
 
@@ -49,8 +121,13 @@ def named(columns: Sequence[Column], word: str, option: str) -> Column:
     for column in columns:
         if _plain(word) in (_plain(column.heading), _plain(column.key)):
             return column
-    known = ", ".join(column.heading.lower().replace(" ", "-") for column in columns)
+    known = ", ".join(map(word_of, columns))
     raise InvalidInput(f"{option}: no column {word[:60]!r}", hint=f"columns: {known}")
+
+
+def word_of(column: Column) -> str:
+    """Return what a column is called on the command line."""
+    return column.heading.lower().replace(" ", "-")
 
 
 def ordered(rows: Sequence[Row], columns: Sequence[Column], text: str) -> Sequence[Row]:

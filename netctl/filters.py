@@ -97,6 +97,12 @@ SANDBOX = {
     "type": _one_of("type", [kind.value for kind in SandboxKind]),
     "state": _one_of("state", ("ready", "gone", "left")),
 }
+KNOWN: dict[str, Mapping[str, Filter]] = {
+    "network": NETWORK,
+    "endpoint": ENDPOINT,
+    "sandbox": SANDBOX,
+}
+"""Kind of object to its filters."""
 
 
 def compile_filters(texts: Sequence[str], known: Mapping[str, Filter]) -> Callable[[Row], bool]:

@@ -8,6 +8,11 @@ from typing import Any
 
 from netctl import cells
 from netctl.errors import InvalidInput
+from netctl.samples import Fixed
+
+
+class OutOfRange(InvalidInput):
+    """A list has fewer items than are asked for, which only its values show."""
 
 
 def _fits(name: str, least: int, most: int, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -22,7 +27,10 @@ def _fits(name: str, least: int, most: int, function: Callable[..., Any]) -> Cal
         try:
             return function(*operands)
         except (TypeError, AttributeError, KeyError, IndexError, ValueError) as error:
-            raise InvalidInput(
+            if None in operands:
+                return None  # What is not set has no items and no parts.
+            kind = OutOfRange if isinstance(error, IndexError) else InvalidInput
+            raise kind(
                 f"--format: {name} does not take such a value",
                 hint="{{json .}} shows what is there",
             ) from error
@@ -42,7 +50,9 @@ def _join(values: Any, between: str) -> str:
 
 def _index(value: Any, *keys: Any) -> Any:
     for key in keys:
-        if isinstance(value, Mapping):
+        if isinstance(value, Fixed):
+            value = value[key]
+        elif isinstance(value, Mapping):
             value = value.get(key)  # What a map lacks is empty, as in Go.
         elif isinstance(value, list) and isinstance(key, int) and key >= 0:
             value = value[key]

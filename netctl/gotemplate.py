@@ -14,7 +14,9 @@ from netctl import cells
 from netctl.columns import Column, Row
 from netctl.errors import InvalidInput
 from netctl.gofunctions import FUNCTIONS
+from netctl.samples import Fixed
 from netctl.streams import printable
+from netctl.templates import unescaped
 
 UNDERSTOOD = (
     "understood: {{.Field.Part}}, "
@@ -90,7 +92,7 @@ class Template(NamedTuple):
 def parsed(style: str) -> Template:
     """Return a template. Raises ``InvalidInput``, which says what is understood."""
     table = style.startswith("table ")
-    text = style.removeprefix("table ").replace("\\t", "\t").replace("\\n", "\n")
+    text = unescaped(style.removeprefix("table "))
     parser = _Parser(text)
     nodes = parser.nodes(0)
     if parser.ended:
@@ -223,17 +225,17 @@ def _filled(nodes: Sequence[Any], dot: Any, names: Mapping[str, Any]) -> Iterato
         if isinstance(node, str):
             yield node
         elif isinstance(node, Pipeline):
-            yield printable(cells.text(_value(node, dot, names)))
+            yield printable(cells.text(value_of(node, dot, names)))
         else:
             yield from _carried_out(node, dot, names)
 
 
 def _carried_out(block: Block, dot: Any, names: Mapping[str, Any]) -> Iterator[str]:
-    value = _value(block.value, dot, names)
+    value = value_of(block.value, dot, names)
     if not value:
         yield from _filled(block.otherwise, dot, names)
     elif block.word == "range":
-        for key, item in _items(value):
+        for key, item in items(value):
             given = (key, item)[-len(block.names) :] if block.names else ()
             yield from _filled(
                 block.body, item, {**names, **dict(zip(block.names, given, strict=True))}
@@ -243,7 +245,8 @@ def _carried_out(block: Block, dot: Any, names: Mapping[str, Any]) -> Iterator[s
         yield from _filled(block.body, inner, {**names, **dict.fromkeys(block.names, value)})
 
 
-def _items(value: Any) -> Iterator[tuple[Any, Any]]:
+def items(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Return what ``range`` goes over, each with its key or its place. Raises ``InvalidInput``."""
     if isinstance(value, Mapping):
         return iter(value.items())
     if isinstance(value, list):
@@ -251,7 +254,8 @@ def _items(value: Any) -> Iterator[tuple[Any, Any]]:
     raise InvalidInput("--format: range goes over a list or a mapping", hint=UNDERSTOOD)
 
 
-def _value(pipeline: Pipeline, dot: Any, names: Mapping[str, Any]) -> Any:
+def value_of(pipeline: Pipeline, dot: Any, names: Mapping[str, Any]) -> Any:
+    """Return what a pipeline gives, with ``.`` and the ``$names``. Raises ``InvalidInput``."""
     passed: list[Any] = []
     for command in pipeline.commands:
         first, *rest = command
@@ -268,7 +272,7 @@ def _value(pipeline: Pipeline, dot: Any, names: Mapping[str, Any]) -> Any:
 def _operand(each: Any, dot: Any, names: Mapping[str, Any]) -> Any:
     if not isinstance(each, Token):
         pipeline, path = each
-        return _walked(_value(pipeline, dot, names), path)
+        return _walked(value_of(pipeline, dot, names), path)
     if each.kind == "number":
         return int(each.text)
     if each.kind == "text":
@@ -292,10 +296,12 @@ def _field(value: Any, name: str) -> Any:
         return None
     known = value if isinstance(value, Mapping) else {}
     key = _key(known, name)
-    if key is None:
-        fields = f"fields: {', '.join(map(str, known))}" if known else "it has no fields"
-        raise InvalidInput(f"--format: no field .{name[:60]}", hint=fields)
-    return known[key]
+    if key is not None:
+        return known[key]
+    if isinstance(value, Mapping) and not isinstance(value, Fixed):
+        return None  # What a map lacks is empty; which fields there are is checked before.
+    fields = f"fields: {', '.join(map(str, known))}" if known else "it has no fields"
+    raise InvalidInput(f"--format: no field .{name[:60]}", hint=fields)
 
 
 def _key(known: Mapping[str, Any], name: str) -> str | None:

@@ -24,7 +24,8 @@ SHELLS = {"bash": "netctl.bash", "zsh": "_netctl", "fish": "netctl.fish"}
 
 _EXIT_STATUS = """\
 .SH EXIT STATUS
-0 done; 1 a bug in netctl; 2 usage or bad configuration; 3 not found; 4 conflict (exists, in use,
+0 done; 1 a bug in netctl, or a question answered with no; 2 usage or bad configuration; 3 not
+found; 4 conflict (exists, in use,
 wrong state); 5 exhausted (addresses, pools, ports); 6 not supported by this kernel or driver; 7 the
 kernel or the system refused; 8 the store is damaged; 9
 .B check

@@ -13,27 +13,17 @@ from typing import Any
 
 import click
 
-from netctl import cells, colours, columns, tables, templates
+from netctl import cells, colours, columns, tables
 from netctl.columns import Column, Row, View
-from netctl.errors import InvalidInput
 from netctl.streams import printable
 
 __all__ = ["Column", "Row", "View"]
 
-FORMS = ("table", "json", "jsonl", "yaml", "name")
-PLAIN = (Column("CREATED", "created", shown=False), Column("LABELS", "labels", shown=False))
-"""Columns that every object has, and that are shown when they are asked for."""
-ADDED = (
-    Column("EXPIRES", "expires", shown=None),
-    Column("OWNER PID", "owner_pid", shown=None),
-    *PLAIN,
-)
-"""Columns of what may have a lease."""
 _SEVERITIES = {"problem": colours.ALARM, "warning": colours.CAUTION}
 
 
 def show(rows: Sequence[Row], columns: Sequence[Column], style: str) -> None:
-    """Print rows in the style that ``--format`` gives: one of ``FORMS``, or a template."""
+    """Print rows in the style that ``--format`` gives: one of ``formats.FORMS``, or a template."""
     _show(rows, columns, View(style, trunc=False))
 
 
@@ -65,6 +55,8 @@ def _show(rows: Sequence[Row], columns: Sequence[Column], view: View) -> None:
         for row in rows:
             click.echo(printable(str(row.get("name") or next(iter(row.values())))))
     else:
+        from netctl import templates
+
         templates.show(rows, columns, view)
 
 
@@ -77,7 +69,7 @@ def _table(rows: Sequence[Row], columns: Sequence[Column], view: View) -> None:
 
 def inspected(names: Sequence[str], look: Callable[[str], Row], style: str) -> int:
     """Print what an ``inspect`` found of every name; return the first error's code."""
-    from netctl.commands.common import each
+    from netctl.commands.several import each
 
     found: list[Row] = []
     status = each(names, lambda name: found.append(look(name)))
@@ -87,21 +79,6 @@ def inspected(names: Sequence[str], look: Callable[[str], Row], style: str) -> i
     else:
         show(found, [], style)
     return status
-
-
-def is_never(text: str) -> bool:
-    """Whether a text that says nothing of a state needs attention: it does not."""
-    return False
-
-
-def is_amiss(state: str) -> bool:
-    """Whether the state of an object needs attention."""
-    return state not in ("", "ready")
-
-
-def is_exposed(reach: str) -> bool:
-    """Whether a word of REACHED FROM needs attention: not reached, or more than was published."""
-    return reach.startswith(("nobody:", "unpublished="))
 
 
 def explained(rows: Iterable[Row]) -> None:
@@ -146,7 +123,7 @@ def at_a_glance(facts: Row, rows: Sequence[Row], known: Sequence[Column]) -> Non
         lines = value if isinstance(value, list) else [value]
         for number, line in enumerate(map(cells.text, lines)):
             if line:
-                alarm = heading == "STATE" and is_amiss(line)
+                alarm = heading == "STATE" and columns.is_amiss(line)
                 text = _tinted(printable(line), colours.CAUTION if alarm else "")
                 _echo(("" if number else heading).ljust(width) + text)
     if rows:
@@ -163,16 +140,6 @@ def _lines(value: Any, path: str = "") -> Iterable[tuple[str, str]]:
             yield from _lines(item, f"{path}.{number}")
     else:
         yield path, cells.text(value)
-
-
-def check_style(style: str) -> str:
-    """Return the value of ``--format`` if it is one, else raise ``InvalidInput``."""
-    if style in FORMS or templates.is_template(style):
-        return style
-    raise InvalidInput(
-        f"--format {style[:60]!r} is neither {', '.join(FORMS)} nor a template",
-        hint="a template names fields in braces: '{name} {id}', or as docker's: '{{.Name}}'",
-    )
 
 
 def for_people() -> bool:

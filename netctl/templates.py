@@ -11,6 +11,7 @@ import click
 from netctl import cells, tables
 from netctl.columns import Column, Row, View
 from netctl.errors import InvalidInput
+from netctl.samples import Fixed, Some
 from netctl.streams import printable
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
@@ -25,6 +26,11 @@ def is_template(style: str) -> bool:
 
     gotemplate.parsed(style)
     return True
+
+
+def unescaped(text: str) -> str:
+    """Return a template in which ``\\t`` is a tab and ``\\n`` a new line, as docker has it."""
+    return text.replace("\\t", "\t").replace("\\n", "\n")
 
 
 def show(rows: Sequence[Row], columns: Sequence[Column], view: View) -> None:
@@ -54,19 +60,27 @@ def fill(template: str, row: Row) -> str:
     Only keys of the row are looked up: a template reaches no attribute of any object.
     """
     return _FIELD.sub(
-        lambda match: printable(cells.text(_look_up(match[1].strip(), row))), template
+        lambda match: printable(cells.text(_look_up(match[1].strip(), row))), unescaped(template)
     )
 
 
 def _look_up(path: str, row: Row) -> Any:
+    """Return the value at a path; what a mapping lacks is empty, but for a sample's, which has all
+    there is. Raises ``InvalidInput``."""
     value: Any = row
     for part in path.split("."):
-        if isinstance(value, Mapping) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+        if value is None:
+            return None
+        if isinstance(value, Mapping) and (part in value or not isinstance(value, Fixed)):
+            value = value.get(part)
+        elif isinstance(value, list) and part.isdecimal() and _has(value, int(part)):
             value = value[int(part)]
         else:
             raise InvalidInput(
                 f"--format: no field {path[:60]!r}", hint=f"fields: {', '.join(sorted(row))}"
             )
     return value
+
+
+def _has(value: Sequence[Any], place: int) -> bool:
+    return place < len(value) or isinstance(value, Some)

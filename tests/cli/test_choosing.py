@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
+import select
 import subprocess
 import sys
 
@@ -112,7 +114,8 @@ def on_terminal(answer: bytes, *arguments: str) -> tuple[int, str]:
 
 def test_on_a_terminal_all_are_removed_after_a_question(full: Netctl) -> None:
     status, said = on_terminal(b"n\n", "endpoint", "rm", "--all")
-    assert status == 130 and "Remove 3 endpoints?" in said and left(full) == ALL
+    assert status == 1 and "Remove 3 endpoints?" in said and left(full) == ALL
+    assert "netctl: nothing is removed: that was not confirmed" in said
     full("endpoint", "rm", "c1", "--force")
     status, said = on_terminal(b"y\n", "endpoint", "rm", "--all")
     assert status == 0 and "Remove 2 endpoints?" in said and left(full)[1] == []
@@ -121,9 +124,60 @@ def test_on_a_terminal_all_are_removed_after_a_question(full: Netctl) -> None:
     assert "in no sandbox?" in on_terminal(b"n\n", "endpoint", "prune")[1]
 
 
+@pytest.mark.parametrize(
+    ("key", "expected"), [(b"\x04", 1), (b"\x03", 130)], ids=["end of input", "Ctrl-C"]
+)
+@pytest.mark.parametrize("words", ["endpoint rm --all", "network prune"])
+def test_a_question_that_is_not_answered_removes_nothing(
+    full: Netctl, words: str, key: bytes, expected: int
+) -> None:
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execv(sys.executable, [sys.executable, "-m", "netctl", *words.split()])
+    said = b""
+    while b"?" not in said:
+        said += os.read(terminal, 1000)
+    ended = 0
+    while not ended:
+        # Python does not see a signal that comes just before it begins to read: then once more.
+        with contextlib.suppress(OSError):
+            os.write(terminal, key)
+            if select.select([terminal], [], [], 1)[0]:
+                said += os.read(terminal, 1000)
+        ended, code = os.waitpid(pid, os.WNOHANG)
+    status = os.waitstatus_to_exitcode(code)
+    os.close(terminal)
+    assert status == expected, said
+    assert left(full) == ALL
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("network", ["db", "web"]),
+        ("endpoint", ["web/c1", "web/e1", "db/e2"]),
+        ("sandbox", ["c1", "c2"]),
+    ],
+)
+def test_a_dry_run_names_what_would_be_removed(full: Netctl, kind: str, names: list[str]) -> None:
+    for words in (["--all", "--force"], [*names, "--force"], ["--filter", "until=0s", "--force"]):
+        shown = full(kind, "rm", *words, "--dry-run")
+        assert shown.status == 0
+        lines = [line for line in shown.out.splitlines() if line.startswith("#")]
+        assert sorted(lines) == sorted(f"# would remove {kind} {name}" for name in names)
+    assert left(full) == ALL
+    shown = full("sandbox", "rm", "c1", "c2", "nope", "--dry-run")
+    assert shown.status == 4
+    assert [line for line in shown.out.splitlines() if "#" in line] == ["# would remove sandbox c2"]
+    assert "# would remove sandbox c2" in full("sandbox", "prune", "--dry-run").out
+    full("network", "create", "idle")
+    assert full("network", "prune", "--dry-run").out.endswith("# would remove network idle\n")
+
+
 def test_unused_endpoints_are_pruned(full: Netctl) -> None:
     assert full("endpoint", "prune").status == 2
-    assert full("endpoint", "prune", "--force", "--dry-run").out == ""
+    shown = full("endpoint", "prune", "--force", "--dry-run").out.splitlines()
+    assert sorted(shown) == ["# would remove endpoint db/e2", "# would remove endpoint web/e1"]
     assert full("endpoint", "prune", "--force", "--filter", "network=db").out == "db/e2\n"
     assert full("endpoint", "prune", "--force").out == "web/e1\n"
     done = full("endpoint", "prune", "--force")
