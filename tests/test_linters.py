@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 ROOT = Path(__file__).resolve().parents[1]
 
 TOOLS = {
@@ -24,7 +26,7 @@ def test_tool(tool: str) -> None:
     module, *arguments = TOOLS[tool]
     script = Path(sys.executable).with_name("lint-imports")
     command = [str(script)] if tool == "imports" else [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=4 * PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from tests.waiting import PATIENCE
+
 STATE = Path("/var/lib/netctl")
 FOREIGN = """
 ip link add their0 type bridge
@@ -31,7 +33,7 @@ Fault = Callable[[random.Random], None]
 
 def shell(script: str) -> str:
     done = subprocess.run(
-        ["sh", "-c", script], capture_output=True, text=True, timeout=30, check=False
+        ["sh", "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     return done.stdout
 

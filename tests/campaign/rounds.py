@@ -21,6 +21,7 @@ from tests.kernel.host import Host
 from tests.kernel.host_children import kill
 from tests.kernel.host_state import without_handles
 from tests.system.library import controller
+from tests.waiting import PATIENCE
 
 _REMEDY = re.compile(r"cp -p (\S+) (\S+)")
 _DAMAGED = re.compile(r"(\S+) (?:is damaged|was written by)")
@@ -115,7 +116,7 @@ class Campaign:
         Raises ``Broken`` for a promise that was not kept.
         """
         seeds = [self._choose.getrandbits(32) for _ in range(2)]
-        lines, killed = self._host.call(self._work, during, seeds[0], timeout=150)
+        lines, killed = self._host.call(self._work, during, seeds[0], timeout=3 * PATIENCE)
         for line in lines:
             self._known.read(line, self.tally)
         self._known.end()
@@ -126,7 +127,7 @@ class Campaign:
         self._host.sh("nft list table inet theirs || nft -f -", input=faults.FOREIGN_RULES)
         foreign = self._foreign()
         lenient = after in faults.DAMAGING
-        mended = self._host.call(_mend, self._boot, lenient, timeout=150)
+        mended = self._host.call(_mend, self._boot, lenient, timeout=3 * PATIENCE)
         if self._foreign() != foreign:
             raise Broken(f"something foreign was changed:\n{foreign}\n{self._foreign()}")
         self._compare(set(mended[2]), lenient)
@@ -139,7 +140,7 @@ class Campaign:
     def clear(self) -> None:
         """Remove everything; nothing may be left but what is foreign."""
         foreign = self._foreign()
-        self._host.call(_clear, self._boot, timeout=120)
+        self._host.call(_clear, self._boot, timeout=3 * PATIENCE)
         self._known = Known()
         if self._foreign() != foreign:
             raise Broken("something foreign was changed by removing all")
@@ -252,7 +253,7 @@ def _put_back(error: StoreDamaged) -> None:
     damaged = _DAMAGED.search(error.message)
     if not damaged or not error.hint:
         raise Broken(f"damage without file or remedy: {error.message} / {error.hint}")
-    shutil.move(damaged[1], f"/tmp/{uuid.uuid4()}")
+    shutil.move(damaged[1], f"/run/{uuid.uuid4()}")
 
 
 def _clear(boot_id: str | None) -> None:

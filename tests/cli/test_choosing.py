@@ -15,6 +15,7 @@ import pytest
 from netctl.kernel.inhabitants import Process
 from tests.cli.conftest import Netctl
 from tests.fake_kernel import FakeKernel
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ def on_terminal(answer: bytes, *arguments: str) -> tuple[int, str]:
         stderr=subprocess.STDOUT,
     )
     os.write(primary, answer)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=PATIENCE)
     os.close(secondary)
     os.close(primary)
     return process.returncode, out.decode()

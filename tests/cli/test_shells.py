@@ -17,6 +17,7 @@ import pytest
 
 from netctl.groups import COMMANDS
 from tests.cli.conftest import Netctl
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 BEGIN = {
@@ -146,7 +147,7 @@ def test_tab_in_fish(environ: dict[str, str], line: str, expected: set[str]) -> 
         env=environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     offered = {word.partition("\t")[0] for word in done.stdout.splitlines() if word}
     assert (offered, done.stderr) == (expected, "")
@@ -161,7 +162,7 @@ def test_descriptions_in_fish_are_whole(environ: dict[str, str]) -> None:
         env=environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     described = dict(line.split("\t") for line in done.stdout.splitlines() if "\t" in line)
     for name, (_, line) in COMMANDS.items():

@@ -16,6 +16,7 @@ from netctl import api_page, manual
 from netctl.cli import cli
 from netctl.groups import COMMANDS
 from tests.cli.conftest import Netctl
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("pyroute2", "rich", "yaml", "ctypes", "asyncio", "subprocess", "importlib.metadata")
@@ -36,7 +37,7 @@ def imported(tmp_path: Path, *arguments: str, **environ: str) -> tuple[str, set[
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     modules = done.stderr.splitlines()[-1].split()
     return done.stdout, {name for name in HEAVY if name in modules}

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 ROOT = Path(__file__).resolve().parents[2]
 NETCTL = f"{sys.executable} -m netctl"
 
@@ -22,7 +24,12 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 def shell(environ: dict[str, str], script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["bash", "-c", script], env=environ, cwd=ROOT, capture_output=True, text=True, timeout=60
+        ["bash", "-c", script],
+        env=environ,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
 
 
@@ -68,6 +75,6 @@ __main__.main()
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert (done.returncode, done.stderr) in ((130, ""), (-signal.SIGINT, ""))

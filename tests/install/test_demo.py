@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.host import reason_to_skip
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,7 +20,7 @@ def test_the_demo_shows_the_main_job_and_leaves_nothing() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=250,
+        timeout=4 * PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.kernel.conftest import host
 from tests.kernel.host import Host
+from tests.waiting import PATIENCE
 
 __all__ = ["host"]
 
@@ -63,7 +64,7 @@ PATH=/run/stubs:{Path(sys.executable).parent}:$PATH
 
 
 def test_the_readme_runs_from_top_to_bottom(host: Host) -> None:
-    done = host.run("bash", "-c", _PROLOGUE + script(), timeout=240)
+    done = host.run("bash", "-c", _PROLOGUE + script(), timeout=4 * PATIENCE)
     assert done.returncode == 0, done.stderr[-3000:]
     left = host.netctl("check")
     assert (left.returncode, left.stderr) == (0, ""), left.stdout
@@ -90,7 +91,7 @@ test -e /usr/local/share/man/man5/netctl.yaml.5
         cwd=source,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=4 * PATIENCE,
     )
     assert done.returncode == 0, done.stderr[-3000:]
 

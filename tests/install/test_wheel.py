@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.kernel.conftest import host
 from tests.kernel.host import Host
+from tests.waiting import PATIENCE
 
 __all__ = ["host"]
 
@@ -18,7 +19,7 @@ TOP = ("netctl", "commands", "backends", "man", "completions")
 
 
 def run(*command: str, cwd: Path) -> str:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=4 * PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

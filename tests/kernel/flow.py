@@ -11,6 +11,7 @@ from contextlib import suppress
 from netctl.kernel import syscalls
 from tests.kernel.host import Host
 from tests.kernel.host_children import family
+from tests.waiting import PATIENCE
 
 DATAGRAM = 1400
 _FRAME, _ETHERNET = 1514, 14
@@ -97,7 +98,7 @@ def _received(
     kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
     with socket.socket(family(address), kind) as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        server.settimeout(5)
+        server.settimeout(PATIENCE)
         server.bind((address, _PORT))
         if protocol == "udp":
             with suppress(OSError):
@@ -107,7 +108,7 @@ def _received(
         server.listen()
         connection, _ = server.accept()
         with connection:
-            connection.settimeout(5)
+            connection.settimeout(PATIENCE)
             return _counted(connection, *windows)
 
 

@@ -16,10 +16,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +35,7 @@ from tests.kernel.host_children import (
     new_socket,
     pack_error,
     read_all,
+    sees,
 )
 from tests.kernel.host_state import (
     STATE,
@@ -47,18 +47,22 @@ from tests.kernel.host_state import (
     route_facts,
     without_handles,
 )
+from tests.leftovers import SCRATCH
+from tests.waiting import until
 
 T = TypeVar("T")
 Result = subprocess.CompletedProcess[str]
 
 ROOT = Path(__file__).resolve().parents[2]
+ANSWER = 30.0
+"""Seconds in which an answer comes that should come."""
 
 
 class Host:
     """One throw-away host; see the module."""
 
     def __init__(self) -> None:
-        self._scratch = tempfile.mkdtemp(prefix="netctl-host-")
+        self._scratch = tempfile.mkdtemp(prefix=SCRATCH)
         self._namespaces: dict[str, int] = {}
         self._root = -1
         try:
@@ -96,7 +100,7 @@ class Host:
     def close(self) -> None:
         """Kill what still runs in the host, and give everything back. Raises ``RuntimeError`` where
         a process is left."""
-        left = self._ended() if self._namespaces else []
+        left = self._ended() if self._root >= 0 else []
         for fd in self._namespaces.values():
             os.close(fd)
         self._namespaces.clear()
@@ -108,19 +112,23 @@ class Host:
 
     def _ended(self) -> list[int]:
         """Kill every process until none is there; one may have forked meanwhile."""
-        end = time.monotonic() + TIMEOUT
-        while (there := self.processes()) and time.monotonic() < end:
-            for pid in there:
+
+        def gone() -> bool:
+            for pid in self.processes():
                 kill(pid)
-            time.sleep(0.01)
-        return there
+            return not self.processes()
+
+        with suppress(AssertionError):
+            until(gone, seconds=TIMEOUT)
+        return self.processes()
 
     def processes(self) -> list[int]:
-        """Return the processes in one of the host's namespaces, or in the outside: one that went
-        into a network and a mount namespace of its own still bears the host's name."""
+        """Return the processes of the host and the outside: those in one of their namespaces, and
+        those in namespaces of their own that still have the host's /run."""
         ours = {os.fstat(fd).st_ino for fd in self._namespaces.values()}
+        run = os.stat("run", dir_fd=self._root).st_dev
         found = (int(name) for name in os.listdir("/proc") if name.isdigit())
-        return [pid for pid in found if namespaces_of(pid) & ours]
+        return [pid for pid in found if namespaces_of(pid) & ours or sees(pid, "/run", run)]
 
     # doing things in the host
 
@@ -186,6 +194,10 @@ class Host:
             raise AssertionError(f"{script!r} gave {done.returncode}: {done.stdout}{done.stderr}")
         return done.stdout
 
+    def until(self, script: str, **options: Any) -> None:
+        """Wait until a shell script in the host succeeds."""
+        until(lambda: self.run("sh", "-c", script, **options).returncode == 0, repr(script))
+
     def json(self, command: str, **options: Any) -> Any:
         """Run a command that prints JSON; nothing printed is an empty list."""
         return json.loads(self.sh(command, **options) or "[]")
@@ -226,13 +238,16 @@ class Host:
 
     # traffic
 
-    def ping(self, netns: str, address: str, *, seconds: int = 3) -> bool:
-        """Whether ``address`` answers to the namespace at ``netns`` (``""``: the host)."""
-        return self._in(netns, "ping", "-n", "-q", "-c1", "-i0.2", f"-w{seconds}", address)
-
-    def _in(self, netns: str, *command: str) -> bool:
-        enter = ["nsenter", f"--net={netns}", "--"] if netns else []
-        return self.run(*enter, *command).returncode == 0
+    def ping(self, netns: str, address: str, *, seconds: float = ANSWER) -> bool:
+        """Whether ``address`` answers to the namespace at ``netns`` (``""``: the host,
+        ``"outside"``). Where no answer should come, ``QUIET`` seconds are enough."""
+        stack = "outside" if netns == "outside" else "net"
+        enter = ["nsenter", f"--net={netns}", "--"] if netns not in ("", "outside") else []
+        often = ["-c3", "-i0.1", f"-W{seconds:g}"]
+        if seconds >= 1:
+            often = ["-c1", "-i0.2", f"-w{seconds:g}"]
+        command = ["ping", "-n", "-q", *often, address]
+        return self.run(*enter, *command, stack=stack).returncode == 0
 
     @contextmanager
     def server(self, netns: str, address: str, port: int, protocol: str = "tcp") -> Iterator[None]:
@@ -283,9 +298,10 @@ class Host:
         return os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
 
     def ask(
-        self, netns: str, address: str, port: int, protocol: str = "tcp", *, seconds: float = 2
+        self, netns: str, address: str, port: int, protocol: str = "tcp", *, seconds: float = ANSWER
     ) -> str | None:
-        """Ask a ``server``; return the address it saw, None where no answer comes."""
+        """Ask a ``server``; return the address it saw, None where no answer comes. Where none
+        should come, ``QUIET`` seconds are enough."""
         return self.call(self._ask_in_child, netns, address, port, protocol, seconds)
 
     def _ask_in_child(
@@ -343,8 +359,8 @@ class Outside:
     def sh(self, script: str, **options: Any) -> str:
         return self._host.sh(script, stack="outside", **options)
 
-    def ping(self, address: str, *, seconds: int = 2) -> bool:
-        return self.run("ping", "-n", "-q", "-c1", f"-w{seconds}", address).returncode == 0
+    def ping(self, address: str, *, seconds: float = ANSWER) -> bool:
+        return self._host.ping("outside", address, seconds=seconds)
 
 
 def reason_to_skip() -> str:

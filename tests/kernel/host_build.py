@@ -6,11 +6,11 @@ import ipaddress
 import os
 import socket
 import subprocess
-import time
 import traceback
 from pathlib import Path
 
 from netctl.kernel import syscalls
+from tests.waiting import until
 
 CLONE_NEWUTS = 0x04000000
 _PRIVATE = 1 << 18
@@ -41,7 +41,10 @@ link set world up
 _HOST_ROUTES = """\
 route add default via 192.0.2.254
 -6 route add default via 2001:db8::fe
+neighbour add 2001:db8::fe lladdr 02:00:00:ff:00:fe dev uplink nud permanent
 """
+"""Without a link-local address the uplink asks for no neighbour in the name of others: what comes
+from sandboxes would be lost after half a minute."""
 _WRITTEN_ETC = ("systemd", "NetworkManager")
 """Directories below which ``system install`` writes: empty ones, not the machine's."""
 
@@ -111,10 +114,7 @@ def _await_local_route() -> None:
     """Wait for the route to the host's own IPv6 address, which the kernel adds when it gets round
     to it: a snapshot before that would differ from every later one."""
     wanted = ipaddress.IPv6Address("2001:db8::1").packed.hex() + " 80 "
-    for _ in range(500):
-        if wanted in Path("/proc/net/ipv6_route").read_text():
-            return
-        time.sleep(0.01)
+    until(lambda: wanted in Path("/proc/net/ipv6_route").read_text(), "the route to 2001:db8::1")
 
 
 def _batch(commands: str) -> None:

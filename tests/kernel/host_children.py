@@ -10,8 +10,11 @@ import socket
 import time
 import traceback
 import warnings
+from contextlib import suppress
 
-TIMEOUT = 60
+from tests.waiting import PATIENCE
+
+TIMEOUT = PATIENCE
 """Seconds that a command or a function may take."""
 
 
@@ -69,6 +72,14 @@ def namespaces_of(pid: int) -> set[int]:
     return found
 
 
+def sees(pid: int, path: str, device: int) -> bool:
+    """Whether a process has a file system at a path."""
+    try:
+        return os.stat(f"/proc/{pid}/root{path}").st_dev == device
+    except OSError:
+        return False
+
+
 def command_of(pid: int) -> str:
     """Return a process with what it was started as, for messages."""
     try:
@@ -107,6 +118,10 @@ def bound(address: str, port: int, protocol: str) -> socket.socket:
     return server
 
 
+_PATIENCE = 5
+"""Seconds that a server waits for a client's question."""
+
+
 def answer(server: socket.socket, protocol: str) -> None:
     """Answer until the end, which is a kill, or TIMEOUT seconds of silence."""
     server.settimeout(TIMEOUT)
@@ -116,7 +131,7 @@ def answer(server: socket.socket, protocol: str) -> None:
             server.sendto(peer[0].encode(), peer)
             continue
         client, peer = server.accept()
-        with client:
-            client.settimeout(5)
+        with client, suppress(OSError):  # Who no longer waits for an answer gets none.
+            client.settimeout(_PATIENCE)
             client.recv(100)
             client.send(peer[0].encode())

@@ -2,7 +2,7 @@
 
 A ``Post`` is a child process that stays in its namespace. It answers on ports with the client's
 address as it sees it, and asks many addresses at the same time: what is dropped costs all of them
-together ``PATIENCE``.
+together ``DROPPED``.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import NamedTuple
 
-from tests.kernel.host import Host
+from tests.kernel.host import ANSWER, Host
 from tests.kernel.host_children import bound, fork, kill, new_socket, read_all
+from tests.waiting import until
 
-PATIENCE = 0.3
+DROPPED = 0.3
 """Seconds after which a question that got no answer is taken as dropped."""
-_BUSY = 3.0
-"""Seconds that one which should be answered may take on a machine with other things to do."""
+_AGAIN = 3.0
+"""Seconds after which one that should be answered is asked again."""
+_SILENCE = 600.0
+"""Seconds after which a server ends that nobody has ended."""
 
 
 class Question(NamedTuple):
@@ -63,7 +66,7 @@ class Post:
         if trouble != b"ready":
             raise RuntimeError(f"no servers in {self._netns or 'the host'}: {trouble.decode()}")
 
-    def begin(self, questions: Sequence[Question], seconds: float = PATIENCE) -> Asking:
+    def begin(self, questions: Sequence[Question], seconds: float = DROPPED) -> Asking:
         """Begin to ask; several posts ask at the same time."""
         ready, tell = os.pipe()
         child = fork()
@@ -106,25 +109,36 @@ def posts(host: Host, places: Mapping[str, str]) -> Iterator[dict[str, Post]]:
 
 def ask(there: Mapping[str, Post], questions: Mapping[str, Sequence[Question]]) -> dict[str, Seen]:
     """Let each post ask its questions, all at the same time."""
-    begun = {name: there[name].begin(asked) for name, asked in questions.items() if asked}
+    begun = {name: there[name].begin(asked) for name, asked in questions.items()}
     return {name: asking.end() for name, asking in begun.items()}
+
+
+def answers(
+    there: Mapping[str, Post], wanted: Mapping[str, Mapping[Question, bool]]
+) -> dict[str, Seen]:
+    """Ask, and those again that should be answered and are not: a busy machine takes longer."""
+    found = ask(there, {name: list(cells) for name, cells in wanted.items()})
+
+    def complete() -> bool:
+        for name, cells in wanted.items():
+            missing = [q for q, answered in cells.items() if answered and not found[name][q]]
+            if missing:
+                found[name] |= there[name].begin(missing, _AGAIN).end()
+        return all(found[n][q] for n, cells in wanted.items() for q in cells if cells[q])
+
+    with suppress(AssertionError):
+        until(complete, seconds=ANSWER)
+    return found
 
 
 def compare(
     there: Mapping[str, Post], expected: Mapping[str, Mapping[Question, str | None]]
 ) -> list[str]:
-    """Return a line for each question that is not answered as ``expected``, by the post's name.
-
-    One that should be answered and is not is asked again, with more patience.
-    """
-    found = ask(there, {name: list(cells) for name, cells in expected.items()})
-    missing = {
-        name: [q for q, seen in cells.items() if seen and not found[name][q]]
-        for name, cells in expected.items()
+    """Return a line for each question that is not answered as ``expected``, by the post's name."""
+    wanted = {
+        name: {q: bool(seen) for q, seen in cells.items()} for name, cells in expected.items()
     }
-    for name, questions in missing.items():
-        if questions:
-            found[name] |= there[name].begin(questions, _BUSY).end()
+    found = answers(there, wanted)
     return [
         f"{name} -> {q.address} {q.port}/{q.protocol}: expected {seen}, found {found[name][q]}"
         for name, cells in expected.items()
@@ -146,9 +160,8 @@ def _serve(host: Host, netns: str, wanted: Sequence[Question], tell: int) -> Non
             servers[server.fileno()] = (server, protocol)
             poll.register(server.fileno(), select.EPOLLIN)
         os.write(tell, b"ready")
-        end = time.monotonic() + 300
-        while time.monotonic() < end:
-            for fd, _ in poll.poll(1):
+        while ready := poll.poll(_SILENCE):
+            for fd, _ in ready:
                 with suppress(OSError):
                     _answer(*servers[fd])
     except BaseException as error:

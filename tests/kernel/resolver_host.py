@@ -8,6 +8,7 @@ from typing import Any
 
 from netctl.kernel import resolver
 from tests.kernel.host import Host
+from tests.waiting import PATIENCE
 
 RUN = "/run/netctl"
 Message = dict[str, object]
@@ -62,7 +63,7 @@ def end_process(pid: int, number: int) -> None:
     process = os.pidfd_open(pid)
     try:
         os.kill(pid, number)
-        assert select.select([process], [], [], 10)[0]
+        assert select.select([process], [], [], PATIENCE)[0]
     finally:
         os.close(process)
 
@@ -86,8 +87,8 @@ def dig(host: Host, netns: str, question: str) -> list[str]:
 
 
 def ask(host: Host, netns: str, question: str) -> str:
-    """Ask 127.0.0.11 once, for five seconds at most; return what dig prints."""
-    script = f"ip netns exec {netns} dig +tries=1 +time=5 @127.0.0.11 {question}"
+    """Ask 127.0.0.11 once; return what dig prints. Where no answer comes, ``AssertionError``."""
+    script = f"ip netns exec {netns} dig +tries=1 +time=30 @127.0.0.11 {question}"
     return host.sh(script).strip()
 
 

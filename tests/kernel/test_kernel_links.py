@@ -12,9 +12,10 @@ from netctl.kernel import departing
 from netctl.kernel.interface import Address, Route
 from netctl.kernel.linux import LinuxKernel
 from netctl.kernel.netlink import NetlinkSocket
-from tests.kernel.host import Host
+from tests.kernel.host import ANSWER, Host
 from tests.kernel.with_kernel import refused, with_kernel
 from tests.namespaces import make_namespace
+from tests.waiting import QUIET
 
 NETS = "/run/netns"
 MARK = "netctl:network:" + "a" * 64
@@ -93,7 +94,7 @@ def test_sandboxes_on_a_bridge_reach_each_other_unless_isolated(host: Host, isol
     [port] = host.json("ip -d -j link show nc1")
     assert port["master"] == BRIDGE
     assert port["linkinfo"]["info_slave_data"]["isolated"] is isolated
-    seconds = 1 if isolated else 5
+    seconds = QUIET if isolated else ANSWER
     assert host.ping(f"{NETS}/c1", "10.9.0.2", seconds=seconds) is not isolated
     assert host.ping(f"{NETS}/c1", "fd00:9::2", seconds=seconds) is not isolated
     counters = with_kernel(host, lambda k: k.links(f"{NETS}/c1"))[1].counters

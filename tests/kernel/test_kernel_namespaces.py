@@ -14,6 +14,7 @@ from netctl.kernel.linux import LinuxKernel
 from tests.kernel.host import Host
 from tests.kernel.with_kernel import refused, with_kernel
 from tests.namespaces import make_namespace
+from tests.waiting import PATIENCE
 
 C1 = "/run/netns/c1"
 MARK = "netctl:sandbox:" + "5" * 64
@@ -87,18 +88,16 @@ def test_the_file_of_a_dead_process_counts_as_nothing(host: Host) -> None:
 
 def test_a_namespace_of_a_process_is_pinned_and_outlives_the_pin(host: Host) -> None:
     before = host.snapshot()
-    sleeper = host.start("unshare", "-n", "sleep", "60")
+    sleeper = host.start("unshare", "-n", "sleep", "600")
     source = f"/proc/{sleeper.pid}/ns/net"
-    host.sh(
-        f"for i in $(seq 200); do [ $(cat /proc/{sleeper.pid}/comm) = sleep ] && break; sleep 0.05; done"
-    )
+    host.until(f"test $(cat /proc/{sleeper.pid}/comm) = sleep")
     with_kernel(host, lambda k: k.netns_pin(source, C1))
     same = with_kernel(host, lambda k: (k.netns_identity(C1), k.netns_identity(source)))
     assert same[0] == same[1] is not None
     with_kernel(host, lambda k: k.netns_delete(C1, identity=same[0] or ""))
     assert with_kernel(host, lambda k: k.netns_identity(source)) == same[1]
     sleeper.kill()
-    sleeper.wait(5)
+    sleeper.wait(PATIENCE)
     host.assert_unchanged(before)
 
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from tests.kernel.resolver_host import (
     state,
     tell,
 )
+from tests.waiting import PATIENCE, equal
 
 
 def ended_unused(host: Host) -> bool:
@@ -117,7 +117,7 @@ def test_two_that_start_at_once_are_one(host: Host) -> None:
     host.sh("ip netns add c1 && ip -n c1 link set lo up")
     script = f"from netctl.kernel import resolver; resolver.start({RUN!r})"
     starting = [host.start(sys.executable, "-c", script, stderr=subprocess.PIPE) for _ in range(4)]
-    troubles = [process.communicate(timeout=30)[1] for process in starting]
+    troubles = [process.communicate(timeout=PATIENCE)[1] for process in starting]
     assert [p.returncode for p in starting] == [0] * 4, troubles
     assert host.call(resolver.running, RUN)
     assert host.processes() == [state(host)["pid"]]
@@ -197,10 +197,10 @@ def test_in_the_foreground_it_begins_with_what_the_store_says(host: Host) -> Non
         f"serve({RUN!r}, lambda: loaded('/var/lib/netctl'), Log(None), lambda: None)"
     )
     process = host.start(sys.executable, "-c", script, stderr=subprocess.PIPE)
-    host.sh(f"for i in $(seq 500); do [ -e {RUN}/resolver.sock ] && exit; sleep 0.01; done; exit 1")
+    host.until(f"test -e {RUN}/resolver.sock")
     assert state(host)["sandboxes"] == 1 and dig(host, "c1", "web1") == ["10.0.0.1"]
     assert host.call(resolver.stop, RUN)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert "left out: enter namespace /run/netns/gone" in errors and errors.count("\n") == 1
 
@@ -215,15 +215,7 @@ def test_what_a_start_fails_of_is_said(host: Host) -> None:
     host.sh(f"rmdir {RUN}/resolver.pid && mkdir {RUN}/resolver.sock")
     with pytest.raises(KernelError, match=r"start the resolver: listen on .*resolver\.sock"):
         host.call(resolver.start, RUN)
-    assert gone(host)
-
-
-def gone(host: Host) -> bool:
-    """Whether no process is left in the host; one that ends gets a moment for it."""
-    end = time.monotonic() + 60
-    while host.processes() and time.monotonic() < end:
-        time.sleep(0.01)
-    return host.processes() == []
+    equal(host.processes, [])
 
 
 FAKE_SYSTEMD_RUN = """#!/bin/sh

@@ -27,6 +27,7 @@ from tests.kernel.resolver_host import (
     tell,
 )
 from tests.kernel.upstream import IPV4, upstream
+from tests.waiting import PATIENCE
 
 SERVER = ("127.0.0.11", 53)
 T = TypeVar("T")
@@ -44,7 +45,7 @@ def inside(host: Host, function: Callable[[], T]) -> T:
     return host.call(work)
 
 
-def client(kind: socket.SocketKind, *, timeout: float = 3) -> socket.socket:
+def client(kind: socket.SocketKind, *, timeout: float = PATIENCE) -> socket.socket:
     sock = socket.socket(socket.AF_INET, kind)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
     sock.settimeout(timeout)
@@ -116,7 +117,7 @@ def crowd() -> tuple[int, list[bytes]]:
         for sock in (stack.enter_context(client(TCP)), crowd[-20]):
             sock.sendall(message)
             answers.append(sock.recv(600)[2:])
-        time.sleep(0.1)
+        # The last to come is answered: those that had to go for it have gone.
         alive = 0
         for sock in crowd[:-1]:
             sock.setblocking(False)
@@ -132,7 +133,7 @@ def crowd() -> tuple[int, list[bytes]]:
 def impatient() -> float:
     """Say half of something and wait; return the seconds until the connection is closed."""
     begin = time.monotonic()
-    with client(TCP, timeout=20) as sock:
+    with client(TCP) as sock:
         sock.sendall(b"\0\x20\1")
         assert sock.recv(1) == b""
     return time.monotonic() - begin
@@ -155,7 +156,7 @@ def slow() -> int:
     """Ask hundreds of questions and end the stream, then take the answers late; count them."""
     query = next(packet for packet in seeds() if b"\3WWW" in packet and not packet[2] & 0x80)
     count = 400
-    with client(TCP, timeout=2) as sock, sock.makefile("rb") as answers:
+    with client(TCP) as sock, sock.makefile("rb") as answers:
         sock.sendall((len(query).to_bytes(2) + query) * count)
         sock.shutdown(socket.SHUT_WR)
         time.sleep(0.5)
@@ -189,7 +190,7 @@ def test_half_open_connections_are_bounded(host: Host) -> None:
     assert inside(host, slow) == 0
     assert len(dig(host, "c2", "web1 +tcp")) == 199
     assert memory(pid) - before < 20_000
-    assert 4 < inside(host, impatient) < 15
+    assert inside(host, impatient) > 4
     assert len(os.listdir(f"/proc/{pid}/fd")) < 60
     assert not os.path.exists(f"/proc/{pid}/root{RUN}/resolver.log")
 
@@ -232,13 +233,13 @@ def test_the_control_socket_bears_nonsense(host: Host) -> None:
             b'{"do": "ping"}',
         ):
             with socket.socket(socket.AF_UNIX) as sock:
-                sock.settimeout(5)
+                sock.settimeout(PATIENCE)
                 sock.connect(f"{RUN}/resolver.sock")
                 sock.sendall(line + b"\n")
                 answers.append(sock.recv(65536))
         sleepers = [socket.socket(socket.AF_UNIX) for _ in range(50)]
         for sock in sleepers:
-            sock.settimeout(1)
+            sock.settimeout(PATIENCE)
             sock.connect(f"{RUN}/resolver.sock")
         for sock in sleepers:
             sock.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import ExitStack
 
 from tests.kernel.host import Host
@@ -21,14 +20,28 @@ from tests.kernel.resolver_host import (
     timed,
 )
 from tests.kernel.upstream import IPV4, IPV6, upstream
+from tests.waiting import until
 
 OUT4, OUT6 = "192.0.2.254", "2001:db8::fe"
 QUICK = 0.9
-"""Seconds in which dig has an answer when no second server had to be waited for."""
+"""Less than what a silent server is waited for, seconds."""
 
 
 def servers(*items: dict[str, object]) -> dict[str, object]:
     return sandbox("c1", "web", servers=list(items))
+
+
+def at_once(host: Host, told: dict[str, object], question: str) -> str:
+    """Return the answer to a question, for which nobody is waited for. Each try begins with what
+    is told, so that only a busy machine can be quicker at the second."""
+
+    def quick() -> list[str]:
+        tell(host, told)
+        answer, seconds = timed(host, "c1", question)
+        return [answer] if seconds < QUICK else []
+
+    [answer] = until(quick, "an answer at once")
+    return answer
 
 
 def test_from_the_right_namespace_over_both_families(host: Host) -> None:
@@ -86,9 +99,8 @@ def test_who_may_be_asked(host: Host) -> None:
     tell(host, network("web", forward=False), network("out"))
     with upstream(host, OUT4) as seen:
         # Of an internal network the host's servers are out of reach, and the sandbox's own are not.
-        tell(host, servers(server(OUT4)))
-        answer, seconds = timed(host, "c1", "ok.example.org")
-        assert "status: SERVFAIL" in answer and seconds < QUICK and seen() == []
+        answer = at_once(host, servers(server(OUT4)), "ok.example.org")
+        assert "status: SERVFAIL" in answer and seen() == []
         tell(host, servers(server(OUT4, host=False)))
         assert dig(host, "c1", "ok.example.org") == [IPV4]
         tell(host, sandbox("c1", "web", "out", servers=[server(OUT4)]))
@@ -97,9 +109,8 @@ def test_who_may_be_asked(host: Host) -> None:
         assert "status: SERVFAIL" in ask(host, "c1", "ok.example.org")
         # Itself it never asks, under whatever name.
         for itself in ("127.0.0.11", "::ffff:127.0.0.11"):
-            tell(host, sandbox("c1", "out", servers=[server(itself, host=False)]))
-            answer, seconds = timed(host, "c1", "ok.example.org")
-            assert "status: SERVFAIL" in answer and seconds < QUICK
+            told = sandbox("c1", "out", servers=[server(itself, host=False)])
+            assert "status: SERVFAIL" in at_once(host, told, "ok.example.org")
         tell(host, sandbox("c1", "out"))
         assert "status: SERVFAIL" in ask(host, "c1", "ok.example.org")
         # libnetwork: where the user set ndots, single labels are left to the search list.
@@ -146,23 +157,22 @@ def test_one_that_fails_is_not_the_end(host: Host) -> None:
     )
     first = "192.0.2.10"
     with upstream(host, OUT4) as seen:
-        tell(host, servers(server(first), server(OUT4)))
+        both = servers(server(first), server(OUT4))
         # Nobody has the port.
-        answer, seconds = timed(host, "c1", "+short ok.example.org")
-        assert answer == IPV4 and seconds < QUICK
+        assert at_once(host, both, "+short ok.example.org") == IPV4
         for mode in ("servfail", "refused"):
             with upstream(host, first, mode) as seen_first:
-                answer, seconds = timed(host, "c1", "+short ok.example.org")
-                assert answer == IPV4 and seconds < QUICK and seen_first()
+                assert at_once(host, both, "+short ok.example.org") == IPV4 and seen_first()
         with upstream(host, first, "nxdomain"):
             asked = len(seen())
             assert "status: NXDOMAIN" in ask(host, "c1", "ok.example.org") and len(seen()) == asked
         with upstream(host, first, "silent") as seen_first:
+            tell(host, both)
             answer, seconds = timed(host, "c1", "+short ok.example.org")
-            assert answer == IPV4 and 0.9 < seconds < 3
+            assert answer == IPV4 and seconds > QUICK
             # Once is enough: for a while the silent one is asked last.
-            answer, seconds = timed(host, "c1", "+short ok.example.org")
-            assert answer == IPV4 and seconds < QUICK and len(seen_first()) == 1
+            asked = len(seen_first())
+            assert dig(host, "c1", "ok.example.org") == [IPV4] and len(seen_first()) == asked
         with upstream(host, first, "liar"):
             tell(host, servers(server(first)))
             assert dig(host, "c1", "ok.example.org") == [IPV4]
@@ -171,11 +181,10 @@ def test_one_that_fails_is_not_the_end(host: Host) -> None:
             stack.enter_context(upstream(host, address, "silent"))
         tell(host, servers(server(first), server("192.0.2.11")))
         answer, seconds = timed(host, "c1", "ok.example.org")
-        assert "status: SERVFAIL" in answer and 3.9 < seconds < 4.8
+        assert "status: SERVFAIL" in answer and seconds > 3.9
     with upstream(host, first, "servfail"):
-        tell(host, servers(server(first)))
-        answer, seconds = timed(host, "c1", "ok.example.org +tcp")
-        assert "status: SERVFAIL" in answer and seconds < QUICK
+        answer = at_once(host, servers(server(first)), "ok.example.org +tcp")
+        assert "status: SERVFAIL" in answer
 
 
 def test_sizes(host: Host) -> None:
@@ -206,13 +215,11 @@ def test_a_change_drops_nothing_that_is_on_its_way(host: Host) -> None:
         got: list[str] = []
         asking = threading.Thread(target=lambda: got.extend(dig(host, "c1", "ok.example.org")))
         asking.start()
-        end = time.monotonic() + 60
-        while not state(host)["asked"] and time.monotonic() < end:
-            time.sleep(0.02)
+        until(lambda: state(host)["asked"], "a question on its way")
         for index in range(20):
             tell(host, endpoint("e", "web", f"web{index}", "10.0.0.1"), network("web"))
             tell(host, servers(server(OUT4), server("192.0.2.99")))
-        asking.join(10)
+        asking.join()
     assert got == [IPV4]
     assert dig(host, "c1", "web19") == ["10.0.0.1"]
 
@@ -229,12 +236,12 @@ for id in range(1500):
     ask(id, f"x{id}.example.org")
     if id % 100 == 99: time.sleep(0.01)
 ask(2000, "web1")
-sock.settimeout(8)
-begin, rcodes, local = time.monotonic(), {}, None
+sock.settimeout(60)
+rcodes, local = {}, None
 for _ in range(1501):
     answer = sock.recv(600)
     if answer[:2] == (2000).to_bytes(2):
-        local = time.monotonic() - begin
+        local = rcodes.get(2, 0)
     else:
         rcodes[answer[3] & 15] = rcodes.get(answer[3] & 15, 0) + 1
 print(sorted(rcodes.items()), local)
@@ -247,7 +254,9 @@ def test_the_number_on_their_way_is_bounded_and_everybody_gets_an_answer(host: H
     with upstream(host, OUT4, "silent"):
         tell(host, servers(server(OUT4)))
         done = host.run("ip", "netns", "exec", "c1", "python3", "-c", FLOOD, check=True)
-    rcodes, _, local = done.stdout.strip().rpartition(" ")
+    rcodes, _, given_up = done.stdout.strip().rpartition(" ")
     # SERVFAIL for those that were asked, REFUSED for the others.
-    assert rcodes == "[(2, 1024), (5, 476)]" and float(local) < 3.5
+    assert rcodes == "[(2, 1024), (5, 476)]"
+    # The answer to what is known here does not wait for theirs.
+    assert int(given_up) < 1024
     assert state(host)["asked"] == 0

@@ -43,7 +43,7 @@ def upstream(
     host.sh(f"rm -f {log}")
     server = host.start(*command, stack=stack)
     try:
-        host.sh(f"for i in $(seq 500); do [ -e {log} ] && exit; sleep 0.01; done; exit 1")
+        host.until(f"test -e {log}")
         yield lambda: host.sh(f"cat {log}").split()
     finally:
         server.kill()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,7 +11,6 @@ import pytest
 from tests.kernel.host import Host
 
 _TOOLS = ("firewalld", "firewall-cmd", "dbus-daemon")
-_SECONDS = 120
 # Its files go to places of the host's own; and it loads no modules.
 _PREPARE = """
 mkdir -p /run/dbus /run/firewalld.etc
@@ -35,10 +33,10 @@ def firewalld(host: Host) -> Iterator[None]:
     host.sh(_PREPARE)
     bus = host.start("dbus-daemon", "--system", "--nofork", "--nopidfile", stdout=-3, stderr=-3)
     try:
-        _until(host, "test -S /run/dbus/system_bus_socket")
+        host.until("test -S /run/dbus/system_bus_socket")
         daemon = host.start("firewalld", "--nofork", "--nopid", stdout=-3, stderr=-3)
         try:
-            _until(host, "firewall-cmd --state")
+            host.until("firewall-cmd --state")
             yield
         finally:
             daemon.kill()
@@ -46,10 +44,3 @@ def firewalld(host: Host) -> Iterator[None]:
     finally:
         bus.kill()
         bus.wait()
-
-
-def _until(host: Host, command: str) -> None:
-    end = time.monotonic() + _SECONDS
-    while host.run("sh", "-c", command).returncode:
-        assert time.monotonic() < end, f"{command!r} does not come true"
-        time.sleep(0.05)

@@ -6,8 +6,8 @@ import sys
 import time
 
 from tests.kernel.host import Host
+from tests.waiting import until
 
-SECONDS = 60
 NETCTL = f"{sys.executable} -m netctl --state-dir /var/lib/again --run-dir /run/again"
 FIRST = f"""
     {NETCTL} network create web
@@ -45,10 +45,7 @@ def alive(host: Host, pid: int) -> bool:
 def test_the_resolver_of_namespaces_that_are_left_ends(host: Host) -> None:
     used(host, FIRST)
     pid = resolver_of(host)
-    end = time.monotonic() + SECONDS
-    while alive(host, pid):
-        assert time.monotonic() < end, "it keeps the namespaces alive"
-        time.sleep(0.2)
+    until(lambda: not alive(host, pid), "the end of what keeps the namespaces alive")
     assert "eth0" in used(host, AGAIN)
     assert "eth0" in used(host, AGAIN)
 

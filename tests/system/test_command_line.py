@@ -7,7 +7,6 @@ import os
 import pty
 import signal
 import subprocess
-import time
 
 import pytest
 
@@ -15,6 +14,7 @@ from netctl.errors import NotPermitted
 from netctl.models import Network
 from netctl.store import Store
 from tests.kernel.host import Host, Outside
+from tests.waiting import PATIENCE, equal
 
 
 def ids(host: Host) -> None:
@@ -48,14 +48,14 @@ def test_exec_becomes_the_command(host: Host) -> None:
     process = host.start(
         "sh",
         "-c",
-        f"exec {netctl()} sandbox exec c1 -- sh -c 'echo $$; exec sleep 60'",
+        f"exec {netctl()} sandbox exec c1 -- sh -c 'echo $$; exec sleep 600'",
         stdout=subprocess.PIPE,
     )
     assert process.stdout is not None
     assert int(process.stdout.readline()) > 0
     process.stdout.close()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == -signal.SIGTERM
+    assert process.wait(PATIENCE) == -signal.SIGTERM
 
 
 def netctl() -> str:
@@ -92,7 +92,7 @@ def test_run_passes_signals_on_and_clears_up(host: Host) -> None:
     assert process.stdout.readline() == "up\n"
     process.stdout.close()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 5
+    assert process.wait(PATIENCE) == 5
     assert host.netctl("sandbox", "ls", "-q").stdout == ""
 
 
@@ -101,7 +101,7 @@ def test_a_killed_run_is_cleared_up_by_the_next_command(host: Host) -> None:
     process = host.start(
         "sh",
         "-c",
-        f"exec {netctl()} run --name r --network web -- sh -c 'echo up; exec sleep 60'",
+        f"exec {netctl()} run --name r --network web -- sh -c 'echo up; exec sleep 600'",
         stdout=subprocess.PIPE,
     )
     assert process.stdout is not None
@@ -113,16 +113,7 @@ def test_a_killed_run_is_cleared_up_by_the_next_command(host: Host) -> None:
     assert "whose run was killed" in done.stderr
     assert host.netctl("sandbox", "ls", "--format", "name").stdout == "other\n"
     # The command died with it.
-    assert wait_for(lambda: not host.processes())
-
-
-def wait_for(condition: object, seconds: float = 5) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():  # type: ignore[operator]
-            return True
-        time.sleep(0.05)
-    return False
+    equal(host.processes, [])
 
 
 def test_without_privileges_the_missing_capability_is_named(host: Host) -> None:
@@ -189,7 +180,7 @@ def test_a_run_that_cannot_be_cleared_up_stops_nobody(host: Host) -> None:
 
 def test_ctrl_c_reaches_the_command_once(host: Host) -> None:
     host.netctl("network", "create", "web")
-    script = "trap 'echo caught' INT; echo up; for i in $(seq 100); do sleep .05; done & wait; wait"
+    script = "trap 'echo caught' INT; echo up; until read line; do :; done; echo over"
     command = [
         *netctl().split(),
         "run",
@@ -207,12 +198,16 @@ def test_ctrl_c_reaches_the_command_once(host: Host) -> None:
     told = ("env", "--default-signal=INT", "setsid", "--ctty", "--wait")
     process = host.start(*told, *command, stdin=secondary, stdout=secondary)
     os.close(secondary)
-    shown = read_until(primary, "up")
-    os.write(primary, b"\x03")
-    shown = read_until(primary, None)
-    process.wait(20)
+    read_until(primary, "up")
+    shown = ""
+    for _ in range(2):
+        os.write(primary, b"\x03")
+        shown += read_until(primary, "caught")
+    os.write(primary, b"\n")
+    shown += read_until(primary, None)
+    process.wait(PATIENCE)
     os.close(primary)
-    assert shown.count("caught") == 1
+    assert shown.count("caught") == 2 and "over" in shown
     assert host.netctl("sandbox", "ls", "-q").stdout == ""
 
 
@@ -234,7 +229,7 @@ def test_signals_at_the_end_of_a_command_do_no_harm(host: Host) -> None:
     process = host.start(
         "sh", "-c", f"exec {netctl()} run --network web -- sh -c 'kill -TERM $PPID; exit 3'"
     )
-    assert process.wait(20) in (3, 143)
+    assert process.wait(PATIENCE) in (3, 143)
     assert host.netctl("sandbox", "ls", "-q").stdout == ""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from netctl.doctor import path
 from netctl.errors import NetctlError, Unsupported
 from tests.kernel.host import Host
 from tests.system.library import act, controller
+from tests.waiting import until
 
 GATEWAY = "192.0.2.254"
 
@@ -328,9 +328,8 @@ def test_a_killed_doctor_leaves_no_rules(way: Way) -> None:
     process = way.host.start(
         sys.executable, "-m", "netctl", "doctor", "c1", "192.0.2.77", stdout=-3
     )
-    end = time.monotonic() + 60
-    while "netctl-trace" not in way.host.sh("nft list tables"):
-        assert time.monotonic() < end and process.poll() is None
+    until(lambda: "netctl-trace" in way.host.sh("nft list tables") or process.poll() is not None)
+    assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert way.host.sh("nft list tables") == before

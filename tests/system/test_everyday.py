@@ -6,10 +6,11 @@ import json
 import os
 import subprocess
 import sys
-import time
 
-from tests.kernel.host import Host
+from tests.kernel.host import Host, Outside
+from tests.kernel.upstream import upstream
 from tests.system.library import act, clear, two
+from tests.waiting import PATIENCE, equal, until
 
 
 def test_a_shell_without_a_command_and_the_processes_of_a_sandbox(host: Host) -> None:
@@ -29,15 +30,15 @@ def test_a_shell_without_a_command_and_the_processes_of_a_sandbox(host: Host) ->
     print("echo $$; ip -br link | wc -l; exec sleep 50 # here", file=process.stdin, flush=True)
     pid = int(process.stdout.readline())
     assert int(process.stdout.readline()) == 2
-    for _ in range(100):
-        rows = json.loads(host.netctl("sandbox", "ps", "c1", "--format", "json").stdout)
-        if [row["command"] for row in rows] == ["sleep 50"]:
-            break
-        time.sleep(0.1)
-    assert rows == [{"pid": pid, "user": "root", "uid": os.geteuid(), "command": "sleep 50"}]
+
+    def rows() -> object:
+        return json.loads(host.netctl("sandbox", "ps", "c1", "--format", "json").stdout)
+
+    row = {"pid": pid, "user": "root", "uid": os.geteuid(), "command": "sleep 50"}
+    equal(rows, [row])
     assert json.loads(host.netctl("sandbox", "ps", "c2", "--format", "json").stdout) == []
     process.terminate()
-    process.wait(10)
+    process.wait(PATIENCE)
     process.stdin.close()
     process.stdout.close()
 
@@ -50,26 +51,32 @@ def found(host: Host, sandbox: str, *names: str) -> list[bool]:
 
 def test_names_follow_what_is_renamed(host: Host) -> None:
     host.call(act, two)
-    assert found(host, "c1", "c2", "c2.web", "front", "c2.lan", "www") == [True, True, *[False] * 3]
-    for words in (
-        "network rename web lan",
-        "endpoint rename lan/c2 front",
-        "endpoint set lan/front --alias www",
-    ):
-        done = host.netctl(*words.split())
-        assert (done.returncode, done.stderr) == (0, "")
-    names = ("front", "front.lan", "www", "www.lan", "c2", "c2.lan", "c2.web", "front.web")
-    assert found(host, "c1", *names) == [True] * 4 + [False] * 4
-    # In its own sandbox it is known by the sandbox's name as well.
-    assert found(host, "c2", "front", "c2", "c1.lan") == [True] * 3
-    assert host.run("ip", "netns", "exec", "c1", "ping", "-c1", "-W2", "www").returncode == 0
-    assert host.netctl("endpoint", "set", "lan/front", "--alias-rm", "www").returncode == 0
-    assert found(host, "c1", "www", "front") == [False, True]
-    assert host.netctl("check").returncode == 0
-    # Another resolver begins with the same names.
-    host.sh("kill -9 $(cat /run/netctl/resolver.pid)")
-    assert host.netctl("repair").returncode == 0
-    assert found(host, "c1", "front.lan", "c2", "c2.web") == [True, False, False]
+    # Who asks for another name is told that there is none.
+    with upstream(host, Outside.IPV4, "nxdomain"):
+        assert found(host, "c1", "c2", "c2.web", "front", "c2.lan", "www") == [
+            True,
+            True,
+            *[False] * 3,
+        ]
+        for words in (
+            "network rename web lan",
+            "endpoint rename lan/c2 front",
+            "endpoint set lan/front --alias www",
+        ):
+            done = host.netctl(*words.split())
+            assert (done.returncode, done.stderr) == (0, "")
+        names = ("front", "front.lan", "www", "www.lan", "c2", "c2.lan", "c2.web", "front.web")
+        assert found(host, "c1", *names) == [True] * 4 + [False] * 4
+        # In its own sandbox it is known by the sandbox's name as well.
+        assert found(host, "c2", "front", "c2", "c1.lan") == [True] * 3
+        assert host.run("ip", "netns", "exec", "c1", "ping", "-c1", "-W2", "www").returncode == 0
+        assert host.netctl("endpoint", "set", "lan/front", "--alias-rm", "www").returncode == 0
+        assert found(host, "c1", "www", "front") == [False, True]
+        assert host.netctl("check").returncode == 0
+        # Another resolver begins with the same names.
+        host.sh("kill -9 $(cat /run/netctl/resolver.pid)")
+        assert host.netctl("repair").returncode == 0
+        assert found(host, "c1", "front.lan", "c2", "c2.web") == [True, False, False]
     before = host.snapshot()
     host.call(act, clear)
     assert before != host.snapshot()
@@ -96,11 +103,7 @@ def test_a_published_port_follows_the_way_out_that_a_name_decides(host: Host) ->
     assert not reached()
     done = host.netctl("network", "rename", "zoo", "ark")
     assert done.returncode == 0 and "the way out of sandbox c1 is ark/c1 now" in done.stderr
-    for _ in range(50):
-        if reached():
-            break
-        time.sleep(0.2)
-    assert reached()
+    until(reached, "an answer of the server")
     assert host.netctl("check").returncode == 0
     assert host.netctl("network", "rename", "ark", "zoo").returncode == 0
     assert not reached()
@@ -132,12 +135,9 @@ def test_a_command_without_a_network_and_one_in_the_hosts_stack(host: Host) -> N
 def test_a_sandbox_with_a_process_is_not_pruned(host: Host) -> None:
     for name in ("c1", "c2"):
         assert host.netctl("sandbox", "create", name).returncode == 0
-    process = host.start("ip", "netns", "exec", "c1", "sleep", "60")
+    process = host.start("ip", "netns", "exec", "c1", "sleep", "600")
     inside = host.sh("stat -Lc %i /run/netns/c1").strip()
-    host.sh(
-        f"for i in $(seq 100); do [ $(stat -Lc %i /proc/{process.pid}/ns/net) = {inside} ] && exit;"
-        " sleep 0.1; done; exit 1"
-    )
+    host.until(f"test $(stat -Lc %i /proc/{process.pid}/ns/net) = {inside}")
     assert host.netctl("sandbox", "prune", "--force").stdout == "c2\n"
     process.kill()
     process.wait()

@@ -12,7 +12,7 @@ from typing import Any
 
 from netctl.controller import Controller
 from tests.kernel.host import Host
-from tests.kernel.probes import Post, Question, posts
+from tests.kernel.probes import Post, Question, answers, posts
 from tests.system.library import act, clear
 from tests.system.test_gateway_modes import FAMILIES, HOST, MODES, SECOND, TRUSTED, first
 
@@ -70,15 +70,10 @@ def cells(host: Host) -> Iterator[tuple[str, Question, bool]]:
 
 
 def differing(there: Mapping[str, Post], expected: list[tuple[str, Question, bool]]) -> list[str]:
-    asked = {name: [q for asker, q, _ in expected if asker == name] for name in _INTERFACE}
-    begun = {name: there[name].begin(questions) for name, questions in asked.items()}
-    seen = {name: each.end() for name, each in begun.items()}
-    for name in asked:
-        late = [
-            q for asker, q, reached in expected if asker == name and reached and not seen[name][q]
-        ]
-        if late:
-            seen[name] |= there[name].begin(late, 3).end()
+    wanted: dict[str, dict[Question, bool]] = {name: {} for name in _INTERFACE}
+    for asker, question, reached in expected:
+        wanted[asker][question] = reached or wanted[asker].get(question, False)
+    seen = answers(there, wanted)
     return [
         f"{name} -> {q}: said {reached}, found {seen[name][q]}"
         for name, q, reached in expected

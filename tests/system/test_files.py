@@ -12,6 +12,7 @@ import pytest
 from netctl.errors import Conflict
 from tests.kernel.host import Host
 from tests.system.library import act, addresses, clear, connect, create, two, web
+from tests.waiting import PATIENCE
 
 HEAD = "# Made by netctl, which leaves it alone once somebody has edited it.\n"
 
@@ -103,7 +104,7 @@ def test_origins_are_copied_as_they_are(host: Host) -> None:
 def test_what_is_no_file_is_not_copied(host: Host, path: str) -> None:
     host.sh("mkfifo /run/pipe")
     before = host.snapshot()
-    done = host.netctl("sandbox", "create", "c1", "--origin-hosts-path", path, timeout=20)
+    done = host.netctl("sandbox", "create", "c1", "--origin-hosts-path", path, timeout=PATIENCE)
     assert done.returncode in (3, 7) and path in done.stderr
     host.assert_unchanged(before)
 
@@ -147,11 +148,11 @@ def test_files_that_are_there_are_not_overwritten(host: Host) -> None:
 
 def test_a_running_command_sees_names_change(host: Host) -> None:
     host.call(act, two)
-    seen = "ip netns exec c1 sh -c 'cat /etc/hosts; touch /run/ready; for i in $(seq 100); do [ -e /run/go ] && break; sleep .05; done; cat /etc/hosts'"
+    seen = "ip netns exec c1 sh -c 'cat /etc/hosts; touch /run/ready; until [ -e /run/go ]; do sleep .05; done; cat /etc/hosts'"
     running = host.start("sh", "-c", seen, stdout=subprocess.PIPE)
-    host.sh("for i in $(seq 100); do [ -e /run/ready ] && exit; sleep .05; done; exit 1")
+    host.until("test -e /run/ready")
     host.call(act, lambda c: c.networks.create("db"))
     host.call(act, partial(connect, network="db", sandbox="c1"))
     host.sh("touch /run/go")
-    shown, _ = running.communicate(timeout=20)
+    shown, _ = running.communicate(timeout=PATIENCE)
     assert shown.count("\tc1\n") == 2 + 3

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import pytest
 
 from tests.kernel.host import Host, Outside
 from tests.system.firewalld import firewalld
 from tests.system.library import act, clear, controller, two_networks
+from tests.waiting import QUIET, equal
 
 C1 = "/run/netns/c1"
 HOST4 = "192.0.2.1"
@@ -47,8 +49,8 @@ def not_bridged(host: Host) -> None:
 def reachable(host: Host) -> tuple[bool, bool]:
     """Whether c1 reaches the outside, and the outside its published port."""
     with host.server(C1, "0.0.0.0", 80):
-        asked = host.ask("outside", HOST4, 8080, seconds=0.5) == Outside.IPV4
-    return host.ping(C1, Outside.IPV4, seconds=1), asked
+        asked = host.ask("outside", HOST4, 8080, seconds=QUIET) == Outside.IPV4
+    return host.ping(C1, Outside.IPV4, seconds=QUIET), asked
 
 
 def foreign_rules(host: Host) -> str:
@@ -135,7 +137,7 @@ def test_a_foreign_drop_is_named_and_its_lines_mend_it(
     lines = lines.replace("ufw route allow in on", "iptables-nft -I FORWARD -j ACCEPT -i")
     lines = lines.replace("ufw route allow out on", "iptables-nft -I FORWARD -j ACCEPT -o")
     host.sh(lines)
-    assert reachable(host) == (True, True)
+    equal(partial(reachable, host), (True, True))
     assert host.call(notices, "more", "internal") == []
     assert "told" not in host.sh("ls /run/netctl")
     host.call(act, clear)
@@ -192,7 +194,7 @@ def test_what_lets_the_traffic_through_is_not_named(host: Host) -> None:
     not_bridged(host)
     host.sh(HARMLESS)
     assert host.call(notices, "v4", "c1", "connect", "publish") == []
-    assert reachable(host) == (True, True)
+    equal(partial(reachable, host), (True, True))
     # Of the other family it is.
     host.call(act, clear)
     [said] = host.call(notices, "web")
@@ -205,7 +207,7 @@ def test_legacy_iptables_is_named_and_where_to_look(host: Host) -> None:
         pytest.skip("needs iptables-legacy and the kernel's ip_tables")
     [said] = host.call(notices, "v4", "c1", "connect")
     assert "policy of chain FORWARD of iptables-legacy" in said and "unless" not in said
-    assert not host.ping(C1, Outside.IPV4, seconds=1)
+    assert not host.ping(C1, Outside.IPV4, seconds=QUIET)
     host.sh("\n".join(hints([said])))
     assert host.ping(C1, Outside.IPV4)
 
@@ -215,21 +217,21 @@ def test_firewalld(host: Host) -> None:
     with firewalld(host):
         [said] = host.call(notices, "web", "c1", "connect")
         assert "chain inet firewalld" in said and "admin-prohibited" in said
-        assert not host.ping(C1, Outside.IPV4, seconds=1)
+        assert not host.ping(C1, Outside.IPV4, seconds=QUIET)
         [mend] = hints([said])
         assert mend.startswith("firewall-cmd --zone=trusted --add-interface=br-")
         host.sh(mend)
         assert host.call(notices, "publish") == []
-        assert reachable(host) == (True, True)
+        equal(partial(reachable, host), (True, True))
         assert host.ping(C1, Outside.IPV6)
         # Neither its reload nor its restart takes anything of ours.
         ours = host.sh("nft list table inet netctl")
         host.sh("firewall-cmd --reload")
         assert host.sh("nft list table inet netctl") == ours
-        assert reachable(host) == (True, True)
+        equal(partial(reachable, host), (True, True))
         host.sh("nft delete table inet netctl; firewall-cmd --complete-reload")
         host.netctl("reload", check=True)
-        assert reachable(host) == (True, True)
+        equal(partial(reachable, host), (True, True))
 
 
 def test_what_adds_rules_puts_all_back_that_were_flushed(host: Host) -> None:
@@ -253,7 +255,7 @@ def test_reload_puts_the_settings_back_that_rules_rely_on(host: Host) -> None:
     settings = f"net.ipv4.ip_forward=0 net.ipv4.conf.{bridge}.route_localnet=0"
     with host.server(C1, "0.0.0.0", 80):
         host.sh(f"sysctl -qw {settings} net.ipv6.conf.all.forwarding=0; nft flush ruleset")
-        assert host.ask("", "127.0.0.1", 8080, seconds=0.3) is None
+        assert host.ask("", "127.0.0.1", 8080, seconds=QUIET) is None
         host.netctl("reload", check=True)
         assert host.ask("", "127.0.0.1", 8080)
     assert host.ping(C1, Outside.IPV4) and host.ping(C1, Outside.IPV6)

@@ -179,10 +179,7 @@ def break_in_the_middle(path: str) -> None:
 def lives_in(host: Host, netns: str) -> subprocess.Popen[str]:
     """Start a process in a namespace: with one, a namespace without its own path is in use."""
     process = host.start("nsenter", f"--net={netns}", "sleep", "600")
-    host.sh(
-        f"for i in $(seq 600); do [ $(stat -Lc %i /proc/{process.pid}/ns/net) = "
-        f"$(stat -Lc %i {netns}) ] && exit; sleep .1; done; exit 1"
-    )
+    host.until(f"test $(stat -Lc %i /proc/{process.pid}/ns/net) = $(stat -Lc %i {netns})")
     return process
 
 
@@ -277,10 +274,7 @@ def _adopted_in_another_boot(host: Host) -> None:
     host.sh(f"ip link delete theirs; {make}; ip link set theirs up; nft flush ruleset")
     host.sh("ip address add 172.17.0.1/16 dev theirs")
     # Its link-local address is the same to the end of the test.
-    host.sh(
-        'for i in $(seq 200); do [ -n "$(ip -6 address show dev theirs tentative)" ] || exit 0;'
-        " sleep .1; done"
-    )
+    host.until('test -z "$(ip -6 address show dev theirs tentative)"')
 
 
 def test_an_adopted_bridge_of_another_boot_is_left_alone(host: Host) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.kernel.host import Host, Outside
 from tests.system.library import act, clear, web
+from tests.waiting import QUIET
 
 SETTINGS = (
     "net.ipv4.ip_forward",
@@ -107,13 +108,13 @@ def test_an_interface_that_comes_later_is_guarded(host: Host) -> None:
     host.call(act, web)
     add_lan(host)
     for address in (Outside.IPV4, Outside.IPV6):
-        assert not host.ping(PC, address, seconds=1)
+        assert not host.ping(PC, address, seconds=QUIET)
     for address in ("198.51.100.2", "2001:db8:1::2"):
         assert host.ping("", address)
-        assert not host.outside.ping(address, seconds=1)
+        assert not host.outside.ping(address, seconds=QUIET)
     assert host.netctl("check").returncode == 0
     assert host.netctl("reload").returncode == 0
-    assert not host.ping(PC, Outside.IPV4, seconds=1)
+    assert not host.ping(PC, Outside.IPV4, seconds=QUIET)
 
 
 def test_the_doctor_names_it_and_its_remedy_helps(host: Host) -> None:
@@ -143,7 +144,7 @@ def test_interfaces_are_spared_by_the_beginning_of_their_names(host: Host) -> No
     host.sh("echo 'ip_forward_interfaces: [lan0]' > /etc/netctl/netctl.yaml")
     assert host.netctl("check").returncode == 9
     assert host.netctl("repair").returncode == 0
-    assert not host.ping(PC, Outside.IPV4, seconds=1)
+    assert not host.ping(PC, Outside.IPV4, seconds=QUIET)
     host.sh("echo 'ip_forward_interfaces: [\"l*\", lan0]' > /etc/netctl/netctl.yaml")
     assert host.netctl("network", "create", "db").returncode == 0
     assert host.ping(PC, Outside.IPV4)
@@ -156,7 +157,7 @@ def test_an_interface_that_the_operator_lets_forward_goes_on(host: Host) -> None
     assert host.ping(PC, Outside.IPV4)
     host.call(act, web)
     assert host.ping(PC, Outside.IPV4)
-    assert not host.ping(PC, Outside.IPV6, seconds=1)
+    assert not host.ping(PC, Outside.IPV6, seconds=QUIET)
     host.call(act, clear)
     assert host.ping(PC, Outside.IPV4)
 
@@ -166,7 +167,7 @@ def test_a_family_that_was_on_before_is_not_guarded(host: Host) -> None:
     host.sh("sysctl -qw net.ipv4.ip_forward=1")
     host.call(act, web)
     assert host.ping(PC, Outside.IPV4)
-    assert not host.ping(PC, Outside.IPV6, seconds=1)
+    assert not host.ping(PC, Outside.IPV6, seconds=QUIET)
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["before", "later"])
@@ -190,7 +191,7 @@ def test_a_bridge_of_others_passes_frames_between_its_ports(host: Host, first: b
     for address in ("198.51.100.3", "2001:db8:1::3"):
         assert host.ping(PC, address)
     for address in (Outside.IPV4, Outside.IPV6):
-        assert not host.ping(PC, address, seconds=1)
+        assert not host.ping(PC, address, seconds=QUIET)
     assert host.netctl("check").stdout == ""
 
 
@@ -208,7 +209,7 @@ def advertise(host: Host, seconds: int = 1800) -> None:
     done = host.outside.run("python3", "-c", ADVERTISE, str(seconds))
     assert done.returncode == 0, done.stderr
     wanted = "test" if seconds else "! test"
-    host.sh(f'for i in $(seq 50); do {wanted} -n "$({DEFAULT})" && exit; sleep .1; done; exit 1')
+    host.until(f'{wanted} -n "$({DEFAULT})"')
 
 
 def test_a_default_route_of_an_advertisement_stays(advertised: Host) -> None:
@@ -239,8 +240,7 @@ def test_an_address_of_an_advertisement_is_renewed(host: Host) -> None:
     before = settings(host)
     advertisement = ("python3", "-c", ADVERTISE, "0", "2001:db8:5::")
     assert host.outside.run(*advertisement).returncode == 0
-    there = "ip -6 addr show dev uplink | grep -q 2001:db8:5:"
-    host.sh(f"for i in $(seq 50); do {there} && exit; sleep .1; done; exit 1")
+    host.until("ip -6 addr show dev uplink | grep -q 2001:db8:5:")
     host.call(act, web)
     assert "uplink.accept_ra = 2" in settings(host)
     host.call(act, clear)
@@ -275,10 +275,10 @@ def test_without_a_network_the_guard_can_still_be_changed_and_brought_back(host:
     host.call(act, web)
     add_lan(host)
     host.call(act, clear)
-    assert not host.ping(PC, Outside.IPV4, seconds=1)
+    assert not host.ping(PC, Outside.IPV4, seconds=QUIET)
     host.sh("nft flush ruleset")
     assert host.netctl("check").returncode == 9
     assert host.netctl("repair").returncode == 0
-    assert not host.ping(PC, Outside.IPV4, seconds=1)
+    assert not host.ping(PC, Outside.IPV4, seconds=QUIET)
     host.sh("\n".join([SHELL, *findings(host, "guarded")[0]["remedy"]]))
     assert host.ping(PC, Outside.IPV4) and host.netctl("check").stdout == ""

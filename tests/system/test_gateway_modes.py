@@ -12,9 +12,10 @@ from contextlib import contextmanager
 import pytest
 
 from netctl.controller import Controller
-from tests.kernel.host import Host, Outside
+from tests.kernel.host import ANSWER, Host, Outside
 from tests.kernel.probes import Post, Question, compare, posts
 from tests.system.library import act, addresses, bridge_filter, clear
+from tests.waiting import QUIET
 
 HOST = {4: "192.0.2.1", 6: "2001:db8::1"}
 OUTSIDE = {4: Outside.IPV4, 6: Outside.IPV6}
@@ -139,7 +140,8 @@ def test_modes(host: Host, filtering: bool) -> None:
         for version in FAMILIES:
             for network, answers in (("nat", False), ("routed", True), ("direct", False)):
                 inside = first(host, network)[version]
-                assert host.outside.ping(inside, seconds=1) == answers, (network, version)
+                seconds = ANSWER if answers else QUIET
+                assert host.outside.ping(inside, seconds=seconds) == answers, (network, version)
         # What is not open any more ends at once, and the rest goes on.
         host.call(act, lambda c: c.endpoints.unpublish("routed/routed1", ["80"]))
         gone = {

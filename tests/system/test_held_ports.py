@@ -11,6 +11,7 @@ import pytest
 from netctl.kernel.diag import LIMIT
 from tests.kernel.host import Host
 from tests.system.library import act, two_networks
+from tests.waiting import PATIENCE
 
 OUT4, OUT6 = "192.0.2.254", "2001:db8::fe"
 _ECHO = """
@@ -93,7 +94,7 @@ def test_a_udp_socket_with_a_peer_keeps_its_port(host: Host, address: str) -> No
 def test_what_is_over_keeps_no_port(host: Host) -> None:
     with running(host, _ECHO, "outside"), running(host, connection(OUT4)) as (client, port):
         client.terminate()
-        client.wait(10)
+        client.wait(PATIENCE)
         assert "TIME-WAIT" in host.sh(f"ss -Htan sport = :{port}")
         host.call(act, two_networks)
         assert host.netctl("endpoint", "publish", "web/c1", f"{port}:80").returncode == 0

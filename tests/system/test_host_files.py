@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +16,7 @@ from tests.kernel.host import Host
 from tests.kernel.resolver_host import ask, dig, state
 from tests.kernel.upstream import IPV4, upstream
 from tests.system.library import act, connect, create, web
+from tests.waiting import PATIENCE, equal, until
 
 FIRST, SECOND = "192.0.2.254", "192.0.2.10"
 OLD, NEW = f"nameserver {FIRST}", f"nameserver {SECOND}"
@@ -127,7 +128,7 @@ def test_the_doctor_names_what_does_not_follow(host: Host) -> None:
 READ = """
 read() { [ "$(cat /run/go)" = $1 ] && cat /etc/resolv.conf /etc/hosts > /run/seen.$1.new \\
     && mv /run/seen.$1.new /run/seen.$1; }
-for n in $(seq 1200); do
+while :; do
     if [ -e /run/go ] && [ ! -e /run/seen.$(cat /run/go) ]; then read $(cat /run/go); fi
     [ -e /run/end ] && exit; sleep 0.05
 done
@@ -135,30 +136,26 @@ done
 """What runs in a sandbox: it shows its files each time that it is asked to."""
 
 
-def within(seconds: float, condition: Callable[[], bool]) -> bool:
-    end = time.monotonic() + seconds
-    while not (done := condition()) and time.monotonic() < end:
-        time.sleep(0.05)
-    return done
+def asked(host: Host, number: int) -> str:
+    """Return the files as ``READ`` sees them now."""
+    host.sh(f"echo {number} > /run/go.new; mv /run/go.new /run/go")
+    host.until(f"test -e /run/seen.{number}")
+    return host.sh(f"cat /run/seen.{number}")
 
 
 @contextmanager
-def inside(host: Host, *arguments: str) -> Iterator[Callable[[str], str]]:
+def inside(host: Host, *arguments: str) -> Iterator[Callable[[], str]]:
     """Run a command by netctl; lend a function that returns the files as the command sees them."""
     host.sh("rm -f /run/go /run/end /run/seen.*")
     command = [sys.executable, "-m", "netctl", *arguments, "--", "sh", "-c", READ]
     started = host.start(*command, stdout=subprocess.PIPE)
 
-    def seen(word: str) -> str:
-        host.sh(f"echo {word} > /run/go")
-        assert within(30, lambda: host.run("test", "-e", f"/run/seen.{word}").returncode == 0)
-        return host.sh(f"cat /run/seen.{word}")
-
+    numbers = itertools.count()
     try:
-        yield seen
+        yield lambda: asked(host, next(numbers))
     finally:
         host.sh("touch /run/end")
-        started.communicate(timeout=30)
+        started.communicate(timeout=PATIENCE)
 
 
 def guards(host: Host) -> list[int]:
@@ -185,44 +182,40 @@ def test_a_running_command_keeps_its_files_when_the_host_replaces_its_own(
     own_etc(host)
     host.call(act, web, partial(create, name="c1"), partial(connect, network="web", sandbox="c1"))
     with inside(host, *RUNS[how]) as seen:
-        first = seen("first")
+        first = seen()
         assert OURS in first and "testhost" not in first
         host.sh("cp /etc/hosts /etc/h && mv /etc/h /etc/hosts")
-        for number, change in enumerate([*REPLACED.values(), *REPLACED.values()]):
+        for change in (*REPLACED.values(), *REPLACED.values()):
             host.sh(change)
             # The host's own file is what it was made.
             assert host.sh("cat /etc/resolv.conf") == f"{NEW}\n"
-            time.sleep(0.2)
-            assert seen(f"after{number}") == first, change
+            equal(seen, first)
         # Where the link leads may be replaced as well, as systemd-resolved does it.
         host.sh(f"ln -sf ../run/real /etc/resolv.conf; echo '{OLD}' > /run/real2")
-        time.sleep(0.2)
+        equal(seen, first)
         host.sh("mv /run/real2 /run/real")
-        time.sleep(0.2)
-        assert seen("link") == first
+        equal(seen, first)
         # What else changes there is seen.
         host.sh("echo new > /etc/netctl-test; rm -f /etc/resolv.conf /etc/hosts")
         host.sh(f"echo '{OLD}' > /etc/resolv.conf; echo 127.0.0.1 localhost > /etc/hosts")
-        time.sleep(0.2)
-        assert seen("removed") == first
-    assert within(10, lambda: guards(host) == [])
+        equal(seen, first)
+    equal(lambda: guards(host), [])
 
 
 def test_its_files_follow_its_sandbox(host: Host) -> None:
     own_etc(host)
     host.call(act, web, partial(create, name="c1"), partial(connect, network="web", sandbox="c1"))
     with inside(host, "sandbox", "exec", "c1") as seen:
-        assert "\tc1\n" in seen("before")
+        assert "\tc1\n" in seen()
         host.sh(REPLACED["by rename"])
         host.call(act, lambda c: c.sandboxes.rename("c1", "front"))
         host.sh("cp /etc/hosts /etc/h && mv /etc/h /etc/hosts")
-        time.sleep(0.2)
         # The rename has written its file in place.
-        assert "\tfront\n" in (after := seen("after")) and OURS in after
+        until(lambda: "\tfront\n" in (after := seen()) and OURS in after)
         # It holds neither the namespace nor what the command was given.
         pids = host.sh("ip netns pids front").split()
         assert not set(map(str, guards(host))) & set(pids) and guards(host)
-    assert within(10, lambda: guards(host) == [])
+    equal(lambda: guards(host), [])
 
 
 def test_what_a_command_leaves_behind_keeps_its_files_too(host: Host) -> None:
@@ -232,12 +225,10 @@ def test_what_a_command_leaves_behind_keeps_its_files_too(host: Host) -> None:
     # The command has ended, and its pipes with it.
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     host.sh(REPLACED["by rename"])
-    time.sleep(0.3)
-    host.sh("echo one > /run/go")
-    assert within(30, lambda: host.run("test", "-e", "/run/seen.one").returncode == 0)
-    assert "198.51.100.53" in host.sh("cat /run/seen.one")
+    numbers = itertools.count()
+    until(lambda: "198.51.100.53" in asked(host, next(numbers)))
     host.sh("touch /run/end")
-    assert within(10, lambda: host.processes() == [])
+    equal(host.processes, [])
 
 
 def test_a_command_has_no_child_that_it_did_not_make(host: Host) -> None:
@@ -246,4 +237,4 @@ def test_a_command_has_no_child_that_it_did_not_make(host: Host) -> None:
     done = host.netctl("sandbox", "exec", "c1", "--", sys.executable, "-c", script)
     assert (done.stdout, done.stderr) == ("none\n", "")
     assert host.netctl("sandbox", "rm", "c1").returncode == 0
-    assert within(10, lambda: host.processes() == [])
+    equal(host.processes, [])

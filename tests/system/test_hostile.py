@@ -17,6 +17,7 @@ from netctl.kernel.nftables import Nftables
 from netctl.models import Sandbox
 from tests.kernel.host import Host
 from tests.system.library import act, controller
+from tests.waiting import PATIENCE
 
 MARK = "netctl:sandbox:"
 ATTIC = "attic"
@@ -53,7 +54,7 @@ MANIPULATIONS = (*BY_IP, "mark of another", TABLE_OF_ITS_OWN)
 
 
 def sh(script: str) -> None:
-    subprocess.run(["sh", "-ec", script], check=True, timeout=60)
+    subprocess.run(["sh", "-ec", script], check=True, timeout=PATIENCE)
 
 
 class Inhabitant:
@@ -74,7 +75,7 @@ class Inhabitant:
             text=True,
             capture_output=True,
             check=False,
-            timeout=30,
+            timeout=PATIENCE,
         )
 
     def _own_table(self) -> None:

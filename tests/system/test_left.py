@@ -9,12 +9,13 @@ from netctl.kernel import Kernel
 from netctl.views import sandbox_row
 from tests.kernel.host import Host
 from tests.system.library import act
+from tests.waiting import PATIENCE
 
 SOURCE = "/run/netns/cni-1"
 
 
 def sh(script: str) -> None:
-    subprocess.run(["sh", "-ec", script], check=True, timeout=60)
+    subprocess.run(["sh", "-ec", script], check=True, timeout=PATIENCE)
 
 
 def state(c: Controller, name: str) -> str:
@@ -23,7 +24,7 @@ def state(c: Controller, name: str) -> str:
 
 
 def restarted(c: Controller) -> None:
-    process = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo; exec sleep 60"], stdout=-1)
+    process = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo; exec sleep 600"], stdout=-1)
     assert process.stdout and process.stdout.readline()
     c.networks.create("web")
     c.sandboxes.create("pod", netns_path=SOURCE)
@@ -54,7 +55,7 @@ def test_a_namespace_that_was_left_is_named_with_what_mends_it(host: Host) -> No
 
 def inhabited(c: Controller) -> None:
     c.sandboxes.create("pod", netns_path=SOURCE)
-    process = subprocess.Popen(["ip", "netns", "exec", "cni-1", "sleep", "60"])
+    process = subprocess.Popen(["ip", "netns", "exec", "cni-1", "sleep", "600"])
     while not c.kernel.netns_in_use(SOURCE):
         assert process.poll() is None
     sh("ip netns delete cni-1")

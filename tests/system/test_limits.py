@@ -16,6 +16,7 @@ from netctl.kernel.linux import LinuxKernel
 from tests.kernel.flow import wire_rate
 from tests.kernel.host import Host
 from tests.system.library import act, addresses, clear, controller, two
+from tests.waiting import PATIENCE
 
 C1, C2 = "/run/netns/c1", "/run/netns/c2"
 RATE = 20_000_000
@@ -277,5 +278,5 @@ def test_the_command_line(host: Host) -> None:
     host.sh("for i in $(seq 200); do test -e /run/begun && exit; sleep .05; done; false")
     assert len(queues(host)) == len(before) + 3
     process.terminate()
-    process.wait(10)
+    process.wait(PATIENCE)
     assert queues(host) == before

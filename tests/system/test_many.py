@@ -11,6 +11,7 @@ from netctl.models import Endpoint, Network, Sandbox
 from tests.kernel.host import Host
 from tests.system.library import act, clear, controller
 from tests.system.test_crash import consistent
+from tests.waiting import PATIENCE
 
 PROCESSES, OPERATIONS = 16, 50
 
@@ -94,7 +95,7 @@ def check() -> int:
 def test_sixteen_processes_of_fifty_operations(host: Host) -> None:
     before = host.snapshot()
     host.call(act, lambda c: c.networks.create("shared", subnets=["10.9.0.0/22"]))
-    assert host.call(crowd, timeout=200) == [0] * PROCESSES
+    assert host.call(crowd, timeout=3 * PATIENCE) == [0] * PROCESSES
     assert host.call(check) > PROCESSES
     host.call(consistent)
     host.call(act, clear)

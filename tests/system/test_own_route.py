@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from tests.kernel.host import Host
+from tests.kernel.host import ANSWER, Host
 from tests.system.library import act, addresses, clear, two
+from tests.waiting import QUIET
 
 C1 = "/run/netns/c1"
 HOST = {4: "192.0.2.1", 6: "2001:db8::1"}
@@ -20,7 +21,7 @@ ip -n c1 route replace default via 10.77.0.1; ip -n c1 -6 route replace default 
 """
 
 
-def reached(host: Host, seconds: float = 0.5) -> list[bool]:
+def reached(host: Host, seconds: float = QUIET) -> list[bool]:
     return [bool(host.ask("outside", HOST[v], 8080, seconds=seconds)) for v in (4, 6)]
 
 
@@ -43,7 +44,7 @@ def test_answers_that_go_astray_are_told_of_with_a_remedy(host: Host) -> None:
             remedy = re.search(r"or else: (.*)", line)
             assert remedy
             host.sh(remedy[1])
-        assert reached(host, 5) == [True, True]
+        assert reached(host, ANSWER) == [True, True]
         assert "[answers-astray]" not in host.netctl("doctor").stdout
         # It stays so when the ports come anew, and nothing is missed.
         assert host.netctl("check").returncode == 0
@@ -72,4 +73,4 @@ def test_a_route_that_leads_back_through_the_host_does(host: Host) -> None:
     host.netctl("endpoint", "publish", "web/c1", "8080:80")
     with host.server(C1, own[0], 80), host.server(C1, own[1], 80):
         # A neighbour is asked only once the link-local address is known to be alone.
-        assert reached(host, 5) == [True, True]
+        assert reached(host, ANSWER) == [True, True]

@@ -34,6 +34,7 @@ from tests.kernel.raw import (
     tcp_of,
 )
 from tests.system.library import act, addresses, bridge_filter, clear
+from tests.waiting import QUIET
 
 HOST = {4: "192.0.2.1", 6: "2001:db8::1"}
 OUTSIDE = {4: Outside.IPV4, 6: Outside.IPV6}
@@ -135,12 +136,12 @@ def test_an_isolated_network_on_a_bridge_of_the_operators_own(host: Host) -> Non
     )
     local = local_address(host, "ip -j -6 address show dev br0 scope link")
     far = local_address(host, "ip -n net1 -j -6 address show dev eth0 scope link")
-    assert not host.ping("/run/netns/net1", f"{local}%eth0", seconds=1)
-    assert not host.ping("", f"{far}%br0", seconds=1)
+    assert not host.ping("/run/netns/net1", f"{local}%eth0", seconds=QUIET)
+    assert not host.ping("", f"{far}%br0", seconds=QUIET)
     host.sh("nft flush ruleset")
     assert host.ping("/run/netns/net1", f"{local}%eth0")
     host.call(act, lambda c: c.reload())
-    assert not host.ping("/run/netns/net1", f"{local}%eth0", seconds=1)
+    assert not host.ping("/run/netns/net1", f"{local}%eth0", seconds=QUIET)
 
 
 def test_anycast_of_other_networks_is_not_reached_from_an_internal_one(host: Host) -> None:
@@ -151,7 +152,7 @@ def test_anycast_of_other_networks_is_not_reached_from_an_internal_one(host: Hos
     shown = "ip -j -6 address show scope global dev"
     via = local_address(host, f"{shown} {bridge_of(host, 'net')}")
     host.sh(f"ip -n net1 -6 route add {anycast} via {via}")
-    assert not host.ping("/run/netns/net1", anycast, seconds=1)
+    assert not host.ping("/run/netns/net1", anycast, seconds=QUIET)
 
 
 def test_an_internal_network_sends_nothing_as_part_of_anothers_flow(host: Host) -> None:

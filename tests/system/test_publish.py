@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
 from functools import partial
 
@@ -17,6 +16,7 @@ from netctl.errors import Exhausted, NotFound
 from tests.kernel.host import Host
 from tests.kernel.resolver_host import end_process
 from tests.system.library import act, addresses, clear, controller, two_networks
+from tests.waiting import PATIENCE, QUIET, equal, until
 
 C1, C2 = "/run/netns/c1", "/run/netns/c2"
 HOST4, HOST6 = "192.0.2.1", "2001:db8::1"
@@ -39,7 +39,7 @@ def test_a_port_of_127_0_0_1_is_not_reached_from_outside_whatever_the_host_route
         " ip address del 127.0.0.1/8 dev lo; ip route add 127.0.0.1/32 via 192.0.2.1 src 192.0.2.254"
     )
     with host.server(C1, inside, 80):
-        assert host.ask("outside", "127.0.0.1", 8080, seconds=0.5) is None
+        assert host.ask("outside", "127.0.0.1", 8080, seconds=QUIET) is None
         assert host.ask("", "127.0.0.1", 8080)
     host.outside.sh("ip route del 127.0.0.1/32; ip address add 127.0.0.1/8 dev lo")
     host.sh("sysctl -qw net.ipv4.conf.all.route_localnet=0")
@@ -55,7 +55,7 @@ def test_the_hosts_own_loopback_is_not_reached_through_the_bridge(host: Host) ->
     )
     with host.server("", "127.0.0.9", 7777):
         assert host.ask("", "127.0.0.9", 7777)
-        assert host.ask(C1, "127.0.0.9", 7777, seconds=0.5) is None
+        assert host.ask(C1, "127.0.0.9", 7777, seconds=QUIET) is None
 
 
 def localnet(host: Host, bridge: str = "") -> str:
@@ -72,7 +72,7 @@ def test_the_hosts_loopback_is_not_open_while_the_rules_are_away(host: Host) -> 
     )
     with host.server("", "127.0.0.9", 7777):
         assert host.ask("", "127.0.0.9", 7777)
-        assert host.ask(C1, "127.0.0.9", 7777, seconds=0.5) is None
+        assert host.ask(C1, "127.0.0.9", 7777, seconds=QUIET) is None
         host.call(act, lambda c: c.reload())
         assert localnet(host) == "0"
 
@@ -136,21 +136,21 @@ def test_publications_follow_the_way_out_of_each_family(host: Host) -> None:
 
     def reached() -> tuple[bool, ...]:
         asked = ((HOST4, 8080), (HOST6, 8080), (HOST6, 8086))
-        return tuple(bool(host.ask("outside", a, n, seconds=0.4)) for a, n in asked)
+        return tuple(bool(host.ask("outside", a, n, seconds=QUIET)) for a, n in asked)
 
     with host.server(C1, "0.0.0.0", 80), host.server(C1, "::", 80):
-        assert reached() == (True, True, False)
+        equal(reached, (True, True, False))
         host.call(act, lambda c: c.endpoints.connect("six", "c1", priority=3, ports=["8086:80"]))
-        assert reached() == (True, False, True)
+        equal(reached, (True, False, True))
         host.call(act, lambda c: c.endpoints.connect("db", "c1", priority=5))
         assert reached() == (False, False, False)
         host.call(act, lambda c: c.endpoints.disconnect("db", "c1"))
-        assert reached() == (True, False, True)
+        equal(reached, (True, False, True))
         host.sh("nft flush ruleset")
         host.call(act, lambda c: c.reload())
-        assert reached() == (True, False, True)
+        equal(reached, (True, False, True))
         host.call(act, lambda c: c.endpoints.disconnect("six", "c1"))
-        assert reached() == (True, True, False)
+        equal(reached, (True, True, False))
     host.call(act, clear)
     host.assert_unchanged(before)
 
@@ -180,7 +180,7 @@ def test_a_network_of_one_family_holds_no_port_of_the_other(host: Host, other: s
         assert host.ask("", "127.0.0.1", 8000) and host.ask("", "::1", 8000)
         # Each ends on its own.
         host.call(act, lambda c: c.endpoints.unpublish(f"four/{'c1'}", ["8000:80"]))
-        assert host.ask("outside", HOST4, 8000, seconds=0.5) is None
+        assert host.ask("outside", HOST4, 8000, seconds=QUIET) is None
         assert host.ask("outside", HOST6, 8000)
     assert host.netctl("check").stdout == ""
     host.call(act, clear)
@@ -201,10 +201,7 @@ def test_one_family_is_enough_to_hold_a_port_against_both(host: Host) -> None:
     # A process of the other family is in nobody's way.
     six = "import socket as s; l = s.create_server(('::', 8002), family=s.AF_INET6); input()"
     there = host.start(sys.executable, "-c", six, stdin=subprocess.PIPE)
-    for _ in range(100):
-        if ":8002" in host.sh("ss -Hltn"):
-            break
-        time.sleep(0.05)
+    host.until("ss -Hltn | grep -q :8002")
     assert host.netctl("endpoint", "create", "four", "free", "-p", "8002:80").returncode == 0
     assert host.netctl("endpoint", "create", "six", "held", "-p", "8002:80").returncode == 5
     there.communicate()
@@ -229,7 +226,7 @@ def test_unpublish_and_leave_end_it(host: Host) -> None:
         host.call(act, lambda c: c.endpoints.unpublish("web/c1", ["9000-9099", "81/udp"]))
         assert host.ask(C1, HOST4, 8080) and host.ask("outside", HOST4, 8080)
         host.call(act, lambda c: c.endpoints.unpublish("web/c1", ["80"]))
-        assert host.ask("outside", HOST4, 8080, seconds=0.3) is None
+        assert host.ask("outside", HOST4, 8080, seconds=QUIET) is None
     # Flows that ended with the ports are remembered, so that none of them goes on.
     rules = without_sets(host.sh("nft list ruleset"), "ended4")
     assert v4 not in rules
@@ -356,13 +353,13 @@ def test_sctp_is_published_like_the_others(host: Host) -> None:
         for place in ("", "/run/netns/c3"):
             assert host.ask(place, HOST4, 8080, "sctp"), place
         assert host.ask("", "127.0.0.1", 8082, "sctp")
-        assert host.ask("outside", HOST4, 8082, "sctp", seconds=0.5) is None
+        assert host.ask("outside", HOST4, 8082, "sctp", seconds=QUIET) is None
         for address, number in ((HOST4, 4), (HOST6, 6)):
             own = inside[number == 6]
             host.outside.sh(f"ip -{number} route add {own} via {address}")
-            assert host.ask("outside", own, 80, "sctp", seconds=0.5) is None
+            assert host.ask("outside", own, 80, "sctp", seconds=QUIET) is None
         host.call(act, lambda c: c.endpoints.unpublish("web/c1", ["80/sctp"]))
-        assert host.ask("outside", HOST4, 8080, "sctp", seconds=0.5) is None
+        assert host.ask("outside", HOST4, 8080, "sctp", seconds=QUIET) is None
         assert host.ask("outside", HOST4, 9005, "sctp")
     with (
         host.server("", "0.0.0.0", 6000, "sctp"),
@@ -384,13 +381,8 @@ def test_a_run_publishes(host: Host) -> None:
             "import socket; s = socket.create_server(('', 80)); c, a = s.accept(); c.recv(9); c.send(a[0].encode())",
         ),
     )
-    for _ in range(100):
-        if host.ask("outside", HOST4, 8080, seconds=0.3):
-            break
-        time.sleep(0.1)
-    else:
-        pytest.fail("nothing answers")
-    assert process.wait(10) == 0
+    until(lambda: host.ask("outside", HOST4, 8080, seconds=QUIET), "an answer")
+    assert process.wait(PATIENCE) == 0
     host.call(act, clear)
     host.assert_unchanged(before)
 
@@ -400,7 +392,7 @@ def flow(host: Host, port: int) -> subprocess.Popen[str]:
     program = (
         "import socket, time; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM);"
         f"s.bind(('', 5555)); s.connect(('{HOST4}', {port})); s.settimeout(0.02)\n"
-        "for _ in range(400):\n"
+        "while True:\n"
         "    time.sleep(0.02)\n"
         "    try: s.send(b'?'); f = open('/run/answers', 'a'); f.write(s.recv(99).decode() + '\\n')\n"
         "    except OSError: pass\n"
@@ -415,21 +407,17 @@ def test_flows_of_udp_follow_the_publication(host: Host) -> None:
     first, second = host.call(addresses, "c1")[0], host.call(addresses, "c2")[0]
     client = flow(host, 8080)
     tracked = "cat /proc/net/nf_conntrack | grep sport=5555; true"
-    host.sh(
-        "for i in $(seq 50); do grep -q sport=5555 /proc/net/nf_conntrack && exit; sleep .05; done"
-    )
+    host.until("grep -q sport=5555 /proc/net/nf_conntrack")
     with host.server(C1, first, 80, "udp"), host.server(C2, second, 80, "udp"):
         assert f"src={HOST4}" in host.sh(tracked) and not host.sh(
             "cat /run/answers 2>/dev/null; true"
         )
         host.call(act, lambda c: publish(c, "8080:80/udp"))
-        time.sleep(0.2)
-        assert "192.0.2.254" in host.sh("cat /run/answers")
+        host.until("grep -q 192.0.2.254 /run/answers")
         host.call(act, lambda c: c.endpoints.unpublish("web/c1", ["80/udp"]))
         assert f"src={first}" not in host.sh(tracked)
         host.call(act, lambda c: c.endpoints.publish("web/c2", ["8080:80/udp"]))
-        time.sleep(0.2)
-        assert f"src={second}" in host.sh(tracked)
+        until(lambda: f"src={second}" in host.sh(tracked), "a flow to c2")
         host.call(act, lambda c: c.endpoints.disconnect("web", "c2"))
         assert second not in host.sh("cat /proc/net/nf_conntrack")
     client.kill()
@@ -505,14 +493,7 @@ def test_the_loopback_of_ipv6_without_names(host: Host) -> None:
         assert host.ask("", "::1", 8080)
     host.call(act, lambda c: c.endpoints.unpublish("web/c1", ["80"]))
     assert relayed(host) == ""
-    gone(host)
+    equal(host.processes, [])
     host.call(act, lambda c: publish(c, "[::1]:8080:80"), clear)
-    gone(host)
+    equal(host.processes, [])
     host.assert_unchanged(before)
-
-
-def gone(host: Host) -> None:
-    end = time.monotonic() + 60
-    while host.processes():
-        assert time.monotonic() < end
-        time.sleep(0.02)

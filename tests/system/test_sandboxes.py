@@ -42,10 +42,8 @@ def test_a_namespace_under_its_own_name_is_used_where_it_is(host: Host) -> None:
 
 
 def test_the_namespace_of_a_process_outlives_it_while_pinned(host: Host) -> None:
-    process = host.start("unshare", "-n", "sleep", "60")
-    host.sh(
-        f"for i in $(seq 50); do [ $(readlink /proc/{process.pid}/ns/net) != $(readlink /proc/self/ns/net) ] && exit; sleep .1; done; exit 1"
-    )
+    process = host.start("unshare", "-n", "sleep", "600")
+    host.until(f"test $(readlink /proc/{process.pid}/ns/net) != $(readlink /proc/self/ns/net)")
     host.call(act, web, partial(create, name="c1", pid=process.pid))
     host.call(act, partial(connect, network="web", sandbox="c1"))
     process.kill()

@@ -10,6 +10,7 @@ import pytest
 from netctl.controller import Controller
 from tests.kernel.host import Host, Outside
 from tests.system.library import act, addresses, clear, two, two_networks, web
+from tests.waiting import QUIET
 
 C1, C2, C3 = (f"/run/netns/c{number}" for number in (1, 2, 3))
 
@@ -51,7 +52,7 @@ def test_networks_are_isolated_from_each_other_and_from_outside(host: Host) -> N
     )
     assert host.ping("", v4) and host.ping("", v6)
     for address in (v4, v6):
-        assert not host.ping(C3, address, seconds=1), address
+        assert not host.ping(C3, address, seconds=QUIET), address
         assert host.outside.run("ping", "-c1", "-w1", address).returncode != 0, address
 
 
@@ -65,7 +66,7 @@ def test_the_host_does_not_become_a_router(host: Host) -> None:
     assert host.ping("/run/netns/pc", "198.51.100.1")
     host.call(act, web)
     assert host.sh("cat /proc/sys/net/ipv4/ip_forward") == "1\n"
-    assert not host.ping("/run/netns/pc", Outside.IPV4, seconds=1)
+    assert not host.ping("/run/netns/pc", Outside.IPV4, seconds=QUIET)
     host.call(act, clear)
     assert host.sh("cat /proc/sys/net/ipv4/ip_forward") == "0\n"
 
@@ -91,12 +92,12 @@ def test_a_bridge_that_is_used_is_no_newcomer_when_it_is_let_go(host: Host) -> N
     host.sh("ip netns add pc; ip link set eth0 netns pc; ip -n pc addr add 10.9.0.2/24 dev eth0")
     host.sh("ip -n pc link set eth0 up; ip -n pc route add default via 10.9.0.1")
     host.call(act, web)
-    assert not host.ping("/run/netns/pc", Outside.IPV4, seconds=1)
+    assert not host.ping("/run/netns/pc", Outside.IPV4, seconds=QUIET)
     lan = "network create lan -o bridge.name=br0 --subnet 10.9.0.0/24 --gateway 10.9.0.1"
     assert host.netctl(*lan.split()).returncode == 0
     assert host.ping("/run/netns/pc", Outside.IPV4)
     assert host.netctl("network", "rm", "lan").returncode == 0
-    assert not host.ping("/run/netns/pc", Outside.IPV4, seconds=1)
+    assert not host.ping("/run/netns/pc", Outside.IPV4, seconds=QUIET)
     host.call(act, clear)
     assert host.sh("cat /proc/sys/net/ipv4/ip_forward; nft list ruleset") == "0\n"
 
@@ -130,14 +131,14 @@ def test_an_internal_network_reaches_only_itself(host: Host) -> None:
         partial(sandbox_in, network="web", sandbox="c2"),
     )
     assert host.ping(C1, host.call(addresses, "c2")[0])
-    assert not host.ping(C1, Outside.IPV4, seconds=1)
+    assert not host.ping(C1, Outside.IPV4, seconds=QUIET)
     assert "default" not in host.sh("ip -n c1 route")
     # Not even with a route of the sandbox's own making.
     gateway = host.sh(
         "ip -4 -o address show dev $(ls /sys/class/net | grep br-) | awk '{print $4}'"
     )
     host.sh(f"ip -n c1 route add default via {gateway.split('/')[0]}")
-    assert not host.ping(C1, Outside.IPV4, seconds=1)
+    assert not host.ping(C1, Outside.IPV4, seconds=QUIET)
 
 
 def test_without_icc_endpoints_reach_the_outside_but_not_each_other(host: Host) -> None:
@@ -148,8 +149,8 @@ def test_without_icc_endpoints_reach_the_outside_but_not_each_other(host: Host) 
         partial(sandbox_in, network="web", sandbox="c2"),
     )
     v4, v6 = host.call(addresses, "c2")
-    assert not host.ping(C1, v4, seconds=1)
-    assert not host.ping(C1, v6, seconds=1)
+    assert not host.ping(C1, v4, seconds=QUIET)
+    assert not host.ping(C1, v6, seconds=QUIET)
     assert host.ping(C1, Outside.IPV4) and host.ping(C1, Outside.IPV6)
 
 
@@ -160,7 +161,7 @@ def test_without_masquerade_the_outside_sees_the_sandbox(host: Host) -> None:
         partial(create, name="web", options=options, subnets=["10.9.0.0/24"]),
         partial(sandbox_in, network="web", sandbox="c1"),
     )
-    assert not host.ping(C1, Outside.IPV4, seconds=1)
+    assert not host.ping(C1, Outside.IPV4, seconds=QUIET)
     host.outside.sh("ip route add 10.9.0.0/24 via 192.0.2.1")
     with host.server("outside", Outside.IPV4, 80):
         assert host.ask(C1, Outside.IPV4, 80) == host.call(addresses, "c1")[0]
@@ -316,7 +317,7 @@ def test_the_operators_rules_come_first_and_survive(host: Host) -> None:
     host.call(act, web)
     host.sh("nft add rule inet netctl user-pre ip daddr 192.0.2.254 drop")
     host.call(act, partial(sandbox_in, network="web", sandbox="c1"))
-    assert not host.ping(C1, Outside.IPV4, seconds=1)
+    assert not host.ping(C1, Outside.IPV4, seconds=QUIET)
     host.call(act, partial(create, name="db"), clear)
     assert "192.0.2.254" in host.sh("nft list chain inet netctl user-pre")
 

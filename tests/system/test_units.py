@@ -11,6 +11,7 @@ import pytest
 
 from tests.kernel.host import Host
 from tests.system.library import act
+from tests.waiting import PATIENCE
 
 NETCTL = "/usr/local/bin/netctl"
 
@@ -89,7 +90,7 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
         ["systemd-analyze", "verify", "--man=no", *map(str, units)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     ours = [line for line in done.stderr.splitlines() if "netctl" in line]
     assert ours == []

@@ -10,6 +10,7 @@ import pytest
 from netctl.controller import Controller
 from tests.kernel.host import Host
 from tests.system.library import act, addresses, clear, controller, die_at
+from tests.waiting import PATIENCE
 
 C1, C2, DB = "/run/netns/c1", "/run/netns/c2", "/run/netns/db1"
 
@@ -121,16 +122,13 @@ def test_a_stream_through_an_untouched_endpoint_goes_on(host: Host) -> None:
     inside, _ = host.call(addresses, "c1")
     listening = "import socket; s=socket.create_server(('', 99)); c,_=s.accept(); print(len(c.recv(9, socket.MSG_WAITALL)))"
     talking = (
-        "import socket,sys,time; s=socket.create_connection(('192.0.2.1', 8099), 5);"
+        "import socket,sys,time; s=socket.create_connection(('192.0.2.1', 8099), 60);"
         "print('connected', flush=True);"
         "[(s.send(b'x'), time.sleep(float(sys.stdin.readline() or 0))) for _ in range(9)]"
     )
     host.netctl("endpoint", "publish", "web/c1", "8099:99", check=True)
     server = host.start("nsenter", f"--net={C1}", "python3", "-c", listening, stdout=-1)
-    host.sh(
-        f"for i in $(seq 100); do nsenter --net={C1} ss -Hltn sport = :99 | grep -q . && break;"
-        " sleep 0.05; done"
-    )
+    host.until(f"nsenter --net={C1} ss -Hltn sport = :99 | grep -q .")
     client = host.start("python3", "-c", talking, stack="outside", stdin=-1, stdout=-1)
     assert client.stdin and client.stdout and client.stdout.readline() == "connected\n"
     for line in range(9):
@@ -139,8 +137,8 @@ def test_a_stream_through_an_untouched_endpoint_goes_on(host: Host) -> None:
             assert host.netctl("repair").returncode == 0
         client.stdin.write("0.02\n")
         client.stdin.flush()
-    assert server.communicate(timeout=60)[0].strip() == "9"
-    client.communicate(timeout=60)
+    assert server.communicate(timeout=PATIENCE)[0].strip() == "9"
+    client.communicate(timeout=PATIENCE)
     assert host.ping(C2, inside)
 
 

@@ -14,6 +14,7 @@ from netctl.errors import InvalidInput
 from netctl.models import Pool
 from netctl.record import replace
 from tests.unit.ipam_cases import NOWHERE, REQUEST, network, nobody, refused
+from tests.waiting import PATIENCE
 
 
 def test_null_hands_out_nothing() -> None:
@@ -68,6 +69,6 @@ def test_loading_imports_only_what_the_driver_needs() -> None:
         " & set(sys.modules)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True
     )
     assert done.stdout.strip() == ""

@@ -17,6 +17,7 @@ from netctl.errors import KernelError
 from netctl.kernel import resolver
 from netctl.kernel.resolver import socket_path
 from netctl.kernel.telling import Teller
+from tests.waiting import PATIENCE
 
 REFUSED = '{"error": "no", "errno": 22}'
 
@@ -105,7 +106,7 @@ def test_one_that_reads_nothing_is_killed(
         assert hanging.stdout and hanging.stdout.readline() == b"ready\n"
         assert not teller.tell('{"n": "%s"}' % ("0" * (1 << 22)))
         assert not teller.attached
-        assert hanging.wait(5) == -signal.SIGKILL
+        assert hanging.wait(PATIENCE) == -signal.SIGKILL
 
 
 def test_where_none_is_at_work_nothing_is_told(teller: Teller) -> None:
