@@ -111,6 +111,20 @@ def is_isolated(network: Network, version: int) -> bool:
     return alone or mode(network, version) == ISOLATED
 
 
+def is_filtered(network: Network) -> bool:
+    """Whether rules keep the network's endpoints apart, beside the flag of their ports: see
+    ``netctl.backends.apart``."""
+    return network.facts.get("frames") == "true"
+
+
+def is_port_isolated(network: Network, endpoint: Endpoint) -> bool:
+    """Whether the endpoint's port on the bridge has the flag ``isolated``."""
+    if network.facts["icc"] == "true":
+        return False
+    lent = translated(network, endpoint, (4, 6)) if is_filtered(network) else {}
+    return not any(is_lent(port, version) for version in lent for port in endpoint.ports)
+
+
 def binding(network: Network) -> str:
     """Return the host's address for publications that name none, empty for all."""
     return network.facts.get("binding", "")
@@ -137,6 +151,12 @@ def translated(network: Network, endpoint: Endpoint, versions: Sequence[int]) ->
     """Return the endpoint's addresses in those of the families whose ports the host lends."""
     there = addresses(endpoint, versions)
     return {v: there[v] for v in there if mode(network, v) in (NAT, UNPROTECTED)}
+
+
+def is_lent(port: Port, version: int) -> bool:
+    """Whether the host lends a port of its own for a publication, in that family (4, 6)."""
+    # Those of ::1 are relayed: see netctl.naming.
+    return bool(port.host_first) and port.on(version) and port.host_ip != LOOPBACK6
 
 
 def opened(network: Network, endpoint: Endpoint) -> dict[int, tuple[Port, ...]]:

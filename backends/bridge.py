@@ -121,6 +121,10 @@ class BridgeDriver:
             "up": _flag(not (link and link.up)),
             "localnet": _flag(bool(_lending(network)) and not set_already),
         }
+        if facts["icc"] != "true":
+            from netctl.backends import apart  # of no use to other networks
+
+            facts |= apart.facts(network, kernel)
         return replace(network, facts=facts)
 
     def plan_network(self, network: Network, site: Site) -> NetworkPlan:
@@ -135,6 +139,10 @@ class BridgeDriver:
             alone=not (others or forward.without.forwarding),
             spared=site.spared,
         )
+        if access.is_filtered(network):
+            from netctl.backends import apart
+
+            rules = apart.with_network(rules, network, site.others)
         return NetworkPlan(
             plan=(*_bridge_steps(network), rules, *forward.plan),
             host=forward.without if site.removing else forward.with_it,
@@ -162,7 +170,13 @@ class BridgeDriver:
         # Whoever gets the addresses next is not to get the packets of flows that were begun before.
         addresses = tuple(access.addresses(endpoint).values())
         flows = FlowsForgotten(addresses=addresses, coming=False)
-        return (flows, *wire.veth(network, endpoint, attachment))
+        isolated = access.is_port_isolated(network, endpoint)
+        pair = wire.veth(network, endpoint, attachment, isolated=isolated)
+        if access.is_filtered(network):
+            from netctl.backends import apart
+
+            return (flows, apart.port(network, attachment), *pair)
+        return (flows, *pair)
 
     def plan_announce(self, network: Network, attachment: Attachment) -> Plan:
         return wire.announcement(network, attachment)

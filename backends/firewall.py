@@ -17,8 +17,16 @@ from netctl.models import HostState, Network, is_link_local
 from netctl.steps.settings import Nft
 
 TABLE = "inet netctl"
+BRIDGE_TABLE = "bridge netctl"
+"""The table of what bridges pass between their ports: see ``netctl.backends.apart``."""
+TABLES = (TABLE, BRIDGE_TABLE)
 ENDED = f"{TABLE} ended"
 """The sets of flows that ended with their port, but for the family's number."""
+_HOOKED = {
+    TABLE: Chain(family="inet", table="netctl", name="forward"),
+    BRIDGE_TABLE: Chain(family="bridge", table="netctl", name="forward"),
+}
+"""A chain of each that only the whole frame brings."""
 USER_CHAINS = (f"{TABLE} user-pre", f"{TABLE} user-post")
 
 # Chains that verdicts of maps lead to are there before the maps' elements.
@@ -179,10 +187,13 @@ def plan(
     return Nft(do=do, undo=GONE, undo_kept=undo, chains=USER_CHAINS)
 
 
-def stands(kernel: Kernel) -> bool:
-    """Whether the table is there: ``nft flush ruleset`` takes everybody's away."""
-    family, table = TABLE.split()
-    return kernel.nft_key_size(Chain(family=family, table=table, name=""), "networks") > 0
+def stands(kernel: Kernel, networks: Iterable[Network]) -> bool:
+    """Whether what those networks need of our tables is there: ``nft flush ruleset`` takes
+    everybody's away. What is taken back afterwards leaves sets behind, and no chain with a hook."""
+    filtered = any(map(access.is_filtered, networks))
+    return kernel.nft_has_chain("", _HOOKED[TABLE]) and (
+        not filtered or kernel.nft_has_chain("", _HOOKED[BRIDGE_TABLE])
+    )
 
 
 def elements_of(network: Network) -> Iterable[tuple[str, str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import field
 
-from netctl.backends.firewall import TABLE
+from netctl.backends.firewall import TABLES
 from netctl.errors import NetctlError, Unsupported
 from netctl.kernel import Kernel
 from netctl.kernel.ruleset import Chain, LegacyChain
@@ -49,7 +49,7 @@ def _chains(kernel: Kernel) -> list[Chain]:
 
 
 def _ours(chain: Chain) -> bool:
-    return f"{chain.family} {chain.table}" == TABLE
+    return f"{chain.family} {chain.table}" in TABLES
 
 
 def _legacy(kernel: Kernel) -> dict[Chain, LegacyChain]:

@@ -12,10 +12,10 @@ from netctl.backends import access, firewall, guard, opening
 from netctl.backends.driver import Occasion, Publishing
 from netctl.backends.firewall import TABLE
 from netctl.kernel import Kernel
-from netctl.models import LOOPBACK6, Endpoint, HostState, Network, Port
+from netctl.models import Attachment, Endpoint, HostState, Network, Port
 from netctl.plan import Plan, Step
 from netctl.record import Record, replace
-from netctl.steps.links import Hairpin
+from netctl.steps.links import Hairpin, Reachable
 from netctl.steps.settings import FlowsForgotten, Nft, Sysctl
 
 
@@ -100,11 +100,11 @@ def plan(network: Network, change: Publishing, kernel: Kernel) -> Plan:
     lent = access.translated(network, endpoint, change.versions)
     lent = lent if _any(lent, endpoint.ports) else {}
     opened = {} if change.occasion is Occasion.MOVE else access.opened(network, endpoint)
+    steps: list[Step] = list(_reachable(network, change))
     if not lent and not opened:
-        return ()
+        return tuple(steps)
     place = endpoint.attachment
     first = not _any(lent, change.rest)
-    steps: list[Step] = []
     # With an endpoint that leaves all its flows end.
     if change.occasion is not Occasion.JOIN:
         steps.append(_ended(network, change, tuple(dict.fromkeys((*lent, *opened)))))
@@ -117,6 +117,18 @@ def plan(network: Network, change: Publishing, kernel: Kernel) -> Plan:
     return tuple(steps)
 
 
+def _reachable(network: Network, change: Publishing) -> Iterable[Reachable]:
+    """Yield how the port of an endpoint that is kept apart loses its flag with the first port that
+    is published, and has it again with the last: see ``netctl.backends.apart``."""
+    endpoint, rest = change.endpoint, change.rest
+    place = endpoint.attachment
+    if place and change.occasion is Occasion.PUBLISH:
+        bare, full = (replace(endpoint, ports=ports) for ports in (rest, (*rest, *endpoint.ports)))
+        was, will = (access.is_port_isolated(network, each) for each in (bare, full))
+        if was and not will:
+            yield Reachable(name=place.host_ifname)
+
+
 def leads_from_loopback(network: Network, endpoint: Endpoint, versions: Sequence[int]) -> bool:
     """Whether the host's 127.0.0.0/8 leads to a port of an endpoint that is its sandbox's way out
     in those families."""
@@ -126,7 +138,7 @@ def leads_from_loopback(network: Network, endpoint: Endpoint, versions: Sequence
 
 def is_on_loopback(port: Port) -> bool:
     """Whether an address in 127.0.0.0/8 is among those that the host lends a port on."""
-    return _is_lent(port, 4) and (
+    return access.is_lent(port, 4) and (
         port.host_ip in ("", access.ALL[4]) or access.is_loopback(port.host_ip)
     )
 
@@ -198,12 +210,15 @@ def reload(
     host: HostState,
     published: Iterable[Standing],
     spared: Iterable[str] = (),
+    ports: Iterable[tuple[Network, Attachment]] = (),
 ) -> Nft:
     """Return the transaction that puts the whole table in order, whatever is left of it; the
     operator's chains stay as they are.
 
-    ``spared`` are the interfaces that the guard leaves alone.
+    ``spared`` are the interfaces that the guard leaves alone, ``ports`` those on which endpoints
+    come in that are kept apart.
     """
+    networks = list(networks)
     elements = [item for network in networks for item in firewall.elements_of(network)]
     elements += (*guard.elements(host), *guard.spared(spared))
     frame, opened = firewall.FRAME, ""
@@ -217,22 +232,21 @@ def reload(
     found = re.findall(rf"add (set|map) {TABLE} (?!ended)(\S+)", frame)
     flushed = "".join(f"flush {kind} {TABLE} {name}\n" for kind, name in found)
     text = frame + flushed + firewall.added_text(elements) + opened
+    if filtered := list(filter(access.is_filtered, networks)):
+        from netctl.backends import apart  # of no use to other networks
+
+        text += apart.reload(filtered, ports)
     return Nft(do=text, undo=text)
 
 
 def _any(versions: Iterable[int], ports: Iterable[Port]) -> bool:
     """Whether the kernel lends one of the ports in one of the families."""
-    return any(_is_lent(port, version) for version in versions for port in ports)
-
-
-def _is_lent(port: Port, version: int) -> bool:
-    # Those of ::1 are relayed: see netctl.naming.
-    return bool(port.host_first) and port.on(version) and port.host_ip != LOOPBACK6
+    return any(access.is_lent(port, version) for version in versions for port in ports)
 
 
 def _elements(addresses: Mapping[int, str], ports: Sequence[Port]) -> Iterable[tuple[str, str]]:
     for version, address in sorted(addresses.items()):
-        for port in (port for port in ports if _is_lent(port, version)):
+        for port in (port for port in ports if access.is_lent(port, version)):
             yield from _of_port(version, address, port)
 
 

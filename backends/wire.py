@@ -37,14 +37,14 @@ def facts(options: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def veth(network: Network, endpoint: Endpoint, place: Attachment) -> Plan:
+def veth(network: Network, endpoint: Endpoint, place: Attachment, *, isolated: bool) -> Plan:
     """Return how an endpoint's pair comes into being; taking it away takes all of it."""
     netns, ifname = place.netns, place.ifname
     pair = VethAdd(
         name=place.host_ifname,
         alias=alias_of("endpoint", endpoint.id),
         master=network.facts["bridge"],
-        isolated=network.facts["icc"] != "true",
+        isolated=isolated,
         mtu=place.mtu,
         netns=netns,
         peer=ifname,

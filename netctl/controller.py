@@ -11,7 +11,7 @@ print(ep.mac_address, sb.key)
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from types import TracebackType
@@ -283,12 +283,12 @@ class Controller:
             if self._in_batch:
                 self._looked.add((object_id, aim))
 
-    def guard(self, op: Operation) -> None:
-        """Put netctl's rules back where somebody took them away. What an operation brings into a
-        new table would be all that is protected."""
+    def guard(self, op: Operation, networks: Iterable[Network]) -> None:
+        """Put netctl's rules back where somebody took away what those networks need. What an
+        operation brings into a new table would be all that is protected."""
         from netctl.backends import firewall
 
-        if firewall.stands(self.kernel):
+        if firewall.stands(self.kernel, networks):
             return
         from netctl import reloading
 

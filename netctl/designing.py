@@ -34,7 +34,7 @@ def design(op: Operation, wanted: NetworkDefinition, controller: Controller) -> 
     draft = driver.design(wanted.network(wanted.id or new_id(), now(), driver.scope), kernel)
     _check_own(draft, others)
     if any("bridge" in other.facts for other in others):
-        controller.guard(op)
+        controller.guard(op, others)
     allocator = ipam.load(wanted.ipam_driver if driver.has_pools else "null")
     allocator.validate_options(wanted.ipam_options)
     request = wanted.pool_request(

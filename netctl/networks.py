@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from netctl import references
-from netctl.backends import registry
+from netctl.backends import access, registry
 from netctl.backends.driver import NetworkPlan, Site
 from netctl.errors import Conflict, Exhausted, NetctlError
 from netctl.handles import NetworkHandle
@@ -276,7 +276,8 @@ class Networks:
         if not network.facts or network.boot_id == kernel.boot_id():
             self._controller.once(network.id, "there", lambda: driver.check_there(network, kernel))
             if "bridge" in network.facts:
-                self._controller.once("", "rules", lambda: self._controller.guard(op))
+                aim = "frames" if access.is_filtered(network) else "rules"
+                self._controller.once("", aim, lambda: self._controller.guard(op, [network]))
             return network
         fresh = replace(network, boot_id=kernel.boot_id())
         if driver.stands(network, kernel):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from netctl import rooms
-from netctl.backends import forwarding, publication, registry
+from netctl.backends import access, forwarding, publication, registry
 from netctl.backends.publication import Standing
 from netctl.config import Config
 from netctl.gateway import ways_out
 from netctl.kernel import Kernel
-from netctl.models import HostState, Network, Sandbox
+from netctl.models import Attachment, Endpoint, HostState, Network, Sandbox
 from netctl.plan import Plan
 from netctl.steps.settings import Sysctl
 from netctl.store import Reader
@@ -32,11 +32,22 @@ def plan(reader: Reader, kernel: Kernel, config: Config) -> Plan:
         return ()
     spared = config.ip_forward_interfaces
     published = list(_published(reader, kernel, config))
-    rules = publication.reload(networks, host, published, spared)
+    ports = _ports(reader, filter(access.is_filtered, networks), boot_id)
+    rules = publication.reload(networks, host, published, spared, ports)
     return (
         rules,
         *_settings({**forwarding.settings(host), **_loopbacks(networks, published)}, kernel),
     )
+
+
+def _ports(
+    reader: Reader, networks: Iterable[Network], boot_id: str
+) -> Iterator[tuple[Network, Attachment]]:
+    """Yield the places of the endpoints that are joined in this boot."""
+    for network in networks:
+        for endpoint in reader.all(Endpoint, network.id):
+            if endpoint.attachment and endpoint.attachment.boot_id == boot_id:
+                yield network, endpoint.attachment
 
 
 def _loopbacks(networks: Iterable[Network], published: Iterable[Standing]) -> dict[str, str]:

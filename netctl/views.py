@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from netctl.kernel.inhabitants import Process
 
 Row = dict[str, Any]
-_TABLE = Chain(family="inet", table="netctl", name="")
+_TABLE = Chain(family="inet", table="netctl", name="forward")
 
 
 class Names:
@@ -67,7 +67,7 @@ class Names:
     def _guarded(self) -> bool:
         """Whether netctl's table is there; who may not look, believes it."""
         try:
-            return self._kernel.nft_key_size(_TABLE, "networks") > 0
+            return self._kernel.nft_has_chain("", _TABLE)
         except NetctlError:
             return True
 

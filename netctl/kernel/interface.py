@@ -208,6 +208,11 @@ class Kernel(Protocol):
         is there; its absence is an error for ``on`` alone."""
         ...
 
+    def port_isolated(self, name: str, *, on: bool) -> bool:
+        """Let a bridge port pass nothing from and to other isolated ports, or not. Returns whether
+        it is there."""
+        ...
+
     def link(self, netns: str, name: str) -> Link | None:
         """Return the link of a name, None where there is none. Of a host with thousands all take
         25 us each."""

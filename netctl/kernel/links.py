@@ -199,14 +199,10 @@ class Links:
     def hairpin(self, name: str, *, on: bool) -> bool:
         """``bridge link set dev NAME hairpin on|off``. Returns whether the port is there."""
         what = f"set hairpin of bridge port {name} {'on' if on else 'off'}"
-        body = netlink.link_header() + netlink.named(name) + _port_modes(hairpin=on)
-        with self._sockets.at("") as sock:
-            refusal = first_refusal(sock.ask([Message(netlink.RTM_NEWLINK, body)]))
-        # What the kernel says of a link without a bridge (net/core/rtnetlink.c).
-        alone = refusal is not None and refusal.errno == errno.EOPNOTSUPP
-        if refusal and not on and (alone or refusal.errno in ABSENT):
+        refusal = self._as_port(name, _port_modes(hairpin=on))
+        if refusal and not on and _is_no_port(refusal):
             return False
-        if alone:
+        if refusal and refusal.errno == errno.EOPNOTSUPP:
             raise KernelError(
                 f"{what}: it is no port of a bridge",
                 hint="netctl check shows what differs, netctl repair mends it",
@@ -214,6 +210,19 @@ class Links:
             )
         _raise(what, refusal)
         return True
+
+    def isolated(self, name: str, *, on: bool) -> bool:
+        """``bridge link set dev NAME isolated on|off``. Returns whether the port is there."""
+        refusal = self._as_port(name, _port_modes(isolated=on))
+        if refusal and _is_no_port(refusal):
+            return False
+        _raise(f"set isolation of bridge port {name} {'on' if on else 'off'}", refusal)
+        return True
+
+    def _as_port(self, name: str, modes: bytes) -> Refusal | None:
+        body = netlink.link_header() + netlink.named(name) + modes
+        with self._sockets.at("") as sock:
+            return first_refusal(sock.ask([Message(netlink.RTM_NEWLINK, body)]))
 
     def netns_number(self, path: str) -> int:
         """``ip netns list-id target-nsid``: the number that links of the host have for it."""
@@ -240,6 +249,11 @@ class Links:
         if isinstance(found, Refusal):
             raise _error(f"list the interfaces of {netns or 'the host'}", found)
         return [_link(body) for body in found]
+
+
+def _is_no_port(refusal: Refusal) -> bool:
+    # EOPNOTSUPP is what the kernel says of a link without a bridge (net/core/rtnetlink.c).
+    return refusal.errno == errno.EOPNOTSUPP or refusal.errno in ABSENT
 
 
 def index_of(sock: NetlinkSocket, name: str) -> int | Refusal:

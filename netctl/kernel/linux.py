@@ -190,6 +190,9 @@ class LinuxKernel:
     def port_hairpin(self, name: str, *, on: bool) -> bool:
         return self._links.hairpin(name, on=on)
 
+    def port_isolated(self, name: str, *, on: bool) -> bool:
+        return self._links.isolated(name, on=on)
+
     def link(self, netns: str, name: str) -> Link | None:
         return self._links.one(netns, name)
 
@@ -364,6 +367,8 @@ class LinuxKernel:
         return self._ruleset.chains()
 
     def nft_has_chain(self, netns: str, chain: Chain) -> bool:
+        if not netns:
+            return self._ruleset.has(chain)
         from netctl.kernel import namespaces
         from netctl.kernel.nftlink import Ruleset
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netctl.steps.addresses import AddressAdd, RouteAdd
 from netctl.steps.files import DirectoryCreate, FileWrite, Symlink
-from netctl.steps.links import BridgeAdd, Hairpin, LinkChange, LinkGone, LinkUp, VethAdd
+from netctl.steps.links import BridgeAdd, Hairpin, LinkChange, LinkGone, LinkUp, Reachable, VethAdd
 from netctl.steps.names import Names, Resolver
 from netctl.steps.namespaces import LoopbackUp, NetnsCreate, NetnsPin, NetnsRelease, NetnsRename
 from netctl.steps.neighbours import Announced, NeighboursForgotten
@@ -25,6 +25,7 @@ STEPS = (
     Together,
     LinksGone,
     Hairpin,
+    Reachable,
     IfbAdd,
     Shaped,
     Diverted,

@@ -226,6 +226,28 @@ class Hairpin(Setting):
         return f"bridge link set dev {self.name} hairpin off"
 
 
+class Reachable(Setting):
+    """A bridge's port that isolated ports reach, and that reaches them; reverted it is isolated."""
+
+    name: str
+
+    def apply(self, kernel: Kernel) -> bool:
+        return kernel.port_isolated(self.name, on=False)
+
+    def revert(self, kernel: Kernel) -> bool:
+        return kernel.port_isolated(self.name, on=True)
+
+    def differences(self, found: Snapshot) -> Iterable[Difference]:
+        """None: the step that makes the port says how it should be."""
+        return ()
+
+    def describe(self) -> str:
+        return f"bridge link set dev {self.name} isolated off"
+
+    def describe_revert(self) -> str:
+        return f"bridge link set dev {self.name} isolated on"
+
+
 class LinkUp(Setting):
     """An interface, up."""
 

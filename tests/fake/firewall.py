@@ -87,6 +87,9 @@ class FakeFirewall(FakeResolver):
         return list(self.foreign)
 
     def nft_has_chain(self, netns: str, chain: Chain) -> bool:
+        if not netns:
+            ours = self.firewall.tables.get(f"{chain.family} {chain.table}")
+            return ours is not None and chain.name in ours.chains
         family, table = NAMES_TABLE
         served = {each["netns"] for each in (self.names or {}).values() if "netns" in each}
         names = Chain(family=family, table=table, name=NAMES_CHAIN)

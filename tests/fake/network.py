@@ -198,6 +198,13 @@ class FakeLinks(Base):
         self.host.ports[name] = (self.host.ports[name][0], on)
         return True
 
+    @mutating
+    def port_isolated(self, name: str, *, on: bool) -> bool:
+        if name not in self.host.ports or not self.host.links[name].master:
+            return False
+        self.host.ports[name] = (on, self.host.ports[name][1])
+        return True
+
     def link(self, netns: str, name: str) -> Link | None:
         return next((link for link in self.links(netns) if link.name == name), None)
 

@@ -33,7 +33,7 @@ CHANGES = frozenset(
     if name.endswith(
         ("_create", "_pin", "_delete", "_add", "_up", "_hairpin", "_set", "_write", "_forget")
     )
-    or name in ("nft", "symlink", "announce")
+    or name in ("nft", "symlink", "announce", "port_isolated")
 )
 """The methods of the kernel door that change something."""
 
