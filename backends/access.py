@@ -121,7 +121,9 @@ def is_port_isolated(network: Network, endpoint: Endpoint) -> bool:
     """Whether the endpoint's port on the bridge has the flag ``isolated``."""
     if network.facts["icc"] == "true":
         return False
-    lent = translated(network, endpoint, (4, 6)) if is_filtered(network) else {}
+    # An internal network is never a way out, so the host lends it no port.
+    outward = is_filtered(network) and not network.internal
+    lent = translated(network, endpoint, (4, 6)) if outward else {}
     return not any(is_lent(port, version) for version in lent for port in endpoint.ports)
 
 

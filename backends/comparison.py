@@ -1,4 +1,4 @@
-"""Our nftables table as it should be and as it is, both as libnftables lists them in JSON."""
+"""Our nftables tables as they should be and as they are, both as libnftables lists them in JSON."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from netctl.backends.firewall import TABLE, USER_CHAINS
+from netctl.backends.firewall import TABLES, USER_CHAINS
 
 Objects = Iterable[Mapping[str, Any]]
+Found = dict[tuple[str, str], list[str]]
 _CHANGING = frozenset({"handle", "packets", "bytes", "expires"})
 _SHOWN = 3
 """Elements that a line names."""
@@ -20,22 +21,31 @@ def compare(wanted: Objects, there: Objects) -> Iterator[tuple[str, str, str]]:
     What the operator added beside ours, sets, chains and the rules of ``user-pre`` and
     ``user-post``, is no difference.
     """
-    expected, found = _by_name(wanted), _by_name(there)
+    wanted, there = list(wanted), list(there)
+    for table in TABLES:
+        yield from _compare(table, _by_name(wanted, table), _by_name(there, table))
+
+
+def _compare(table: str, expected: Found, found: Found) -> Iterator[tuple[str, str, str]]:
     if expected and not found:
-        yield f"table {TABLE}", "there", "nothing"
+        yield f"table {table}", "there", "nothing"
         return
     for key, item in expected.items():
+        what = f"{' '.join(key)} of table {table}"
         if key not in found:
-            yield f"{' '.join(key)} of table {TABLE}", "there", "nothing"
-        elif item != found[key] and f"{TABLE} {key[1]}" not in USER_CHAINS:
-            yield from _differing(" ".join(key), item, found[key])
+            yield what, "there", "nothing"
+        elif item != found[key] and f"{table} {key[1]}" not in USER_CHAINS:
+            yield from _differing(what, item, found[key])
 
 
-def _by_name(objects: Objects) -> dict[tuple[str, str], list[str]]:
-    """Return for every set and map its elements, for every chain its definition and its rules."""
-    result: dict[tuple[str, str], list[str]] = {}
+def _by_name(objects: Objects, table: str) -> Found:
+    """Return for every set and map of a table its elements, for every chain its definition and its
+    rules."""
+    result: Found = {}
     for item in objects:
         for kind, value in item.items():
+            if f"{value.get('family')} {value.get('table')}" != table:
+                continue
             if kind in ("set", "map"):
                 # What goes again by itself is in no document.
                 there = () if "timeout" in value.get("flags", ()) else value.get("elem", ())
@@ -48,7 +58,6 @@ def _by_name(objects: Objects) -> dict[tuple[str, str], list[str]]:
 
 
 def _differing(what: str, wanted: list[str], there: list[str]) -> Iterator[tuple[str, str, str]]:
-    what = f"{what} of table {TABLE}"
     if what.startswith("chain"):
         yield what, f"{len(wanted) - 1} rules of netctl", _rules(wanted, there)
         return

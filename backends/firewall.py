@@ -187,13 +187,15 @@ def plan(
     return Nft(do=do, undo=GONE, undo_kept=undo, chains=USER_CHAINS)
 
 
+def tables(networks: Iterable[Network]) -> tuple[str, ...]:
+    """Return those of our tables that the networks need."""
+    return TABLES if any(map(access.is_filtered, networks)) else (TABLE,)
+
+
 def stands(kernel: Kernel, networks: Iterable[Network]) -> bool:
     """Whether what those networks need of our tables is there: ``nft flush ruleset`` takes
     everybody's away. What is taken back afterwards leaves sets behind, and no chain with a hook."""
-    filtered = any(map(access.is_filtered, networks))
-    return kernel.nft_has_chain("", _HOOKED[TABLE]) and (
-        not filtered or kernel.nft_has_chain("", _HOOKED[BRIDGE_TABLE])
-    )
+    return all(kernel.nft_has_chain("", _HOOKED[table]) for table in tables(networks))
 
 
 def elements_of(network: Network) -> Iterable[tuple[str, str]]:

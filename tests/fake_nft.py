@@ -6,10 +6,11 @@ import copy
 import errno
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from netctl.errors import KernelError
+from netctl.errors import KernelError, Unsupported
 
 _COMMAND = re.compile(r"(add|create|delete|destroy|flush) (table|chain|set|map|rule|element) (.+)")
 _SPLIT = re.compile(r",(?![^{]*\})")
@@ -24,13 +25,17 @@ class Table:
 class FakeNft:
     """The ruleset; a transaction takes effect as a whole or not at all."""
 
-    def __init__(self) -> None:
+    def __init__(self, lacking: Collection[str] = ()) -> None:
         self.tables: dict[str, Table] = {}
+        self.lacking = lacking
+        """Families of tables that the kernel does not know."""
 
     def run(self, commands: str) -> None:
         draft = copy.deepcopy(self.tables)
         for line in commands.splitlines():
             if line.strip() and not line.strip().startswith("#"):
+                if (words := line.split())[1] == "table" and words[2] in self.lacking:
+                    raise Unsupported(f"change the firewall: no family {words[2]}")
                 _apply(draft, line.strip().rstrip(";"))
         self.tables = draft
 

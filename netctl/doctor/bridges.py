@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from netctl.backends import access
 from netctl.doctor.finding import Finding, problem, warning
 from netctl.doctor.machine import Machine
 from netctl.kernel import Link
-from netctl.models import Network
+from netctl.models import Endpoint, Network
 from netctl.names import alias_of
 from netctl.record import replace
 
@@ -99,7 +100,7 @@ def ports(machine: Machine) -> Iterator[Finding]:
         link = machine.found.link("", place.host_ifname)
         if link is None or ("", place.host_ifname) in machine.gone:
             yield _missing(title, place.host_ifname, link, machine)
-        elif found := _port(title, link, network, machine):
+        elif found := _port(title, link, network, endpoint, machine):
             yield replace(found, on=link.name)
 
 
@@ -112,7 +113,9 @@ def _missing(title: str, name: str, link: Link | None, machine: Machine) -> Find
     return problem("port-missing", what, "; ".join(evidence), *lines, on=name)
 
 
-def _port(title: str, link: Link, network: Network, machine: Machine) -> Finding | None:
+def _port(
+    title: str, link: Link, network: Network, endpoint: Endpoint, machine: Machine
+) -> Finding | None:
     """Return what is wrong with a port of a bridge that is up."""
     name, bridge, master = link.name, network.facts["bridge"], machine.found.master_of(link)
     if master != bridge:
@@ -139,7 +142,7 @@ def _port(title: str, link: Link, network: Network, machine: Machine) -> Finding
             f"ip link set {bridge} type bridge stp_state 0",
             f"bridge link set dev {name} state 3",
         )
-    if link.isolated != (network.facts["icc"] != "true"):
+    if link.isolated != access.is_port_isolated(network, endpoint):
         return _isolation(title, link)
     return None
 

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from shlex import quote
 
 from netctl.backends import diversion, obstacles
-from netctl.backends.firewall import TABLE, USER_CHAINS
+from netctl.backends.firewall import TABLES, USER_CHAINS
 from netctl.backends.forwarding import SYSCTLS
 from netctl.doctor.destination import Destination
 from netctl.doctor.machine import Machine
@@ -78,7 +78,7 @@ class Crossing:
         """Yield whose rules dropped it and, where there is one, what to do; ``first`` is what came
         of it in the chain with the hook."""
         goal = ip_address(self.goal)
-        if f"{chain.family} {chain.table}" != TABLE:
+        if f"{chain.family} {chain.table}" not in TABLES:
             yield "by another firewall"
             yield from self._let_through(first, flow)
         elif chain.place in USER_CHAINS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netctl.backends import firewall, obstacles, publication, registry
+from netctl.backends import access, firewall, obstacles, publication, registry
 from netctl.backends.evaluation import Evaluation, Packet, TooMany
 from netctl.backends.foreign import FAMILIES
 from netctl.backends.obstacles import BRIDGED, MANY, Obstacle
@@ -14,6 +14,12 @@ from netctl.kernel.ruleset import Chain
 
 _OUR_NAT = -100
 """Priority of our chains that translate (dstnat): at the same one, whoever came first is first."""
+_LOST = {
+    firewall.TABLE: "no NAT, no published port and no isolation",
+    firewall.BRIDGE_TABLE: "endpoints that publish ports are not kept apart from others of their"
+    " network (bridge.enable_icc=false)",
+}
+"""What is not there without a table."""
 _PORTS = 64
 """Published ports that are followed through others' NAT."""
 
@@ -79,6 +85,7 @@ def isolated_ports(machine: Machine) -> Iterator[Finding]:
     inside = {item.network.id for item in machine.published}
     for network in machine.networks:
         closed = network.facts.get("icc") == "false" and network.id in inside
+        closed = closed and not access.is_filtered(network)
         for version, key in BRIDGED.items():
             if closed and network.pool(version) and machine.sysctl(key) == "1":
                 dotted = key.replace("/", ".")
@@ -96,11 +103,12 @@ def our_table(machine: Machine) -> Iterator[Finding]:
     if not machine.networks:
         return
     places = {f"{chain.family} {chain.table}" for chain in machine.kernel.nft_chains()}
-    if firewall.TABLE not in places:
+    missing = [table for table in firewall.tables(machine.networks) if table not in places]
+    if missing:
         yield problem(
             "table-missing",
-            "netctl's firewall rules are gone: no NAT, no published port and no isolation",
-            f"nft list table {firewall.TABLE}: no such table",
+            f"netctl's firewall rules are gone: {_LOST[missing[0]]}",
+            f"nft list table {missing[0]}: no such table",
             "netctl repair",
         )
         return

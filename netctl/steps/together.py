@@ -205,6 +205,12 @@ def _is_transaction(step: Step) -> bool:
     return isinstance(step, Undo) and isinstance(inner, Nft) and not inner.chains
 
 
+def _is_of_bridges(step: Step) -> bool:
+    """Whether a transaction keeps ports of bridges apart, which holds until they are gone."""
+    inner = _undone(step)
+    return isinstance(inner, Nft) and inner.do.startswith("add table bridge ")
+
+
 def _transactions(steps: Steps) -> Iterator[Step]:
     found = [inner for inner in map(_undone, steps) if isinstance(inner, Nft)]
     do = _commands([nft.do for nft in reversed(found)])
@@ -264,7 +270,8 @@ _KINDS: tuple[tuple[Belongs, Merge, bool], ...] = (
     (_makes_link, _links, False),
     (lambda step: isinstance(step, LinkGone) and not step.netns, _strays, False),
     (lambda step: _undoes(step, Names), _names, False),
-    (_is_transaction, _transactions, False),
+    (lambda s: _is_transaction(s) and not _is_of_bridges(s), _transactions, False),
+    (lambda s: _is_transaction(s) and _is_of_bridges(s), _transactions, True),
     (_forgets, _flows, True),
     (lambda step: _undoes(step, NeighboursForgotten), _neighbours, True),
     (lambda step: _undoes(step, Resolver, DirectoryCreate), _once, True),

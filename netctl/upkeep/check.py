@@ -233,15 +233,16 @@ def differing(part: Part, found: Snapshot) -> Iterable[Finding]:
 
 
 def firewall_findings(reader: Reader, controller: Controller) -> Iterator[Finding]:
-    """Yield what differs in our table; one transaction mends all of it."""
+    """Yield what differs in our tables; one transaction mends all of it."""
     kernel = controller.kernel
     plan = reloading.plan(reader, kernel, controller.config)
     rules = next((step for step in plan if isinstance(step, Nft)), None)
     if rules is None:
         return
     yield from _open_loopbacks(plan)
-    listing = f"list table {firewall.TABLE}"
-    wanted, there = kernel.nft_preview(rules.do, listing), kernel.nft_list(listing)
+    wanted = kernel.nft_preview(rules.do, "list ruleset")
+    tables = firewall.tables(reader.all(Network))
+    there = [item for table in tables for item in kernel.nft_list(f"list table {table}")]
     for what, expected, is_there in comparison.compare(wanted, there):
         difference = Difference(what=what, expected=expected, found=is_there, repair=plan)
         yield Finding(title="firewall", difference=difference)

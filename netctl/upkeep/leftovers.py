@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from netctl import files, joining, naming
-from netctl.backends import firewall
+from netctl.backends import apart, firewall
 from netctl.models import Endpoint, HostState, Network, Sandbox
 from netctl.names import MARK, short
 from netctl.plan import Plan, Undo
@@ -46,6 +46,7 @@ def find(reader: Reader, controller: Controller) -> Iterator[Leftover]:
     yield from _links_to_files(reader, controller)
     yield from _directories(reader, controller)
     yield from _table(reader, controller)
+    yield from _bridge_table(reader, controller)
     yield from _names(reader, controller)
 
 
@@ -126,6 +127,14 @@ def _directories(reader: Reader, controller: Controller) -> Iterator[Leftover]:
 
 def _emptied(directory: str) -> Undo:
     return Undo(step=DirectoryCreate(path=directory))
+
+
+def _bridge_table(reader: Reader, controller: Controller) -> Iterator[Leftover]:
+    table = firewall.BRIDGE_TABLE
+    needed = table in firewall.tables(reader.all(Network))
+    if not needed and controller.kernel.nft_list(f"list table {table}"):
+        gone = Nft(do=apart.GONE, undo=apart.GONE)
+        yield Leftover(what=f"table {table}", why="no network needs it", plan=(gone,))
 
 
 def _table(reader: Reader, controller: Controller) -> Iterator[Leftover]:

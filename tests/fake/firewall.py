@@ -114,6 +114,6 @@ class FakeFirewall(FakeResolver):
         return self.legacy.get((version, hook))
 
     def nft_preview(self, commands: str, command: str) -> list[dict[str, Any]]:
-        preview = FakeNft()
+        preview = FakeNft(self.firewall.lacking)
         preview.run(commands)
         return preview.find(command)

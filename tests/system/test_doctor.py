@@ -213,7 +213,8 @@ def test_isolated_ports_and_br_netfilter(patient: Patient) -> None:
     if patient.host.run("test", "-e", key).returncode:
         pytest.skip("needs br_netfilter")
     patient.sh(
-        "netctl network create closed -o bridge.enable_icc=false;"
+        "ip link add closed0 type bridge; ip link set closed0 up;"
+        "netctl network create closed -o bridge.enable_icc=false,bridge.name=closed0;"
         "for i in 1 2; do netctl sandbox create i$i; done; netctl network connect closed i2;"
         f"netctl network connect closed i1 -p 8088:80; echo 1 > {key}"
     )

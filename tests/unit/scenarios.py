@@ -95,6 +95,28 @@ def _published_beside(controller: Controller) -> None:
     controller.endpoints.create("db", "db1", ports=["8082:80"])
 
 
+def _closed(controller: Controller) -> None:
+    options = {"bridge.enable_icc": "false"}
+    controller.networks.create("web", ipv6=True, options=options)
+    controller.endpoints.create("web", "web1")
+    controller.sandboxes.create("c1")
+
+
+def _closed_joined(controller: Controller) -> None:
+    _closed(controller)
+    controller.endpoints.join("web1", "c1")
+
+
+def _closed_published(controller: Controller) -> None:
+    _closed_joined(controller)
+    controller.endpoints.publish("web1", ["8080:80"])
+
+
+def _two_closed(controller: Controller) -> None:
+    _closed_published(controller)
+    controller.networks.create("db", options={"bridge.enable_icc": "false"})
+
+
 DETAILS: EndpointOptions = {
     "sysctls": {
         "net.ipv4.conf.IFNAME.rp_filter": "2",
@@ -286,6 +308,32 @@ SCENARIOS = (
         "connect and publish",
         _endpoint,
         lambda c: c.endpoints.connect("web", "c1", ports=["8080:80", "[2001:db8::1]:8081:81"]),
+    ),
+    Scenario(
+        "network create closed",
+        _network,
+        lambda c: c.networks.create("db", options={"bridge.enable_icc": "false"}),
+    ),
+    Scenario("join of a closed one", _closed, lambda c: c.endpoints.join("web1", "c1")),
+    Scenario("leave of a closed one", _closed_joined, lambda c: c.endpoints.leave("web1")),
+    Scenario(
+        "publish of a closed one", _closed_joined, lambda c: c.endpoints.publish("web1", ["80:80"])
+    ),
+    Scenario(
+        "unpublish of a closed one",
+        _closed_published,
+        lambda c: c.endpoints.unpublish("web1", ["80"]),
+    ),
+    Scenario("reload what is closed", _closed_published, lambda c: c.reload()),
+    Scenario(
+        "network rm force closed",
+        _closed_published,
+        lambda c: c.networks.remove("web", force=True),
+    ),
+    Scenario(
+        "network rm force of two closed",
+        _two_closed,
+        lambda c: c.networks.remove("web", force=True),
     ),
     Scenario("join with details", _detailed, lambda c: c.endpoints.join("web1", "c1")),
     Scenario("leave with details", _detailed_joined, lambda c: c.endpoints.leave("web1")),

@@ -26,6 +26,9 @@ def _furnish(c: Controller) -> None:
         c.endpoints.connect("web", name)
         c.endpoints.connect("db", name)
     c.endpoints.publish("web/c1", ["8080:80", "9000-9003:9000-9003"])
+    c.networks.create("closed", options={"bridge.enable_icc": "false"})
+    c.sandboxes.create("c3")
+    c.endpoints.connect("closed", "c3", ports=["8081:80"])
 
 
 FURNISHED = Scenario("furnished", _furnish, lambda c: None)
@@ -68,14 +71,15 @@ def _ours(kernel: FakeKernel) -> Iterator[tuple[str, Break]]:
         yield f"{path} deleted", _unpinned(path)
         yield f"{path}: lo down", _down(path, "lo")
         yield f"{path}: flushed", lambda k, p=path: k.astray.add(p)  # type: ignore[misc]
-    table = kernel.firewall.tables["inet netctl"]
     yield "flushed", lambda k: k.firewall.tables.clear()
-    for name, elements in table.sets.items():
-        for element in elements:
-            yield f"{name} {element}", _without_element(name, element)
-    for chain in table.chains:
-        if not chain.startswith("user-"):
-            yield f"chain {chain}", _without_rule(chain)
+    for where, table in kernel.firewall.tables.items():
+        yield f"{where} deleted", lambda k, w=where: k.firewall.tables.pop(w)  # type: ignore[misc]
+        for name, elements in table.sets.items():
+            for element in elements:
+                yield f"{where} {name} {element}", _without_element(where, name, element)
+        for chain in table.chains:
+            if not chain.startswith("user-"):
+                yield f"{where} chain {chain}", _without_rule(where, chain)
 
 
 def _stack(kernel: FakeKernel, where: str) -> Stack:
@@ -132,12 +136,12 @@ def _unpinned(path: str) -> Break:
     return change
 
 
-def _without_element(name: str, element: str) -> Break:
-    return lambda kernel: kernel.firewall.tables["inet netctl"].sets[name].discard(element)
+def _without_element(table: str, name: str, element: str) -> Break:
+    return lambda kernel: kernel.firewall.tables[table].sets[name].discard(element)
 
 
-def _without_rule(chain: str) -> Break:
-    return lambda kernel: kernel.firewall.tables["inet netctl"].chains[chain].clear()
+def _without_rule(table: str, chain: str) -> Break:
+    return lambda kernel: kernel.firewall.tables[table].chains[chain].clear()
 
 
 def test_whatever_is_broken_is_found_and_repaired(tmp_path: Path) -> None:
