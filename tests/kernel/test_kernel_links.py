@@ -108,6 +108,26 @@ def test_sandboxes_on_a_bridge_reach_each_other_unless_isolated(host: Host, isol
     host.assert_unchanged(before)
 
 
+def test_a_port_is_isolated_and_no_more(host: Host) -> None:
+    def act(kernel: LinuxKernel) -> list[tuple[bool, bool, bool]]:
+        bridge(kernel)
+        make_namespace(kernel, f"{NETS}/c1", alias=MARK)
+        pair(kernel, "nc1", f"{NETS}/c1", isolated=True)
+        found = []
+        for on in (False, False, True):
+            done = kernel.port_isolated("nc1", on=on)
+            link = kernel.link("", "nc1")
+            assert link
+            found.append((done, link.isolated, link.hairpin))
+        return found
+
+    assert with_kernel(host, act) == [(True, on, False) for on in (False, False, True)]
+    # What is not there, or in no bridge, has no such setting.
+    host.sh("ip link set nc1 nomaster")
+    assert not with_kernel(host, lambda k: k.port_isolated("nc1", on=True))
+    assert not with_kernel(host, lambda k: k.port_isolated("nothing", on=False))
+
+
 def test_nothing_foreign_is_marked_or_removed(host: Host) -> None:
     host.sh(f"ip link add {BRIDGE} type bridge; ip link add nc1 type veth peer name nc1p")
     host.sh("ip netns add c1; ip -n c1 link add eth0 type bridge")

@@ -277,8 +277,9 @@ def apart(c: Controller) -> None:
         c.endpoints.publish(f"{name}/{name}1", ["8080:80", "8080:80/udp"])
 
 
-def test_endpoints_apart_meet_through_published_ports_alone(host: Host) -> None:
-    bridge_filter(host, False)
+@pytest.mark.parametrize("filtering", [False, True], ids=["", "br_netfilter"])
+def test_endpoints_apart_meet_through_published_ports_alone(host: Host, filtering: bool) -> None:
+    bridge_filter(host, filtering)
     before = host.snapshot()
     host.call(act, apart)
     places = {f"{n}{i}": f"/run/netns/{n}{i}" for n in ("nat", "routed") for i in (1, 2)}
