@@ -7,13 +7,12 @@ with a network's packets is in ``netctl.backends.obstacles``.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import field
 
 from netctl.backends.firewall import TABLES
 from netctl.errors import NetctlError, Unsupported
 from netctl.kernel import Kernel
 from netctl.kernel.ruleset import Chain, LegacyChain
-from netctl.record import Record
+from netctl.record import Record, field
 
 OUTSIDE = {4: "198.41.0.4", 6: "2001:503:ba3e::2:30"}
 """Some host of the internet, for the look-up of the way there: a.root-servers.net."""

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import field
 from typing import Any
 
-from netctl.record import Record, field_names
+from netctl.record import Record, field, field_names
 
 DEFAULT_PATH = "/etc/netctl/netctl.yaml"
 
@@ -102,7 +101,7 @@ def _take_user_defaults(values: dict[str, Any], environ: Mapping[str, str]) -> N
 def _initial_user_namespace() -> bool:
     """Whether root here is root of the host: only there all ids are mapped onto themselves."""
     try:
-        with open("/proc/self/uid_map", encoding="ascii") as mapping:
+        with open("/proc/self/uid_map", encoding="utf-8") as mapping:
             return mapping.read().split() == ["0", "0", "4294967295"]
     except OSError:
         return True  # Without /proc, or a kernel without user namespaces.

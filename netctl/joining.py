@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import field
 
 from netctl import files, naming
 from netctl.backends import access, registry
@@ -13,7 +12,7 @@ from netctl.gateway import FAMILIES, Member, announce, ways_out, withdraw
 from netctl.models import Attachment, Endpoint, EndpointRef, Network, Sandbox
 from netctl.names import mac_of, veth_ifname
 from netctl.plan import Plan, Step, attempted, inverse
-from netctl.record import Record, replace
+from netctl.record import Record, field, replace
 from netctl.rooms import Room, member, members_of
 from netctl.steps.addresses import RouteAdd
 

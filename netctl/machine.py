@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 _FILES = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 
 
@@ -10,13 +12,11 @@ def machine_id() -> str:
 
     Private addresses derive from it, so it only has to be the same tomorrow.
     """
-    from socket import gethostname
-
     for path in _FILES:
         try:
-            with open(path, encoding="ascii") as file:
+            with open(path, encoding="utf-8") as file:
                 if text := file.read(100).strip():
                     return text
         except (OSError, UnicodeDecodeError):
             continue
-    return gethostname()
+    return os.uname().nodename

@@ -7,13 +7,12 @@ The codec (``netctl.codec``) is driven by these annotations: keep them importabl
 
 from __future__ import annotations
 
-from dataclasses import field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import ClassVar, Protocol, Self
 
 from netctl.names import bridge_ifname, unaskable
-from netctl.record import Record
+from netctl.record import Record, field
 
 SCHEMA = 1
 """Number of the documents' form; a store with a larger one is refused, a smaller one migrated."""

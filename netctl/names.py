@@ -194,3 +194,10 @@ def _number(word: str) -> int | str:
         return int(word, base)
     except ValueError:
         return word
+
+
+def quote(word: str) -> str:
+    """Return a word as a shell takes it."""
+    from shlex import quote as quoted  # for what is shown alone
+
+    return quoted(word)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from netctl.models import Network, Pool
-from netctl.record import Record
+from netctl.record import Record, field
 
 if TYPE_CHECKING:
     from netctl.backends.ipam.surroundings import Surroundings

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import ip_address
-from socket import AF_INET, AF_INET6, inet_pton
 
 from netctl.kernel import Address, Route
 from netctl.models import Network
+from netctl.plainsocket import AF_INET, AF_INET6, inet_pton
 from netctl.record import Record
 
 _WAY_OUT = 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field
 from typing import TypedDict
 
 from netctl.definitions import labels, rates, routes, sysctls
@@ -19,7 +18,7 @@ from netctl.names import (
     unaskable,
 )
 from netctl.ports import exposed, means, parse_all
-from netctl.record import Record, replace
+from netctl.record import Record, field, replace
 
 
 class EndpointOptions(TypedDict, total=False):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from netctl.definitions.checks import check_alike, check_texts
 from netctl.machine import machine_id
 from netctl.models import Network, Pool
 from netctl.names import check_id, check_name
-from netctl.record import Record, field_names, replace
+from netctl.record import Record, field, field_names, replace
 
 if TYPE_CHECKING:
     from netctl.config import Config

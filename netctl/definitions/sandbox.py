@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import field
-
 from netctl.definitions.checks import check_address, check_alike, check_path, check_texts
 from netctl.errors import InvalidInput
 from netctl.models import Sandbox, SandboxKind
 from netctl.names import check_askable, check_hostname, check_name
 from netctl.nameservers import check_option, check_servers
-from netctl.record import Record, field_names, replace
+from netctl.record import Record, field, field_names, replace
 
 
 class SandboxDefinition(Record):

@@ -7,10 +7,10 @@ or past one that came, for as long as its sender does not pause.
 from __future__ import annotations
 
 import errno
-import socket
 import struct
 from collections.abc import Iterable, Iterator
 
+from netctl import plainsocket as socket
 from netctl.kernel.netlink import (
     NLA_F_NESTED,
     Message,
@@ -126,7 +126,7 @@ def _bar(flow: bytes, sets: str) -> str:
 
 def _tracked() -> int:
     try:
-        with open(_COUNT, encoding="ascii") as file:
+        with open(_COUNT, encoding="utf-8") as file:
             return int(file.read())
     except FileNotFoundError:
         return 0

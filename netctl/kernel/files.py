@@ -6,9 +6,9 @@ import errno
 import os
 import stat
 from contextlib import suppress
-from shlex import quote
 
 from netctl.errors import KernelError, NetctlError
+from netctl.names import quote
 
 _FILE_MODE = 0o644
 _DIRECTORY_MODE = 0o755

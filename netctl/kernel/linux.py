@@ -200,7 +200,7 @@ class LinuxKernel:
         return self._links.everything(netns)
 
     def link_exists(self, name: str) -> bool:
-        from socket import if_nametoindex
+        from netctl.plainsocket import if_nametoindex
 
         try:
             return bool(if_nametoindex(name))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
-import socket
 import struct
 
+from netctl import plainsocket as socket
 from netctl.kernel import netlink
 from netctl.kernel.links import index_of
 from netctl.kernel.netlink import Message, Refusal, attribute
@@ -171,7 +171,7 @@ def _neighbour(body: bytes, name_of: netlink.NameOf) -> Neighbour | None:
 def _address(family: int, packed: bytes) -> str:
     """Return an address as text; that of RTA_VIA brings its own family."""
     sizes = {socket.AF_INET: 4, socket.AF_INET6: 16}
-    if len(packed) > sizes[socket.AddressFamily(family)]:
+    if len(packed) > sizes[family]:
         family, packed = struct.unpack_from("=H", packed)[0], packed[2:]
     return socket.inet_ntop(family, packed) if packed else ""
 

@@ -9,11 +9,11 @@ to what it was. A packet socket could send the same; but closing one waits for R
 from __future__ import annotations
 
 import errno
-import socket
 import struct
 import time
 from collections.abc import Sequence
 
+from netctl import plainsocket as socket
 from netctl.kernel import netlink
 from netctl.kernel.links import index_of
 from netctl.kernel.netlink import Message, Refusal, attribute

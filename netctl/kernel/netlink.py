@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fcntl import ioctl
 from typing import Self
 
+from netctl import plainsocket as socket
 from netctl.errors import KernelError
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19

@@ -11,7 +11,6 @@ import json
 import os
 import select
 import signal
-import socket
 import struct
 import time
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from contextlib import suppress
 from typing import Any
 
 import netctl
+from netctl import plainsocket as socket
 from netctl.errors import KernelError
 from netctl.kernel.refusal import file_refused
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import socket
 import struct
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TypeVar
 
+from netctl import plainsocket as socket
 from netctl.errors import KernelError
 from netctl.kernel import netlink
 from netctl.kernel.interface import Address, Route

@@ -8,10 +8,10 @@ where it comes too fast (police).
 from __future__ import annotations
 
 import errno
-import socket
 import struct
 from collections.abc import Sequence
 
+from netctl import plainsocket as socket
 from netctl.errors import KernelError, NetctlError, Unsupported
 from netctl.kernel import netlink
 from netctl.kernel.interface import TICK_NANOSECONDS, Ingress, Shape, Shaper

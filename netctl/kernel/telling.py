@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import select
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from netctl import plainsocket as socket
 from netctl.errors import KernelError
 from netctl.kernel import resolver
 from netctl.kernel.interface import Message

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from shlex import quote
-
+from netctl.names import quote
 from netctl.plan import Difference, Step
 from netctl.record import Record
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from shlex import quote
 from typing import TYPE_CHECKING
 
 from netctl.kernel.interface import Kernel
+from netctl.names import quote
 from netctl.plan import Difference
 from netctl.steps.base import OnDisk, absent
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Iterable, Iterator
-from shlex import quote
 from typing import TYPE_CHECKING
 
 from netctl.errors import KernelError
 from netctl.kernel.interface import NAMES_TABLE, Kernel, Message
+from netctl.names import quote
 from netctl.plan import Difference
 from netctl.steps.base import Setting, absent, place
 

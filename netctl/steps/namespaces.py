@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from shlex import quote
 from typing import TYPE_CHECKING
 
 from netctl.errors import NetctlError
 from netctl.kernel.interface import Kernel
+from netctl.names import quote
 from netctl.plan import Difference, Final
 from netctl.steps.base import Once, Setting, absent, ip, place
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Mapping
-from dataclasses import field
 from typing import Any, Protocol, TypeVar
 
 from netctl.codec import decode, encode
 from netctl.models import KINDS, Document
-from netctl.record import Record
+from netctl.record import Record, field
 
 D = TypeVar("D", bound=Document)
 
