@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 
 import netctl
+from netctl import plainsocket
 from netctl.controller import Controller
 from netctl.errors import Conflict, KernelError
 from netctl.kernel import resolver
@@ -463,7 +463,7 @@ def test_a_resolver_that_hangs_is_an_error_and_then_another(
     waits: list[float] = []
     connected = resolver._connected
 
-    def waiting(run_dir: str, seconds: float = 0) -> socket.socket:
+    def waiting(run_dir: str, seconds: float = 0) -> plainsocket.socket:
         waits.append(seconds)
         return connected(run_dir, seconds)
 
