@@ -68,15 +68,20 @@ delete set {_INET} inside6
 
 
 def facts(network: Network, kernel: Kernel) -> dict[str, str]:
-    """Return what the network's facts say of it: whether rules keep its endpoints apart too, which
-    is tried out in a namespace of its own."""
-    known = network.facts["made"] == "true"
-    if known:
-        try:
-            kernel.nft_preview(_FRAME, f"list table {TABLE}")
-        except (KernelError, Unsupported):
-            known = False
+    """Return what the network's facts say of it: whether rules keep its endpoints apart too."""
+    known = network.facts["made"] == "true" and _are_known(kernel)
     return {"frames": "true" if known else "false"}
+
+
+def _are_known(kernel: Kernel) -> bool:
+    """Whether the kernel has what the rules need, which is tried out in a namespace of its own."""
+    if firewall.has_table(kernel, TABLE):
+        return True
+    try:
+        kernel.nft_preview(_FRAME, f"list table {TABLE}")
+    except (KernelError, Unsupported):
+        return False
+    return True
 
 
 def with_network(rules: Nft, network: Network, others: Iterable[Network]) -> Nft:

@@ -195,7 +195,12 @@ def tables(networks: Iterable[Network]) -> tuple[str, ...]:
 def stands(kernel: Kernel, networks: Iterable[Network]) -> bool:
     """Whether what those networks need of our tables is there: ``nft flush ruleset`` takes
     everybody's away. What is taken back afterwards leaves sets behind, and no chain with a hook."""
-    return all(kernel.nft_has_chain("", _HOOKED[table]) for table in tables(networks))
+    return all(has_table(kernel, table) for table in tables(networks))
+
+
+def has_table(kernel: Kernel, table: str) -> bool:
+    """Whether one of our tables is there as a whole."""
+    return kernel.nft_has_chain("", _HOOKED[table])
 
 
 def elements_of(network: Network) -> Iterable[tuple[str, str]]:

@@ -49,7 +49,7 @@ def nothing(choose: random.Random) -> None:
 
 
 def flush(choose: random.Random) -> None:
-    shell("nft flush ruleset")
+    shell(choose.choice(["nft flush ruleset", "nft delete table bridge netctl"]))
 
 
 def links(choose: random.Random) -> None:
@@ -59,7 +59,7 @@ def links(choose: random.Random) -> None:
 
 
 def changes(choose: random.Random) -> None:
-    scripts = ("mtu 1400", "down", "nomaster")
+    scripts = ("mtu 1400", "down", "nomaster", "type bridge_slave isolated off")
     for name in _ours("nc"):
         if choose.random() < 0.5:
             shell(f"ip link set {name} {choose.choice(scripts)}")

@@ -104,8 +104,11 @@ def _batch(mine: Mine, network: str, sandbox: str, endpoint: str) -> Act:
 
 def _network_create(mine: Mine, name: str, choose: random.Random) -> Act:
     ipv6, internal = choose.random() < 0.5, choose.random() < 0.2
+    options = {"bridge.enable_icc": choose.choice(["true", "false"])}
     return Act(
-        lambda c: c.networks.create(name, subnets=["auto/26"], ipv6=ipv6, internal=internal),
+        lambda c: c.networks.create(
+            name, subnets=["auto/26"], ipv6=ipv6, internal=internal, options=options
+        ),
         [(f"network {name}", True)],
         lambda: mine.networks.append(name),
     )

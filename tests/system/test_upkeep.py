@@ -24,6 +24,7 @@ def furnish(c: Controller) -> None:
     c.sandboxes.create("db1")
     c.endpoints.connect("db", "db1")
     c.endpoints.publish("web/c1", ["8080:80"])
+    c.endpoints.publish("db/db1", ["8081:80"])
 
 
 def check(host: Host) -> list[dict[str, Any]]:
@@ -56,6 +57,9 @@ BREAKS = {
     "veth mtu": "ip link set {veth} mtu 1400",
     "veth out of its bridge": "ip link set {veth} nomaster",
     "port isolated": "bridge link set dev {veth} isolated on",
+    "closed port": "bridge link set dev {closed} isolated on",
+    "port of bridge table gone": "nft delete element bridge netctl ports '{{ \"{closed}\" }}'",
+    "bridge table deleted": "nft delete table bridge netctl",
     "no hairpin": "bridge link set dev {veth} hairpin off",
     "peer deleted": "ip -n c1 link delete eth0",
     "peer renamed": "ip -n c1 link set eth0 down; ip -n c1 link set eth0 name other",
@@ -95,7 +99,7 @@ BREAKS = {
 def test_every_change_is_found_and_repaired(host: Host) -> None:
     clean = host.snapshot()
     host.call(act, furnish)
-    names = host.call(facts, "c1")
+    names = host.call(facts, "c1") | {"closed": host.call(facts, "db1")["veth"]}
     inside4, inside6 = host.call(addresses, "c1")
     assert check(host) == []
     for name, script in BREAKS.items():
