@@ -11,11 +11,13 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from netctl.kernel import syscalls
-from tests.kernel.host import Host
+from tests.kernel.host import Host, Outside
+from tests.waiting import PATIENCE, QUIET
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
-SECONDS = 1.0
-"""That what should not come is waited for."""
+_MARK = b"that was all"
+"""In a datagram of the host's, sent after what is looked for."""
+_DISCARD = 9
 _BIND_TO_DEVICE = 25
 _ETHERNET = 14
 
@@ -53,21 +55,28 @@ class Seen(NamedTuple):
     flags: int
 
 
-def exchanged(
-    host: Host, netns: str, segments: Sequence[Segment], *, at: str = "outside", link: str = "world"
-) -> list[Seen]:
-    """Send segments from a stack (a path, ``""`` or ``"outside"``); return those of the same
-    destination port that an interface of another stack sees within a second."""
-    return host.call(_exchanged, host, netns, segments, at, link)
+def got_out(host: Host, netns: str, segments: Sequence[Segment]) -> list[Seen]:
+    """Send segments from a stack (a path or ``""``); return those of the same destination port that
+    the outside sees."""
+    return host.call(_got_out, host, netns, segments)
 
 
-def _exchanged(
-    host: Host, netns: str, segments: Sequence[Segment], at: str, link: str
-) -> list[Seen]:
-    with sniffer(host, at, link) as heard:
+def _got_out(host: Host, netns: str, segments: Sequence[Segment]) -> list[Seen]:
+    with sniffer(host, "outside", "world") as heard:
         send(host, netns, segments)
+        # What went before it has passed, or has been dropped, when this one comes.
+        datagram(host, "", "uplink", Outside.IPV4, _DISCARD, _MARK)
         ports = {segment.dport for segment in segments}
-        return [seen for seen in _seen(heard, SECONDS) if seen.dport in ports]
+        found = [each for each in map(tcp_of, _to_the_mark(heard)) if each]
+    return [seen for seen, _ in found if seen.dport in ports]
+
+
+def _to_the_mark(heard: socket.socket) -> Iterator[bytes]:
+    for frame in frames(heard, PATIENCE):
+        yield frame
+        if _MARK in frame:
+            break
+    yield from frames(heard, QUIET / 2)
 
 
 @contextmanager
@@ -108,12 +117,6 @@ def tcp_of(frame: bytes) -> tuple[Seen, Segment] | None:
     return Seen(source, sport, dport, flags), whole
 
 
-def _seen(heard: socket.socket, seconds: float) -> Iterator[Seen]:
-    for frame in frames(heard, seconds):
-        if found := tcp_of(frame):
-            yield found[0]
-
-
 def frames(heard: socket.socket, seconds: float) -> Iterator[bytes]:
     """Yield what a sniffer hears until the time is over."""
     end = time.monotonic() + seconds
@@ -139,7 +142,17 @@ def _within(host: Host, netns: str) -> Iterator[None]:
         os.close(there)
 
 
-def datagram(host: Host, netns: str, link: str, address: str, port: int) -> None:
+def drained(heard: socket.socket) -> Iterator[bytes]:
+    """Yield what a sniffer has heard."""
+    heard.setblocking(False)
+    with suppress(BlockingIOError):
+        while True:
+            yield heard.recv(65536)
+
+
+def datagram(
+    host: Host, netns: str, link: str, address: str, port: int, data: bytes = b"?"
+) -> None:
     """Send a UDP datagram out of an interface, to many as well. To be called in the host."""
     found = _family(address)
     with _within(host, netns), socket.socket(found, socket.SOCK_DGRAM) as sender:
@@ -149,7 +162,7 @@ def datagram(host: Host, netns: str, link: str, address: str, port: int) -> None
         if found == socket.AF_INET6:
             target = (address, port, 0, socket.if_nametoindex(link))
         with suppress(OSError):
-            sender.sendto(b"?", target)
+            sender.sendto(data, target)
 
 
 def listener(host: Host, netns: str, port: int, groups: Iterable[str], link: str) -> socket.socket:

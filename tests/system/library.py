@@ -13,7 +13,13 @@ from netctl.config import load
 from netctl.controller import Controller
 from netctl.kernel import Kernel
 from netctl.kernel.linux import LinuxKernel
-from tests.kernel.host import Host
+from tests.kernel.host import Host, Outside
+
+HOST = {4: "192.0.2.1", 6: "2001:db8::1"}
+OUTSIDE = {4: Outside.IPV4, 6: Outside.IPV6}
+MODES = ("bridge.gateway_mode_ipv4", "bridge.gateway_mode_ipv6")
+ISOLATED = dict.fromkeys(MODES, "isolated")
+ROUTED = dict.fromkeys(MODES, "routed")
 
 
 def controller(boot_id: str | None = None, **options: Any) -> Controller:
@@ -142,3 +148,28 @@ def bridge_filter(host: Host, on: bool) -> None:
         host.sh("; ".join(f"echo {int(on)} > {key}" for key in keys))
     elif on:
         pytest.skip("br_netfilter")
+
+
+def inside(host: Host, name: str) -> dict[int, str]:
+    """Return the addresses of a sandbox's first endpoint, by family."""
+    return dict(zip((4, 6), host.call(addresses, name), strict=True))
+
+
+def bridge_of(host: Host, network: str) -> str:
+    return host.netctl("network", "inspect", network, "--format", "{bridge}").stdout.strip()
+
+
+def pair(
+    c: Controller, network: str, *, internal: bool = False, options: dict[str, str] | None = None
+) -> None:
+    """Make a network, and two sandboxes on it that bear its name and a number."""
+    c.networks.create(network, ipv6=True, internal=internal, options=options)
+    for number in (1, 2):
+        c.sandboxes.create(f"{network}{number}")
+        c.endpoints.connect(network, f"{network}{number}")
+
+
+def local_address(host: Host, command: str) -> str:
+    """Return the address that ``ip`` prints."""
+    found = (item for link in host.json(command) if link for item in link["addr_info"])
+    return next(str(item["local"]) for item in found if "local" in item)
