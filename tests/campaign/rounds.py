@@ -26,9 +26,6 @@ from tests.waiting import PATIENCE
 _REMEDY = re.compile(r"cp -p (\S+) (\S+)")
 _DAMAGED = re.compile(r"(\S+) (?:is damaged|was written by)")
 
-_PATIENCE = 60
-"""Seconds in which the processes have to do something."""
-
 
 class Broken(AssertionError):
     """A promise was not kept."""
@@ -163,11 +160,13 @@ class Campaign:
         ]
         os.close(writing)
         # Progress decides when, not time: a busy machine would have done nothing by then.
-        begun = _heard(reading, choose.randint(2, 2 * self._operations))
+        begin, wanted = time.monotonic(), choose.randint(2, 2 * self._operations)
+        begun = _heard(reading, wanted)
+        pace = (time.monotonic() - begin) / wanted
         faults.DURING[during](choose)
         doomed = children[: choose.randrange(len(children) + 1)]
         for child in doomed:
-            time.sleep(choose.uniform(0.005, 0.25))
+            time.sleep(choose.uniform(0.1, 4) * pace)
             kill(child)
         with os.fdopen(reading, "rb") as pipe:
             lines = [json.loads(line) for line in (begun + pipe.read()).splitlines()]
@@ -199,8 +198,8 @@ class Campaign:
 
 
 def _heard(pipe: int, lines: int) -> bytes:
-    """Read until there are so many lines, or the end."""
-    data, end = b"", time.monotonic() + _PATIENCE
+    """Read until there are so many lines, or the end, or nothing happens."""
+    data, end = b"", time.monotonic() + PATIENCE
     while data.count(b"\n") < lines:
         ready, _, _ = select.select([pipe], [], [], max(0, end - time.monotonic()))
         if not ready or not (piece := os.read(pipe, 65536)):

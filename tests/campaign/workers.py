@@ -13,8 +13,9 @@ from netctl.controller import Controller
 from netctl.errors import NetctlError
 from tests.kernel.host_children import fork
 from tests.system.library import controller
+from tests.waiting import PATIENCE
 
-_SECONDS = 60
+_SECONDS = PATIENCE
 """After which a worker stops."""
 Effects = list[tuple[str, bool]]
 """Objects, and whether they are there after the operation."""

@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 
 from netctl.kernel import syscalls
-from tests.kernel.host import Host
+from tests.kernel.host import ANSWER, Host
 from tests.kernel.host_children import family
 from tests.waiting import PATIENCE
 
@@ -19,7 +19,7 @@ _IP: dict[int, int] = {socket.AF_INET: 20, socket.AF_INET6: 40}
 _TRANSPORT = {"tcp": 32, "udp": 8}
 """Headers, bytes; TCP's with time stamps."""
 _NEAR = 0.05
-_PATIENCE = 40
+_PATIENCE = ANSWER
 """Seconds in which a rate has to be seen once: where others keep the processors, a sender that is
 late leaves a part of its time unused."""
 _UDP_SEGMENT, _UDP_GRO = 103, 104

@@ -13,13 +13,12 @@ import pytest
 from netctl.controller import Controller
 from tests.kernel.host import Host
 from tests.kernel.probes import Question, compare, posts
-from tests.kernel.raw import SECONDS, checksum, frames, sniffer
-from tests.system.library import act, addresses, bridge_filter, clear
+from tests.kernel.raw import checksum, frames, sniffer
+from tests.system.library import HOST, MODES, act, bridge_filter, bridge_of, clear, inside
+from tests.waiting import QUIET
 
-HOST = {4: "192.0.2.1", 6: "2001:db8::1"}
 FAMILIES = (4, 6)
 CLOSED = {"bridge.enable_icc": "false"}
-MODES = ("bridge.gateway_mode_ipv4", "bridge.gateway_mode_ipv6")
 NAMES = ("one", "two", "plain", "quiet")
 """Sandboxes: the first two publish port 80, as 8081 and 8082 of the host."""
 LENT = {"one": 8081, "two": 8082}
@@ -36,16 +35,9 @@ def closed(c: Controller, options: dict[str, str]) -> None:
             c.endpoints.publish(f"net/{name}", [f"{LENT[name]}:80", f"{LENT[name]}:80/udp"])
 
 
-def inside(host: Host, name: str) -> dict[int, str]:
-    return dict(zip(FAMILIES, host.call(addresses, name), strict=True))
-
-
-def bridge_of(host: Host) -> str:
-    return host.netctl("network", "inspect", "net", "--format", "{bridge}").stdout.strip()
-
-
 def gateways(host: Host) -> dict[int, str]:
-    shown = (host.json(f"ip -j -{v} address show {bridge_of(host)} scope global") for v in FAMILIES)
+    bridge = bridge_of(host, "net")
+    shown = (host.json(f"ip -j -{v} address show {bridge} scope global") for v in FAMILIES)
     return {v: found[0]["addr_info"][0]["local"] for v, found in zip(FAMILIES, shown, strict=True)}
 
 
@@ -145,10 +137,7 @@ def crossing(host: Host, source: str, target: str, sent: dict[str, bytes], link:
         for frame in sent.values():
             out.send(frame)
         return {
-            name
-            for frame in frames(heard, SECONDS)
-            for name in sent
-            if f"<{name}>".encode() in frame
+            name for frame in frames(heard, QUIET) for name in sent if f"<{name}>".encode() in frame
         }
 
 
@@ -175,7 +164,7 @@ def test_nothing_passes_from_port_to_port(host: Host) -> None:
         host.netctl("repair", check=True)
         assert host.netctl("check").returncode == 0
     # They were sent: the host hears what is for it and for all.
-    bridge, own = bridge_of(host), inside(host, "plain")
+    bridge, own = bridge_of(host, "net"), inside(host, "plain")
     sent = messages(mac_of(host, "plain"), mac_of(host, "", bridge), own, gateways(host))
     assert host.call(crossing, host, "plain", "", sent, bridge) >= {
         *("arp", "arp to one", "ipv4", "ipv6", "ipv4 multicast", "ipv6 multicast"),
