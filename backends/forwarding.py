@@ -34,6 +34,10 @@ _PLAIN = r"[!#-)+-\[\]-~]+"
 """What nft takes between quotes: printable ASCII without the quote, the star and the backslash."""
 
 
+_NAMED = 3
+"""Interfaces that a notice names."""
+
+
 class Forwarding(Record):
     """The sysctl steps of a network, and the host's state without and with them."""
 
@@ -91,8 +95,7 @@ def _release(site: Site) -> Forwarding:
     come since: the owner may rely on it by now."""
     host = site.host
     needed = any(wanted(other) for other in site.others)
-    newcomers = {link.name for link in _plain(_foreign(site))}.difference(host.uplinks)
-    if not host.forwarding or needed or newcomers:
+    if not host.forwarding or needed or _newcomers(site):
         return Forwarding(without=host, with_it=host)
     # What is different from what was found is a later decision of the operator's.
     still = {k: v for k, v in host.reset.items() if site.kernel.sysctl_get("", k) == v}
@@ -101,6 +104,26 @@ def _release(site: Site) -> Forwarding:
         without=HostState(boot_id=host.boot_id),
         with_it=host,
     )
+
+
+def _newcomers(site: Site) -> list[str]:
+    """Return the interfaces of another owner that came after netctl turned forwarding on."""
+    names = {link.name for link in _plain(_foreign(site))}
+    return sorted(names.difference(site.host.uplinks))
+
+
+def kept(network: Network, site: Site) -> Iterator[str]:
+    """Yield the notice of forwarding that stays on when the last network that needs it goes."""
+    if not wanted(network) or not site.host.forwarding or any(map(wanted, site.others)):
+        return
+    if found := _newcomers(site):
+        names, more = ", ".join(found[:_NAMED]), " and others" if found[_NAMED:] else ""
+        keys = [key.replace("/", ".") for key in site.host.forwarding]
+        yield (
+            f"IP forwarding stays on ({', '.join(keys)}): netctl turned it on, and {names}{more}"
+            " came since, which may need it\n"
+            f"hint: if not: sysctl -w {' '.join(f'{key}=0' for key in keys)}"
+        )
 
 
 def steps(host: HostState) -> Plan:

@@ -175,5 +175,5 @@ def afterwards(done: str) -> Iterator[None]:
         yield
     except InvalidInput as error:
         raise Partial(
-            f"{done}, but not printed: {error.message}", hint=error.command_hint
+            f"{done}, but not printed: {error.command_message}", hint=error.command_hint
         ) from error

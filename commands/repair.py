@@ -47,11 +47,12 @@ def gc(state: State, yes: bool) -> None:
 
     What expires later is named on stderr, the next one first.
     """
+    if not yes or state.dry_run:
+        for item in state.controller.leftovers():
+            click.echo(f"{'# ' if state.dry_run else ''}would remove {item.what}: {item.why}")
     if state.dry_run or yes:
         _tell(state, state.controller.collect())
         return
-    for item in state.controller.leftovers():
-        click.echo(f"{item.what}: {item.why}")
     for document in state.controller.expiring():
         if lease := document.lease:
             say(f"netctl: {document.kind} {document.name} expires at {lease.expires}")

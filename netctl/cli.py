@@ -16,7 +16,7 @@ import click
 
 from netctl import universal
 from netctl.colours import ADVICE, ALARM, CAUTION, tinted, wanted
-from netctl.errors import InvalidInput, KernelError, NetctlError
+from netctl.errors import InvalidInput, KernelError, NetctlError, Notices
 from netctl.groups import LazyGroup, NoCommand
 from netctl.interruption import Interruption
 from netctl.streams import Output, printable, say
@@ -85,6 +85,7 @@ class State:
         )
         self.interruption.arm()
         made.signals = self.interruption
+        made.notices = Notices(str)
         self.made.append(made)
         return made
 
@@ -246,14 +247,14 @@ def report(error: NetctlError, *, as_json: bool, state: State | None = None) -> 
     if as_json:
         content = {
             "code": error.code,
-            "message": error.message,
+            "message": error.command_message,
             "hint": error.command_hint,
-            "notes": error.notes,
+            "notes": error.command_notes,
         }
         say(json.dumps({"error": content}))
         return
-    say(f"{_prefix('netctl:', ALARM, state)} {printable(error.message)}")
-    for note in error.notes:
+    say(f"{_prefix('netctl:', ALARM, state)} {printable(error.command_message)}")
+    for note in error.command_notes:
         say(f"  {printable(note)}")
     if error.command_hint:
         say(f"{_prefix('hint:', ADVICE, state)} {printable(error.command_hint)}")

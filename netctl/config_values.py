@@ -36,7 +36,11 @@ def _placed(place: str, value: object, hint: str) -> Iterator[None]:
         yield
     except InvalidInput as error:
         shown = f"{value!r:.80}"
-        what = error.message if shown in error.message else f"{shown}: {error.message}"
+        what = (
+            error.command_message
+            if shown in error.command_message
+            else f"{shown}: {error.command_message}"
+        )
         raise BadConfig(f"{place}: {what}", hint=error.command_hint or hint) from error
 
 

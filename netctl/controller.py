@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from netctl import config as configuration
 from netctl.config import Config
-from netctl.errors import Exhausted, NetctlError
+from netctl.errors import Exhausted, NetctlError, Notices
 from netctl.kernel import Kernel, open_kernel
 from netctl.operation import Operation, Progress, is_stopping, operation, show_pending, unstopped
 from netctl.plan import Observer
@@ -99,7 +99,7 @@ class Controller:
         self._batched = 0
         self._batch_progress: Progress | None = None
         self.dry_run = dry_run
-        self.notices: list[str] = []
+        self.notices = Notices()
         """What was settled of other processes' unfinished work, and what of somebody else's is in
         the way; each begins with a line that says it."""
         self._happened: set[str] = set()
@@ -199,7 +199,7 @@ class Controller:
         of that; ``would`` says it of a dry run, in which nothing is done."""
         notice = would if self.dry_run else did
         self.notices.append(notice)
-        self._happened.add(notice)
+        self._happened.add(self.notices[-1])
 
     def _revive(self) -> None:
         """Bring back a resolver that was killed: it is missed by every sandbox, whatever this
@@ -209,7 +209,9 @@ class Controller:
         try:
             self.kernel.resolver_start(self.config.run_dir, self.config.state_dir, anew=False)
         except NetctlError as error:
-            self.notices.append(f"the resolver was killed and does not come back: {error.message}")
+            self.notices.append(
+                f"the resolver was killed and does not come back: {error.command_message}"
+            )
         else:
             self.notices.append("the resolver was killed: it is back")
 

@@ -253,15 +253,16 @@ class Endpoints:
 
         Raises ``InvalidInput``, or ``NotFound`` for what it does not have.
         """
-        from netctl.definitions.alterations import aliases_after, label_change
+        from netctl.definitions.alterations import aliases_after, check_apart, label_change
         from netctl.definitions.endpoint import EndpointDefinition
 
         change = label_change(labels, labels_gone)
-        less = several(aliases_gone)
+        given, less = several(aliases), several(aliases_gone)
+        check_apart("alias", given, less)
         with self._controller.operation(f"endpoint set {reference}") as op:
             endpoint = references.endpoint(op.reader, reference)
             network = references.network(op.reader, endpoint.network_id)
-            more = EndpointDefinition(name=endpoint.name, aliases=several(aliases)).checked()
+            more = EndpointDefinition(name=endpoint.name, aliases=given).checked()
             if not registry.load(network.driver).has_pools:
                 more.check_bare(network)
             what = f"endpoint {network.name}/{endpoint.name}"

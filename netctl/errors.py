@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Self
+
 
 class NetctlError(Exception):
     """Something netctl reports in one sentence: what, why and, as ``hint``, the remedy.
@@ -19,25 +25,82 @@ class NetctlError(Exception):
     code = "error"
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | Callable[[], str] | None = None) -> None:
+        """``hint`` may be a function, for one that costs something and is seldom read."""
         super().__init__(message)
-        self.message = message
-        self.command_hint = hint
+        self.command_message = message
+        self._hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+    @property
+    def command_hint(self) -> str | None:
+        """The remedy in the words of the command line."""
+        return self._hint() if callable(self._hint) else self._hint
+
+    @command_hint.setter
+    def command_hint(self, hint: str | None) -> None:
+        self._hint = hint
+
+    @property
+    def message(self) -> str:
+        """What and why, in the library's words: ``ip``, where a command line says ``--ip``.
+        ``command_message`` is the same for the command line."""
+        return _for_programs(self.command_message)
 
     @property
     def hint(self) -> str | None:
         """The remedy as Python: ``force=True``, where a command line says ``--force``.
         ``command_hint`` is the same for the command line."""
-        if self.command_hint is None:
-            return None
-        from netctl.library_words import translated
-
-        return translated(self.command_hint)
+        hint = self.command_hint
+        return None if hint is None else _for_programs(hint)
 
     @property
     def notes(self) -> list[str]:
-        """What else went wrong while this error was handled (see ``add_note``)."""
+        """What else went wrong while this error was handled (see ``add_note``).
+        ``command_notes`` is the same for the command line."""
+        return [_for_programs(note) for note in self.command_notes]
+
+    @property
+    def command_notes(self) -> list[str]:
+        """The notes in the words of the command line."""
         return list(getattr(self, "__notes__", []))
+
+
+def said(error: Exception) -> str:
+    """Return what an error says, for what a command line prints of it within a sentence."""
+    return error.command_message if isinstance(error, NetctlError) else str(error)
+
+
+def _for_programs(text: str) -> str:
+    from netctl.library_words import translated
+
+    return translated(text)
+
+
+class Notices(list[str]):
+    """What is told beside a result, in the library's words as errors are. With ``words`` they are
+    put in others: those of the command line, in which they are written, with ``str``."""
+
+    _words = staticmethod(_for_programs)
+
+    def __init__(self, words: Callable[[str], str] = _for_programs) -> None:
+        super().__init__()
+        self._words = words  # type: ignore[assignment]
+
+    def append(self, text: str) -> None:
+        super().append(self._words(text))
+
+    def extend(self, texts: Iterable[str]) -> None:
+        super().extend(map(self._words, texts))
+
+    def __iadd__(self, texts: Iterable[str]) -> Self:  # type: ignore[override,misc]
+        self.extend(texts)
+        return self
+
+    def __contains__(self, text: object) -> bool:
+        return super().__contains__(self._words(str(text)))
 
 
 class InvalidInput(NetctlError):
@@ -85,7 +148,9 @@ class KernelError(NetctlError):
 
     code, exit_code = "kernel", 7
 
-    def __init__(self, message: str, *, hint: str | None = None, errno: int = 0) -> None:
+    def __init__(
+        self, message: str, *, hint: str | Callable[[], str] | None = None, errno: int = 0
+    ) -> None:
         super().__init__(message, hint=hint)
         self.errno = errno
 

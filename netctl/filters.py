@@ -95,7 +95,7 @@ ENDPOINT = {
 SANDBOX = {
     **COMMON,
     "type": _one_of("type", [kind.value for kind in SandboxKind]),
-    "state": _one_of("state", ("ready", "gone", "left")),
+    "state": _one_of("state", ("ready", "gone", "left", "expired")),
 }
 KNOWN: dict[str, Mapping[str, Filter]] = {
     "network": NETWORK,

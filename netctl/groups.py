@@ -40,7 +40,7 @@ COMMANDS = {
 """Name to where the command is, and its line in the help: nothing is imported to print that."""
 
 ALIASES = {"del": "rm", "delete": "rm", "remove": "rm", "list": "ls"}
-"""Other words for the commands of a group, which its help does not list."""
+"""Other words for the commands of a group."""
 GROUP_ALIASES = {"net": "network", "sb": "sandbox", "ep": "endpoint"}
 """The same for the groups."""
 
@@ -54,10 +54,10 @@ class NoCommand(click.UsageError):
 
 
 def _meant(word: str, known: Iterable[str]) -> str:
-    from netctl.nearness import nearest
+    from netctl.nearness import suggestion
 
-    near = nearest(word, known)
-    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    asked = suggestion(word, known)
+    return f" {asked[0].upper()}{asked[1:]}" if asked else ""
 
 
 @contextmanager
@@ -115,7 +115,7 @@ class Command(_Helpful):
         return [*super().get_params(ctx), *universal.BELOW]
 
 
-class _Group(_Helpful, click.Group):
+class CommandGroup(_Helpful, click.Group):
     """A group that shows its help, as an error, where no command is given."""
 
     command_class = Command
@@ -126,6 +126,22 @@ class _Group(_Helpful, click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return self.command_called(ctx, self.aliases.get(cmd_name, cmd_name))
+
+    def other_words(self, ctx: click.Context) -> list[tuple[str, str]]:
+        """Return the commands that have other words, with these."""
+        there = self.list_commands(ctx)
+        words = {name: [w for w, meant in self.aliases.items() if meant == name] for name in there}
+        return [(name, ", ".join(found)) for name, found in words.items() if found]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.list_in(ctx, formatter)
+        if found := self.other_words(ctx):
+            with formatter.section("Other words"):
+                formatter.write_dl(found)
+
+    def list_in(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands, each with its line."""
+        super().format_commands(ctx, formatter)
 
     def command_called(self, ctx: click.Context, name: str) -> click.Command | None:
         """Return the command of that very name."""
@@ -181,13 +197,13 @@ def _given(option: click.Option, ctx: click.Context) -> bool:
     return source is click.core.ParameterSource.COMMANDLINE and not ctx.resilient_parsing
 
 
-class AliasGroup(_Group):
+class AliasGroup(CommandGroup):
     """A group that also takes ``remove`` and ``list``, as docker does, and other tools' words."""
 
     aliases = ALIASES
 
 
-class LazyGroup(_Group):
+class LazyGroup(CommandGroup):
     """The root: a command's module is imported when the command is used."""
 
     aliases = GROUP_ALIASES
@@ -205,6 +221,6 @@ class LazyGroup(_Group):
     def line_of(self, ctx: click.Context, name: str) -> str:
         return COMMANDS[name][1] if name in COMMANDS else ""
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def list_in(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])

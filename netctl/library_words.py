@@ -1,7 +1,8 @@
-"""Hints in the library's words: ``force=True`` in the place of ``--force``.
+"""Errors in the library's words: ``force=True`` in the place of ``--force``.
 
-Hints are written for the command line. A program that catches an error wants to read what it can
-call; so :func:`translated` turns commands into calls and options into keyword arguments.
+Messages, hints and notices are written for the command line. A program that catches an error wants
+to read what it can call; so :func:`translated` turns commands into calls and options into keyword
+arguments.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _LISTS = {
     "dns": "dns",
     "dns-search": "dns_search",
     "dns-opt": "dns_options",
+    "label-rm": "labels_gone",
+    "alias-rm": "aliases_gone",
 }
 _MAPPINGS = {
     "opt": "options",
@@ -58,6 +61,7 @@ _ALIKE = frozenset(
         *("config", "lock-timeout", "state-dir", "run-dir", "driver", "ipam-driver", "id", "ttl"),
         *("owner-pid", "pid", "name", "hostname", "domainname", "ip", "ip6", "mac", "ifname"),
         *("priority", "rate-in", "rate-out", "burst", "hosts-path", "resolv-conf-path"),
+        *("origin-hosts-path", "origin-resolv-conf-path"),
     }
 )
 """Options whose keyword is their own name."""
@@ -73,10 +77,10 @@ _OPTION = re.compile(rf"(?<![\w-])(?:--([a-z][a-z0-9-]*)|-(o))(?![\w-])(?: ({_VA
 _BESIDE_CALL = re.compile(r"(controller\.\w+\.\w+)\(([^()]*)\) (\w+=[^\s;,]+)")
 
 
-def translated(hint: str) -> str:
-    """Return a hint with calls in the place of commands, and keywords in that of options. What
+def translated(text: str) -> str:
+    """Return a text with calls in the place of commands, and keywords in that of options. What
     other programs are told (``mkdir -p``) stays."""
-    with_calls = _OF_HOST.sub(lambda found: f"controller.{_WHOLE[found[1]]}()", hint)
+    with_calls = _OF_HOST.sub(lambda found: f"controller.{_WHOLE[found[1]]}()", text)
     with_keywords = _OPTION.sub(_keyword, _COMMAND.sub(_call, with_calls))
     return _BESIDE_CALL.sub(_inside, with_keywords)
 

@@ -18,16 +18,15 @@ from netctl.commands.driver_options import WithDriverOptions
 from netctl.completion import script
 from netctl.config import Config
 from netctl.config_keys import KEYS
-from netctl.groups import COMMANDS
+from netctl.groups import COMMANDS, CommandGroup
 
 SHELLS = {"bash": "netctl.bash", "zsh": "_netctl", "fish": "netctl.fish"}
 
 _EXIT_STATUS = """\
 .SH EXIT STATUS
 0 done; 1 a bug in netctl, or a question answered with no; 2 usage or bad configuration; 3 not
-found; 4 conflict (exists, in use,
-wrong state); 5 exhausted (addresses, pools, ports); 6 not supported by this kernel or driver; 7 the
-kernel or the system refused; 8 the store is damaged; 9
+found; 4 conflict (exists, in use, wrong state); 5 exhausted (addresses, pools, ports); 6 not
+supported by this kernel or driver; 7 the kernel or the system refused; 8 the store is damaged; 9
 .B check
 found differences, or
 .B doctor
@@ -119,6 +118,7 @@ def _root_page(ctx: click.Context) -> str:
         + _options(ctx)
         + ".SH COMMANDS\n"
         + commands
+        + _other_words(ctx)
         + _EXIT_STATUS
         + _FILES
     )
@@ -134,9 +134,16 @@ def _page(ctx: click.Context) -> str:
             inner = command.get_command(ctx, name)
             assert inner is not None  # it was listed
             text += _section(click.Context(inner, info_name=name, parent=ctx))
+        text += _other_words(ctx)
     else:
         text += ".SH OPTIONS\n" + _options(ctx) + _examples(command)
     return text + _EXIT_STATUS + ".SH SEE ALSO\n.BR netctl (1)\n"
+
+
+def _other_words(ctx: click.Context) -> str:
+    group = ctx.command
+    found = group.other_words(ctx) if isinstance(group, CommandGroup) else []
+    return f".SH OTHER WORDS\n{_list(found)}" if found else ""
 
 
 def _section(ctx: click.Context) -> str:

@@ -213,7 +213,7 @@ class Networks:
         network = references.find_network(op.reader, reference)
         config = self._controller.config
         if network is not None or reference != config.default_network:
-            return self._revived(op, references.found("network", reference, network))
+            return self._revived(op, network or references.network(op.reader, reference))
         return self._default(op)
 
     def _default(self, op: Operation) -> Network:
@@ -357,7 +357,8 @@ def _remove(
             hint="remove them first (netctl endpoint rm), or use --force",
         )
     leaving = controller.endpoints.leaving(op, endpoints)
-    made = _standing(network, site(op.reader, network, controller, removing=True))
+    there = site(op.reader, network, controller, removing=True)
+    made = _standing(network, there)
     cursors = _cursors(op.reader, network)
     gone: tuple[Document, ...] = (network, *cursors, *_host_delete(op, made.host))
     refused = op.commit(
@@ -367,6 +368,10 @@ def _remove(
         forward=True,
     )
     controller.notices += passed_over(refused)
+    if made.host.forwarding:
+        from netctl.backends import forwarding
+
+        controller.notices += forwarding.kept(network, there)
     controller.forget_notices(network)
 
 

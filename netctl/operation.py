@@ -15,7 +15,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
 from netctl.codec import CodecError, decode_plan, encode_plan
-from netctl.errors import KernelError, NetctlError, NotPermitted, StoreDamaged
+from netctl.errors import KernelError, NetctlError, NotPermitted, StoreDamaged, said
 from netctl.models import Document
 from netctl.plan import Observer, Plan, Step, execute, settle, settlement
 from netctl.store import NO_ROOM, Changes, Intent, Reader, Store, Writer
@@ -156,7 +156,7 @@ class LockedOperation:
 def passed_over(refused: Iterable[NetctlError]) -> list[str]:
     """Return the notices of steps that were refused and that the plan went on without."""
     return [
-        f"not done: {error.message}; netctl check shows what differs, netctl repair mends it"
+        f"not done: {said(error)}; netctl check shows what differs, netctl repair mends it"
         for error in refused
     ]
 
@@ -231,7 +231,7 @@ def _plan_of(intent: Intent) -> Plan:
     except (CodecError, KeyError, TypeError) as error:
         raise StoreDamaged(
             f"'{intent.operation}', left by process {intent.pid}, has a step that this netctl does"
-            f" not know ({error})",
+            f" not know ({said(error)})",
             hint="use the netctl that began it, or a newer one: netctl repair",
         ) from error
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
-from netctl.errors import Conflict, NotFound
+from netctl.errors import Conflict, NetctlError, NotFound
 from netctl.models import Document, Endpoint, Network, Sandbox, folded_claim
 from netctl.names import is_id, is_id_prefix, short
 from netctl.store import Reader
@@ -46,7 +46,9 @@ def find_network(store: Reader, reference: Ref) -> Network | None:
 
 def network(store: Reader, reference: Ref) -> Network:
     """Return the network of that name or id, or raise ``NotFound``."""
-    return found("network", reference, find_network(store, reference))
+    return found(
+        "network", reference, find_network(store, reference), lambda: _names(store, Network)
+    )
 
 
 def find_sandbox(store: Reader, reference: Ref) -> Sandbox | None:
@@ -59,7 +61,9 @@ def find_sandbox(store: Reader, reference: Ref) -> Sandbox | None:
 
 def sandbox(store: Reader, reference: Ref) -> Sandbox:
     """Return the sandbox of that name or id, or raise ``NotFound``."""
-    return found("sandbox", reference, find_sandbox(store, reference))
+    return found(
+        "sandbox", reference, find_sandbox(store, reference), lambda: _names(store, Sandbox)
+    )
 
 
 def find_endpoint(store: Reader, reference: Ref) -> Endpoint | None:
@@ -74,7 +78,9 @@ def find_endpoint(store: Reader, reference: Ref) -> Endpoint | None:
 
 def endpoint(store: Reader, reference: Ref) -> Endpoint:
     """Return the endpoint ``NET/NAME``, ``NAME`` where that is unique, or id; else ``NotFound``."""
-    return found("endpoint", reference, find_endpoint(store, reference))
+    return found(
+        "endpoint", reference, find_endpoint(store, reference), lambda: _paths(store, "{1}/{0}")
+    )
 
 
 def endpoint_of(store: Reader, network_id: str, name: str) -> Endpoint | None:
@@ -130,9 +136,28 @@ def service(store: Reader, reference: str, default_network: str) -> Endpoint:
     parent = find_network(store, place or default_network)
     there = endpoint_of(store, parent.id, name) if parent else None
     if there or (place and not parent):
-        return found("service", reference, there)
+        return found("service", reference, there, lambda: _paths(store, "{0}.{1}"))
     scope = parent.id if place and parent else ""
-    return found("service", reference, _by_id(store, Endpoint, name, scope))
+    return found(
+        "service",
+        reference,
+        _by_id(store, Endpoint, name, scope),
+        lambda: _paths(store, "{0}.{1}"),
+    )
+
+
+def _names(store: Reader, kind: type[Network] | type[Sandbox]) -> list[str]:
+    return [each.name for each in store.all(kind)]
+
+
+def _paths(store: Reader, form: str) -> list[str]:
+    """Return the endpoints by their names, and by those in a ``form`` with their networks."""
+    networks = {network.id: network.name for network in store.all(Network)}
+    found = store.all(Endpoint)
+    return [
+        *(each.name for each in found),
+        *(form.format(each.name, networks.get(each.network_id, "")) for each in found),
+    ]
 
 
 def _by_name(store: Reader, name: str) -> Endpoint | None:
@@ -157,13 +182,27 @@ def _by_id(store: Reader, kind: type[_Named], prefix: str, parent: str = "") -> 
     return matches[0] if matches else None
 
 
-def found(what: str, reference: Ref, document: _T | None) -> _T:
-    """Return ``document``, or raise ``NotFound`` for None."""
-    if document is None:
-        raise NotFound(
-            f"no {what} {str(reference)[:80]!r}", hint=f"netctl {what} ls shows what there is"
-        )
-    return document
+def found(
+    what: str,
+    reference: Ref,
+    document: _T | None,
+    known: Callable[[], Iterable[str]] = lambda: (),
+) -> _T:
+    """Return ``document``, or raise ``NotFound`` for None, with the names of ``known`` that are
+    near: they are read when somebody reads the hint."""
+    if document is not None:
+        return document
+    word, shown = str(reference), f"netctl {what} ls shows what there is"
+
+    def hint() -> str:
+        from netctl.nearness import suggestion
+
+        try:
+            return f"{suggestion(word, set(known()))} {shown}".lstrip()
+        except NetctlError:
+            return shown  # The store cannot be read, which is another error.
+
+    raise NotFound(f"no {what} {word[:80]!r}", hint=hint)
 
 
 def _ambiguous(what: str, reference: str, choices: Iterable[str]) -> Conflict:

@@ -122,7 +122,7 @@ def _left(passed: Iterable[NetctlError]) -> Partial:
     """Return the error of a removal that went on without some of its steps, of whatever name."""
     error = Partial("removed, but not all that stands for it", hint="netctl check shows the rest")
     for each in passed:
-        error.add_note(each.message)
+        error.add_note(each.command_message)
     return error
 
 

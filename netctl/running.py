@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from netctl import files, references
 from netctl.backends import registry
-from netctl.errors import Conflict, InvalidInput, NetctlError, NotFound
+from netctl.errors import Conflict, InvalidInput, NetctlError, NotFound, said
 from netctl.kernel import process
 from netctl.kernel.files import directory_list
 from netctl.kernel.refusal import file_refused
@@ -99,6 +99,12 @@ def run(
     sandbox_id = new_id()
     sandbox_name = name or f"run-{short(sandbox_id)}"
     chosen = _chosen(controller, sandbox_name, entry)
+    if not (chosen.networks or chosen.host):
+        from netctl.definitions.sandbox import check_nameless
+
+        check_nameless(
+            "a sandbox in no network", options.get("hostname"), options.get("domainname")
+        )
     with _owned(controller, sandbox_id):
         with controller.batch(f"run {sandbox_name}"):
             _check_free(controller, sandbox_name)
@@ -189,7 +195,7 @@ def reap(controller: Controller) -> None:
     try:
         names = directory_list(directory)
     except NetctlError as error:
-        controller.notices.append(f"whose run was killed cannot be found out: {error}")
+        controller.notices.append(f"whose run was killed cannot be found out: {said(error)}")
         return
     if not names:
         with suppress(OSError):
@@ -199,7 +205,7 @@ def reap(controller: Controller) -> None:
             _reap_one(controller, name, f"{directory}/{name}")
         except (NetctlError, OSError) as error:
             # What the caller wants is something else: it is told, and goes on.
-            line = f"sandbox {short(name)}, whose run was killed, cannot be removed: {error}"
+            line = f"sandbox {short(name)}, whose run was killed, cannot be removed: {said(error)}"
             controller.notices.append(line)
 
 

@@ -293,8 +293,9 @@ class Sandboxes:
         """Run a command in the sandbox, with its files bound over /etc, and wait for its end.
 
         ``options`` are those of ``subprocess.run`` (``input``, ``capture_output``, ``text``,
-        ``timeout``, ``check``, ...), and so is the result. Raises ``NotFound``, ``Conflict`` where
-        the namespace is gone, ``KernelError``, and what ``subprocess.run`` raises.
+        ``timeout``, ``check``, ...), and so is the result. Raises ``TypeError`` for ``preexec_fn``,
+        ``user``, ``group`` and ``extra_groups``, which cannot work here, ``NotFound``, ``Conflict``
+        where the namespace is gone, ``KernelError``, and what ``subprocess.run`` raises.
         """
         from netctl import running
 
@@ -416,7 +417,7 @@ class Sandboxes:
             else:
                 put.append(replace(endpoint, attachment=None))
         refused = op.commit(plan, put=tuple(put), delete=tuple(gone), forward=True)
-        lines = [error.message for error in refused]
+        lines = [error.command_message for error in refused]
         if room.intruded:
             lines.append(
                 f"the namespace at {sandbox.netns}, which is not that of sandbox {sandbox.name}"

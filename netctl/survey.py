@@ -83,5 +83,5 @@ def _nftables(kernel: Kernel) -> str:
     except NotPermitted:
         return "no (not permitted)"
     except NetctlError as error:
-        return f"no ({error.message})"
+        return f"no ({error.command_message})"
     return "yes"

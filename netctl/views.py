@@ -304,11 +304,23 @@ def sandbox_row(sandbox: Sandbox, kernel: Kernel) -> Row:
 def _state(sandbox: Sandbox, kernel: Kernel) -> str:
     if not _alive(sandbox, kernel):
         return "gone"
+    if _is_left(sandbox, kernel):
+        return "left"
+    return "expired" if sandbox.lease and _has_ended(sandbox.lease, kernel) else "ready"
+
+
+def _is_left(sandbox: Sandbox, kernel: Kernel) -> bool:
     if sandbox.type is not SandboxKind.EXTERNAL:
-        return "ready"
+        return False
     from netctl import origin
 
-    return "left" if origin.is_left(sandbox, kernel) else "ready"
+    return origin.is_left(sandbox, kernel)
+
+
+def _has_ended(lease: Lease, kernel: Kernel) -> bool:
+    from netctl.definitions.lease import ended
+
+    return bool(ended(lease, kernel))
 
 
 def _alive(sandbox: Sandbox, kernel: Kernel) -> bool:

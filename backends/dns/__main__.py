@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _options(sys.argv[1:] if arguments is None else arguments)
     except InvalidInput as error:
-        print(f"{error.message}\n{_USAGE}", file=sys.stderr)
+        print(f"{error.command_message}\n{_USAGE}", file=sys.stderr)
         return error.exit_code
     return _detached(options)
 
@@ -50,7 +50,11 @@ def _detached(options: Mapping[str, str]) -> int:
         serve(options["run-dir"], lambda: _loaded(options), log, starter.ready)
     except BaseException as error:
         # Before it was ready the starter waits for this; afterwards there is only the log.
-        said = error.message if isinstance(error, NetctlError) else getattr(error, "strerror", None)
+        said = (
+            error.command_message
+            if isinstance(error, NetctlError)
+            else getattr(error, "strerror", None)
+        )
         starter.failed(said or repr(error))
         log.report()
         os._exit(1)

@@ -78,7 +78,7 @@ class Control:
         except NetctlError as error:
             number = getattr(error, "errno", 0)
             return {
-                "error": error.message,
+                "error": error.command_message,
                 "code": error.code,
                 "errno": number,
                 "hint": error.command_hint,

@@ -162,7 +162,7 @@ class Resolver:
         except NetctlError as error:
             if self._sandboxes.get(sandbox.id) == sandbox:
                 raise
-            self._tell(f"{sandbox.netns}: {error.message}")
+            self._tell(f"{sandbox.netns}: {error.command_message}")
 
     def _identity(self, sandbox: Sandbox) -> nameserver.Identity:
         found = self._where(sandbox) if sandbox.netns else self._home

@@ -69,7 +69,7 @@ class Server:
             try:
                 self._resolver.tell(told)
             except NetctlError as error:
-                self._log.tell(f"left out: {error.message}")
+                self._log.tell(f"left out: {error.command_message}")
 
     def run(self) -> None:
         self._loop.after(_UNUSED, self._end_if_unused)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from netctl.definitions.checks import check_texts
-from netctl.errors import NotFound
+from netctl.errors import InvalidInput, NotFound
 from netctl.names import several
 from netctl.record import Record
 
@@ -30,7 +30,18 @@ def label_change(given: Mapping[str, str] | None, gone: Iterable[str]) -> LabelC
     """Return a checked change of labels. Raises ``InvalidInput``."""
     change = LabelChange(given=dict(given or {}), gone=several(gone))
     check_texts(change.given)
+    check_apart("label", change.given, change.gone)
     return change
+
+
+def check_apart(what: str, given: Iterable[str], gone: Iterable[str]) -> None:
+    """Raise ``InvalidInput`` where the same is to be set and taken away, in whatever order."""
+    for name in gone:
+        if name in given:
+            raise InvalidInput(
+                f"--{what} {name[:60]} and --{what}-rm {name[:60]} contradict each other",
+                hint="give one of them",
+            )
 
 
 def aliases_after(

@@ -59,8 +59,8 @@ def check_texts(*mappings: Mapping[str, str]) -> None:
         for key, value in mapping.items():
             if not (isinstance(key, str) and isinstance(value, str)):
                 raise InvalidInput(
-                    f"{key!r:.40}={value!r:.40} is not of texts",
-                    hint="in Python, write 1400 as '1400'",
+                    f"{key!r:.40}={value!r:.40}: the key and the value must be strings",
+                    hint="write 1400 as '1400'",
                 )
             if not key or not (key + value).isprintable() or len(key + value) > TEXT_LIMIT:
                 shown = "".join(c if c.isprintable() else "?" for c in f"{key[:40]}={value[:40]}")

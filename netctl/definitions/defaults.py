@@ -43,9 +43,11 @@ def told(config: Config, driver: str, given: Mapping[str, str]) -> Iterator[None
         known = {*registry.load(driver).options, *OPTIONS} if configured else set()
         own = {label_of(key, known) for key in given}
         for key in configured:
-            if (label := label_of(key, known)) in error.message and label not in own:
+            if (label := label_of(key, known)) in error.command_message and label not in own:
                 place = f"{config.sources['driver_options']}: driver_options"
-                raise BadConfig(f"{place}: {error.message}", hint=error.command_hint) from error
+                raise BadConfig(
+                    f"{place}: {error.command_message}", hint=error.command_hint
+                ) from error
         raise
 
 
@@ -54,5 +56,5 @@ def _placed(config: Config, key: str) -> Iterator[None]:
     try:
         yield
     except InvalidInput as error:
-        message = f"{config.sources[key]}: {key}: {error.message}"
+        message = f"{config.sources[key]}: {key}: {error.command_message}"
         raise BadConfig(message, hint=error.command_hint) from error

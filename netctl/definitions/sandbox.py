@@ -40,6 +40,8 @@ class SandboxDefinition(Record):
                 check_hostname("search domain", domain)
         for option in self.dns_options:
             check_option("--dns-opt", option)
+        if self.type is SandboxKind.HOST:
+            check_nameless("a sandbox of the host's own stack", self.hostname, self.domainname)
         self._check_paths()
         extra = tuple(
             (check_askable("--add-host", name), check_address("--add-host", address))
@@ -67,4 +69,15 @@ class SandboxDefinition(Record):
         names = field_names(type(self))
         check_alike(
             "sandbox", self.name, [n for n in names if getattr(self, n) != getattr(existing, n)]
+        )
+
+
+def check_nameless(what: str, hostname: object, domainname: object) -> None:
+    """Raise ``InvalidInput`` for names of a sandbox in which they would have no effect: they stand
+    beside its addresses in its hosts file, and it has none of its own."""
+    given = {"--hostname": hostname, "--domainname": domainname}
+    if options := [option for option, value in given.items() if value]:
+        raise InvalidInput(
+            f"{what} has no addresses of its own, so {' and '.join(options)} would have no effect",
+            hint=f"leave out {', '.join(options)}; --add-host NAME:IP writes a line into its hosts",
         )

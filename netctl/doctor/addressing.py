@@ -143,6 +143,6 @@ def no_subnet_left(machine: Machine) -> Iterator[Finding]:
         yield warning(
             "pools-used-up",
             "no subnet is left for another network",
-            error.message,
+            error.command_message,
             "netctl network create NAME --subnet auto/26  # or configure address_pools",
         )

@@ -98,7 +98,7 @@ def _examined(machine: Machine) -> list[Finding]:
         try:
             found.extend(check(machine))
         except NetctlError as error:
-            impossible.setdefault(error.message, (error, []))[1].append(name)
+            impossible.setdefault(error.command_message, (error, []))[1].append(name)
     found += [_impossible(error, names) for error, names in impossible.values()]
     return sorted(_once(found), key=lambda finding: _ORDER.index(finding.severity))
 
@@ -132,5 +132,7 @@ def _impossible(error: NetctlError, names: list[str]) -> Finding:
     remedy = (error.command_hint,) if error.command_hint else ()
     if isinstance(error, StoreDamaged):
         what = "netctl's documents cannot be read: no command that needs them works"
-        return problem("store-damaged", what, error.message, *remedy)
-    return note("not-looked-at", f"could not look at {', '.join(names)}", error.message, *remedy)
+        return problem("store-damaged", what, error.command_message, *remedy)
+    return note(
+        "not-looked-at", f"could not look at {', '.join(names)}", error.command_message, *remedy
+    )

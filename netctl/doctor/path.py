@@ -67,7 +67,9 @@ def follow(machine: Machine, room: Room, to: Destination) -> Iterator[Station]:
     if not room.alive:
         error = rooms.absent(room)
         remedy = (error.command_hint,) if error.command_hint else ()
-        yield ends("sandbox", error.message, f"{room.sandbox.netns}: not its namespace", *remedy)
+        yield ends(
+            "sandbox", error.command_message, f"{room.sandbox.netns}: not its namespace", *remedy
+        )
         return
     for station in _Path(machine, room, to).stations():
         yield station

@@ -166,7 +166,7 @@ def _traced(rules: str) -> Iterator[str]:
         try:
             context.run(rules)
         except NetctlError as error:
-            reason = error.message
+            reason = error.command_message
         yield reason
     finally:
         context.close()

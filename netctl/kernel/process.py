@@ -97,8 +97,10 @@ def completed(
 ) -> CompletedProcess[Any]:
     """Run a command in a namespace by ``subprocess.run`` with those options, and return its result.
 
-    Raises ``KernelError`` where the namespace cannot be entered, else what ``subprocess.run`` does.
+    Raises ``TypeError`` for an option that cannot work here, ``KernelError`` where the namespace
+    cannot be entered, else what ``subprocess.run`` does.
     """
+    given = _possible(options)
     import subprocess
 
     reading, writing = os.pipe()
@@ -113,7 +115,7 @@ def completed(
             raise
 
     try:
-        return subprocess.run(list(argv), preexec_fn=entered, **options)
+        return subprocess.run(list(argv), preexec_fn=entered, **given)
     except subprocess.SubprocessError:
         with suppress(BlockingIOError):
             number = int(os.read(reading, 16))
@@ -122,6 +124,26 @@ def completed(
     finally:
         os.close(reading)
         os.close(writing)
+
+
+_BEFORE_ENTERING = (
+    "it takes effect before the sandbox is entered, which needs privileges: put setpriv or su"
+    " before the command"
+)
+_IMPOSSIBLE = {
+    "args": "the command is given already",
+    "preexec_fn": "that is how the sandbox is entered: let the command itself do it",
+    **dict.fromkeys(("user", "group", "extra_groups"), _BEFORE_ENTERING),
+}
+"""Options of ``subprocess.run`` that cannot work, and why."""
+
+
+def _possible(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that are given; raise ``TypeError`` for one that cannot work."""
+    for name, why in _IMPOSSIBLE.items():
+        if options.get(name) is not None:
+            raise TypeError(f"exec() does not take {name!r}: {why}")
+    return {name: value for name, value in options.items() if name not in _IMPOSSIBLE}
 
 
 def supervise(netns: str, binds: Sequence[tuple[str, str]], argv: Sequence[str]) -> int:

@@ -68,7 +68,7 @@ class Telling:
             try:
                 self._settle()
             except KernelError as refusal:  # What went wrong first is what is told.
-                error.add_note(refusal.message)
+                error.add_note(refusal.command_message)
             raise
         else:
             self._settle()
@@ -148,7 +148,7 @@ class Teller:
         self.hear()
         refused, self._refused = self._refused, []
         for other in refused[1:]:
-            refused[0].add_note(other.message)
+            refused[0].add_note(other.command_message)
         if refused:
             raise refused[0]
 
@@ -159,7 +159,9 @@ class Teller:
             if self._sock:
                 checked(read_answer(self._sock, impatient=True))
         except KernelError as error:
-            error.message = f"{_subject(told)}: {error.message}" if told else error.message
+            error.command_message = (
+                f"{_subject(told)}: {error.command_message}" if told else error.command_message
+            )
             self._refused.append(error)
         except (OSError, ValueError):
             self.close()

@@ -154,7 +154,7 @@ def _nftables() -> Iterator[tuple[str, str]]:
             try:
                 context.run(text)
             except NetctlError as error:
-                yield feature, error.message
+                yield feature, error.command_message
                 if text == _TABLE:
                     return
 

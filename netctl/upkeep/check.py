@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from netctl import joining, naming, origin, reloading
@@ -86,7 +86,8 @@ def findings(
     reader: Reader, controller: Controller, found: Snapshot | None = None
 ) -> list[Finding]:
     """Return the differences as they are now, or as they were in ``found``. Documents that
-    contradict each other come alone: what they would lead to is not to be believed."""
+    contradict each other come alone: what they would lead to is not to be believed. Within an
+    operation a signal ends it: the sandboxes that were not looked at are ``controller.left``."""
     memory = Memory(reader)
     if contradictions := list(contradicting(memory, controller.kernel)):
         return contradictions
@@ -95,7 +96,7 @@ def findings(
     return _explained(
         [
             *_of_networks(memory, controller, found),
-            *_of_sandboxes(rooms, found),
+            *_of_sandboxes(rooms, found, controller),
             *lost_sandboxes(rooms),
             *_of_resolver(rooms, found, controller),
             *firewall_findings(memory, controller),
@@ -176,8 +177,10 @@ def _forwarding(network: Network, part: Part, found: Snapshot, reader: Reader) -
             yield from differing(Part(title=part.title, plan=(forwarding.heeding(link),)), found)
 
 
-def _of_sandboxes(rooms: Iterable[Room], found: Snapshot) -> Iterator[Finding]:
-    for room in rooms:
+def _of_sandboxes(
+    rooms: Sequence[Room], found: Snapshot, controller: Controller
+) -> Iterator[Finding]:
+    for room in controller.through(rooms, lambda room: f"sandbox {room.sandbox.name}"):
         if room.alive and not room.unfurnished:
             yield from differing(desired.sandbox(room), found)
 

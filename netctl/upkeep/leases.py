@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from netctl import removing
 from netctl.definitions.lease import ended
-from netctl.errors import NetctlError
+from netctl.errors import NetctlError, said
 from netctl.models import Network, Sandbox, SandboxKind
 from netctl.operation import Operation
 from netctl.record import Record
@@ -87,7 +87,7 @@ def reclaim(op: Operation, controller: Controller, kept: Collection[str]) -> boo
     def report(document_id: str, error: NetctlError | None) -> None:
         item = items[document_id]
         if error:
-            line = f"{item.what}, {item.why}, cannot be removed: {error}"
+            line = f"{item.what}, {item.why}, cannot be removed: {said(error)}"
             controller.happened(line, line)
         else:
             gone.append(document_id)

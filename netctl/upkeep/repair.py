@@ -60,13 +60,15 @@ class Repairs:
             documents = self._documents()
             # Looked for before all else: a dry run leaves in the kernel what it would make anew.
             found = check.findings(self._op.reader, self._controller)
+            if self._controller.left:
+                return
             # The networks first: sandboxes are joined to their bridges.
             if not any([documents, self._networks(), self._differences(found), self._sandboxes()]):
                 break
             if self._controller.left:
                 return
         left = found if dry else check.findings(self._op.reader, self._controller)
-        for finding in left:
+        for finding in () if self._controller.left else left:
             if not ((dry and finding.repairable) or finding.because):
                 self._leave(finding)
 
@@ -94,6 +96,7 @@ class Repairs:
         removing.within(
             controller, self._op, list(removals), lambda op, line: removals[line](op), self._told
         )
+        self._done = [f"removed {line}" for line in self._done]
 
     def _documents(self) -> bool:
         """Put documents right that contradict each other; one may hide another."""
@@ -160,7 +163,7 @@ class Repairs:
         if error is None:
             self._done.append(line)
         else:
-            self._failed[line] = "; ".join([error.message, *error.notes])
+            self._failed[line] = "; ".join([error.command_message, *error.command_notes])
             self._remedies[line] = error.command_hint or ""
 
     def _rooms(self) -> list[Room]:

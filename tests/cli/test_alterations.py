@@ -34,6 +34,25 @@ def names_of(kernel: FakeKernel, kind: str = "endpoint") -> list[Any]:
     return [each["name"] if kind == "network" else each["names"] for each in found]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "network set web --label tier=back --label-rm tier",
+        "sandbox set c1 --label a --label-rm a",
+        "endpoint set web1 --label a=2 --label-rm b --label-rm a",
+        "endpoint set c1 --alias www --alias-rm www",
+    ],
+)
+def test_what_is_set_and_taken_away_at_once_is_a_contradiction(net: Netctl, words: str) -> None:
+    before = [net(kind, "ls", "--format", "json").json for kind in ("network", "endpoint")]
+    done = net(*words.split())
+    assert done.status == 2 and "contradict each other" in done.err
+    assert [net(kind, "ls", "--format", "json").json for kind in ("network", "endpoint")] == before
+    # Another case is another spelling of the alias.
+    assert net("endpoint", "set", "c1", "--alias", "WWW", "--alias-rm", "www").status == 0
+    assert net("endpoint", "inspect", "c1", "--format", "{aliases}").out == "WWW\n"
+
+
 def test_a_network_is_renamed_with_all_that_is_in_it(net: Netctl, kernel: FakeKernel) -> None:
     before = net("network", "inspect", "web").json[0]
     done = net("network", "rename", "web", "front")

@@ -127,6 +127,34 @@ def test_one_operation_over_many_ends_at_the_next_object(
     monkeypatch.setattr(controller, "open_kernel", lambda: kernel)
 
 
+@pytest.mark.parametrize("command", ["repair", "restore"])
+@pytest.mark.parametrize("call", [2, 6])
+def test_looking_ends_at_the_next_object_too(
+    netctl: Netctl, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, command: str, call: int
+) -> None:
+    networks(netctl, "web")
+    for name in ("a", "b", "c", "d"):
+        assert netctl("sandbox", "create", name).status == 0
+        assert netctl("network", "connect", "web", name).status == 0
+    at_call(monkeypatch, "routes", call, number)
+    done = netctl(command)
+    assert done.status == STATUS[number], done
+    assert "interrupted: 0 done," in done.err and "left: sandbox " in done.err
+    assert f"hint: to go on: netctl {command}" in done.err
+
+
+def test_looking_is_shown_as_progress(kernel: FakeKernel, tmp_path: Path) -> None:
+    config = Config(state_dir=str(tmp_path / "state"), run_dir=str(tmp_path / "run"))
+    seen: list[tuple[str, int, int | None]] = []
+    with Controller(config, progress=lambda *told: seen.append(told)) as made:
+        for name in ("a", "b"):
+            made.sandboxes.create(name)
+        for look in (made.restore, made.repair, made.check):
+            seen.clear()
+            look()
+            assert seen[:2] == [("sandbox a", 0, 2), ("sandbox b", 1, 2)]
+
+
 def test_a_signal_is_raised_once() -> None:
     interruption = Interruption()
     assert interruption.exit_code == 130

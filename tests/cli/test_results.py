@@ -138,6 +138,56 @@ def test_a_pause_has_its_bounds(netctl: Netctl, seconds: str) -> None:
     assert done.status == 2 and "0.1 to 86400" in done.err
 
 
+def test_what_has_expired_is_said_to(netctl: Netctl, kernel: FakeKernel) -> None:
+    kernel.processes[4711] = 1000
+    netctl("sandbox", "create", "short", "--ttl", "1s")
+    netctl("sandbox", "create", "owned", "--owner-pid", "4711")
+    netctl("sandbox", "create", "long", "--ttl", "1h")
+    del kernel.processes[4711]
+    end = time.monotonic() + 60
+    while netctl("sandbox", "ls", "--filter", "name=short", "--filter", "state=ready").out:
+        if (
+            "short"
+            not in netctl("sandbox", "ls", "--filter", "state=ready", "--format", "name").out
+        ):
+            break
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    states = netctl("sandbox", "ls", "--format", "{name} {state}").out.splitlines()
+    assert states == ["long ready", "owned expired", "short expired"]
+    assert netctl("sandbox", "info", "short", "--format", "{state}").out == "expired\n"
+    assert netctl("sandbox", "ls", "--filter", "state=expired", "--format", "name").out == (
+        "owned\nshort\n"
+    )
+    listed = netctl("gc").out.splitlines()
+    assert [line.partition(":")[0] for line in listed] == [
+        "would remove sandbox owned",
+        "would remove sandbox short",
+    ]
+    shown = netctl("gc", "--yes", "--dry-run").out.splitlines()
+    assert shown[:2] == [f"# {line}" for line in listed] and "ip netns delete short" in shown
+    removed = netctl("gc", "--yes").out.splitlines()
+    assert removed == [line.replace("would remove", "removed") for line in listed]
+    assert netctl("gc").out == ""
+
+
+def test_forwarding_that_stays_on_is_told(netctl: Netctl, kernel: FakeKernel) -> None:
+    for name in ("web", "db"):
+        assert netctl("network", "create", name).err == ""
+    kernel.bridge_add("lan0", alias="", mac="", mtu=0)
+    assert netctl("network", "rm", "db").err == ""
+    done = netctl("network", "rm", "web")
+    assert done.status == 0
+    first, hint = done.err.splitlines()
+    assert first.startswith(
+        "netctl: IP forwarding stays on (net.ipv4.ip_forward): netctl turned it"
+    )
+    assert "lan0 came since" in first
+    assert hint == "hint: if not: sysctl -w net.ipv4.ip_forward=0"
+    netctl("network", "create", "inner", "--internal")
+    assert netctl("network", "rm", "inner").err == ""
+
+
 def test_what_expires_is_listed_by_gc(netctl: Netctl) -> None:
     netctl("network", "create", "web", "--ttl", "2h")
     netctl("sandbox", "create", "c1", "--ttl", "1h")

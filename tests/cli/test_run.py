@@ -85,8 +85,26 @@ def test_a_sandbox_without_a_network(runs: Runs, kernel: FakeKernel) -> None:
 
 
 def test_a_sandbox_of_the_hosts_stack(runs: Runs) -> None:
-    assert runs.netctl("run", "--network", "host", "--hostname", "me", "--", "true").status == 7
+    assert runs.netctl("run", "--network", "host", "--add-host", "a:::1", "--", "true").status == 7
     assert (runs.endpoints, runs.type) == ({}, SandboxKind.HOST)
+    assert runs.netctl("sandbox", "ls", "-q").out == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "run --network host --hostname me -- true",
+        "run --network none --hostname me -- true",
+        "run --network none --domainname example.org -- true",
+        "sandbox create me --host --hostname me",
+        "sandbox create me --host --domainname example.org --hostname me",
+    ],
+)
+def test_a_name_without_an_address_is_refused(runs: Runs, words: str) -> None:
+    done = runs.netctl(*words.split())
+    assert done.status == 2
+    assert "has no addresses of its own, so --" in done.err and "no effect" in done.err
+    assert "hint: leave out --" in done.err
     assert runs.netctl("sandbox", "ls", "-q").out == ""
 
 

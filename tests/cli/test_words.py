@@ -8,6 +8,8 @@ import pytest
 
 from tests.cli.conftest import Netctl
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @pytest.mark.parametrize(
     ("short", "full"),
@@ -106,3 +108,52 @@ def test_errors_behind_another_word_have_the_form_that_was_asked_for(netctl: Net
     done = netctl("sb", "--run-dir", "/nowhere", "exec", "c1", "--", "x", "--format", "json")
     assert done.status == 3 and done.err.startswith("netctl: no sandbox")
     assert "hint: netctl network rm --help" in netctl("net", "del", "--nope").err
+
+
+def test_other_words_are_documented(netctl: Netctl) -> None:
+    for words, aliases, page in (
+        (["--help"], {"network": "net", "sandbox": "sb", "endpoint": "ep"}, "netctl.1"),
+        (["network", "--help"], {"rm": "del, delete, remove", "ls": "list"}, "netctl-network.1"),
+        (["container", "--help"], {"rm": "del, delete, remove"}, "netctl-container.1"),
+    ):
+        said = netctl(*words).out.partition("Other words:\n")[2]
+        written = (ROOT / "man" / page).read_text().partition(".SH OTHER WORDS\n")[2]
+        for command, others in aliases.items():
+            assert f"  {command} " in said and others in said
+            assert f".B {command}\n{others}\n" in written
+    assert "Other words" not in netctl("system", "--help").out
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("network inspect fornt", "'front'"),
+        ("network rm frontt back", "'front'"),
+        ("sandbox exec bx1 true", "'box1'"),
+        ("sandbox rm bxo1", "'box1'"),
+        ("endpoint inspect apii", "'api'"),
+        ("endpoint inspect front/appi", "'front/api'"),
+        ("endpoint inspect fron/api", "'front/api'"),
+        ("service info appi.front", "'api.front'"),
+        ("network connect frnt box1", "'front'"),
+        ("network connect front box2", ""),
+        ("network inspect box1", ""),
+        ("sandbox inspect front", ""),
+        ("endpoint inspect box1", ""),
+    ],
+)
+def test_a_mistyped_name_is_answered_with_a_near_one_of_its_kind(
+    netctl: Netctl, words: str, meant: str
+) -> None:
+    for line in (
+        "network create front",
+        "network create backend",
+        "sandbox create box1",
+        "endpoint create front api",
+    ):
+        assert netctl(*line.split()).status == 0
+    done = netctl(*words.split())
+    assert done.status == 3
+    first = next(line for line in done.err.splitlines() if line.startswith("hint:"))
+    assert first.endswith("ls shows what there is")
+    assert ("did you mean" in first) == bool(meant) and meant in first

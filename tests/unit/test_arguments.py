@@ -25,8 +25,14 @@ Act = Callable[[Controller], object]
         (lambda c: c.endpoints.create("web", "x", aliases="www"), "'www' is one text"),
         (lambda c: c.endpoints.create("web", "x", routes="10.9.0.0/16"), "is one text"),
         (lambda c: c.sandboxes.run("true"), "'true' is one text"),
-        (lambda c: c.networks.create("x", options={"driver.mtu": 1400}), "=1400 is not of texts"),
-        (lambda c: c.networks.create("x", labels={"a": None}), "'a'=None is not of texts"),
+        (
+            lambda c: c.networks.create("x", options={"driver.mtu": 1400}),
+            "=1400: the key and the value must be strings",
+        ),
+        (
+            lambda c: c.networks.create("x", labels={"a": None}),
+            "'a'=None: the key and the value must be strings",
+        ),
     ],
 )
 def test_it_is_refused_and_nothing_changes(tmp_path: Path, act: Act, words: str) -> None:

@@ -61,7 +61,7 @@ def test_forms_of_a_route(text: str, expected: tuple[str, str, int, str]) -> Non
     ],
 )
 def test_what_is_wrong_with_a_route_is_named(text: str) -> None:
-    with pytest.raises(InvalidInput, match="--route ") as caught:
+    with pytest.raises(InvalidInput, match="routes ") as caught:
         parse(text)
     assert "Traceback" not in str(caught.value)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import pickle
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,6 +50,25 @@ def test_an_unknown_keyword_is_a_type_error_and_changes_nothing(
         call(controller)
     assert controller.endpoints.list() == []
     assert [each.name for each in controller.sandboxes.list()] == ["c1"]
+
+
+@pytest.mark.parametrize(
+    ("option", "why"),
+    [
+        ("preexec_fn", "how the sandbox is entered"),
+        ("user", "before the sandbox is entered"),
+        ("group", "before the sandbox is entered"),
+        ("extra_groups", "before the sandbox is entered"),
+        ("args", "given already"),
+    ],
+)
+def test_what_cannot_work_in_a_sandbox_is_a_type_error_that_says_so(
+    controller: Controller, option: str, why: str
+) -> None:
+    with pytest.raises(TypeError, match=rf"exec\(\) does not take '{option}': .*{why}"):
+        controller.sandboxes.exec("c1", ["true"], **{option: print})
+    with pytest.raises(TypeError, match=option):
+        controller.sandboxes.get("c1").exec(["true"], **{option: [7]})
 
 
 def test_a_handle_is_accepted_wherever_a_name_is(controller: Controller) -> None:
@@ -162,23 +182,67 @@ def _texts(node: ast.expr) -> Iterator[str]:
             yield from (*_texts(body), *_texts(orelse))
 
 
-def _hints() -> Iterator[str]:
+def _said() -> Iterator[tuple[str, str]]:
+    """Yield what the library's errors and notices say: ``hint`` or ``message``, and the text."""
     for path in sources():
-        if "commands" in path.parts or path.name == "cli.py":
+        if "commands" in path.parts or path.name in ("cli.py", "groups.py", "universal.py"):
             continue  # what only the command line says
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.keyword) and node.arg == "hint":
-                yield from _texts(node.value)
+                yield from (("hint", text) for text in _texts(node.value))
+            elif isinstance(node, ast.Yield) and node.value:
+                yield from (("message", text) for text in _texts(node.value))
+            elif isinstance(node, ast.Call) and node.args and _tells(node.func):
+                yield from (("message", text) for text in _texts(node.args[0]))
+
+
+def _tells(function: ast.expr) -> bool:
+    """Whether what is called with a text first makes an error of it, a note or a notice."""
+    if isinstance(function, ast.Name):
+        return hasattr(errors, function.id)
+    return isinstance(function, ast.Attribute) and function.attr in ("add_note", "append")
+
+
+def _hints() -> Iterator[str]:
+    return (text for what, text in _said() if what == "hint")
 
 
 def test_no_hint_of_the_library_speaks_the_command_lines_words() -> None:
     hints = set(_hints())
-    assert len(hints) > 100
-    said = {hint: translated(hint) for hint in hints}
+    messages = {text for what, text in _said() if what == "message"}
+    assert len(hints) > 100 and len(messages) > 200
+    said = {text: translated(text) for text in hints | messages}
     left = re.compile(
         r"(?<![\w-])--(?!no-install)[a-z]|\bnetctl (network|endpoint|sandbox|repair|check|gc)\b"
     )
-    assert {hint: text for hint, text in said.items() if left.search(text)} == {}
+    wrong = {text: found for text, found in said.items() if left.search(found)}
+    # What only the command line asks for, other programs' options, and options by their variable.
+    others = re.compile(r"--(format|filter|x1|ctstate)")
+    assert {text: found for text, found in wrong.items() if not others.search(text)} == {}
+
+
+def test_an_error_is_in_the_librarys_words_as_a_whole(controller: Controller) -> None:
+    with pytest.raises(netctl.InvalidInput) as caught:
+        controller.endpoints.connect("web", "c1", ip="x")
+    error = caught.value
+    assert error.message == str(error) == "ip 'x' is not an IP address"
+    assert error.command_message == "--ip 'x' is not an IP address"
+    error.add_note("try --subnet 10.0.0.0/24, or netctl network ls")
+    assert error.notes == ["try subnets=['10.0.0.0/24'], or controller.networks.list()"]
+    assert error.command_notes == ["try --subnet 10.0.0.0/24, or netctl network ls"]
+
+
+def test_notices_are_in_the_librarys_words(controller: Controller) -> None:
+    controller.notices.append("run netctl network rm web, or use --force")
+    controller.notices += ["see netctl check"]
+    controller.notices.extend(["see netctl check"])
+    assert list(controller.notices) == [
+        "run controller.networks.remove('web'), or use force=True",
+        "see controller.check()",
+        "see controller.check()",
+    ]
+    assert "see netctl check" in controller.notices
+    assert pickle.loads(pickle.dumps(controller.notices)) == controller.notices
 
 
 def test_what_a_hint_tells_to_call_exists() -> None:

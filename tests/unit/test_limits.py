@@ -62,7 +62,7 @@ def test_rates_are_tcs(text: str, bits: int) -> None:
     ],
 )
 def test_what_is_no_rate_is_named(text: str) -> None:
-    with pytest.raises(InvalidInput, match=r"--rate-out .* is not a rate") as caught:
+    with pytest.raises(InvalidInput, match=r"rate_out .* is not a rate") as caught:
         rate("--rate-out", text)
     assert caught.value.hint
 
@@ -76,7 +76,7 @@ def test_sizes(text: str, expected: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "2g", "1kbit", "x", "1e3", "1 k"])
 def test_what_is_no_size_is_named(text: str) -> None:
-    with pytest.raises(InvalidInput, match=r"--burst .* is not a size"):
+    with pytest.raises(InvalidInput, match=r"burst .* is not a size"):
         size(text)
 
 

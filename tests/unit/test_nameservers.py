@@ -35,7 +35,7 @@ from netctl.nameservers import check_option, check_server, check_servers
 def test_what_cannot_be_a_name_server(text: str, reason: str) -> None:
     with pytest.raises(InvalidInput, match=reason) as caught:
         check_server("--dns", text)
-    assert "--dns" in caught.value.message and caught.value.hint
+    assert "--dns" in caught.value.command_message and caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -113,4 +113,4 @@ def test_an_option(text: str) -> None:
 def test_what_is_no_option(text: str, reason: str) -> None:
     with pytest.raises(InvalidInput, match=reason) as caught:
         check_option("--dns-opt", text)
-    assert "--dns-opt" in caught.value.message and caught.value.hint
+    assert "--dns-opt" in caught.value.command_message and caught.value.hint

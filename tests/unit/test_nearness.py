@@ -31,6 +31,16 @@ OPTIONS = ("--filter", "--force", "--format", "--ignore-missing", "--network", "
         ("--format", ("--force", "--filter"), []),
         ("--net", OPTIONS, ["--network"]),
         ("a" * 5000, OPTIONS, []),
+        ("--label-add", ("--label", "--label-rm"), []),
+        ("--alias-add", ("--alias", "--alias-rm"), []),
+        ("--lable-rm", ("--label", "--label-rm"), ["--label-rm"]),
+        ("--no-ipv6", ("--no-ipv4", "--ipv6"), []),
+        ("--ip4", ("--ip", "--ip6"), []),
+        ("--ipv4", ("--no-ipv4", "--ipv6"), []),
+        ("--tty", ("--ttl",), []),
+        ("--tlt", ("--ttl", "--pid"), ["--ttl"]),
+        ("--dryrun", ("--dry-run",), ["--dry-run"]),
+        ("--ignore-misisng", OPTIONS, ["--ignore-missing"]),
     ],
 )
 def test_only_what_is_near_is_meant(word: str, known: list[str], expected: list[str]) -> None:
