@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -36,6 +37,29 @@ def _compare(table: str, expected: Found, found: Found) -> Iterator[tuple[str, s
             yield what, "there", "nothing"
         elif item != found[key] and f"{table} {key[1]}" not in USER_CHAINS:
             yield from _differing(what, item, found[key])
+
+
+def surplus(wanted: Objects, there: Objects) -> Iterator[tuple[str, int]]:
+    """Yield the rules that are not expected, each by its chain's place and handle."""
+    expected = Counter(map(_rule, _rules_of(wanted)))
+    for rule in _rules_of(there):
+        known = _rule(rule)
+        if expected[known] > 0:
+            expected[known] -= 1
+        else:
+            yield _place(rule), rule["handle"]
+
+
+def _rules_of(objects: Objects) -> list[Mapping[str, Any]]:
+    return [item["rule"] for item in objects if "rule" in item]
+
+
+def _place(rule: Mapping[str, Any]) -> str:
+    return f"{rule['family']} {rule['table']} {rule['chain']}"
+
+
+def _rule(rule: Mapping[str, Any]) -> tuple[str, str]:
+    return _place(rule), _canonical(rule["expr"])
 
 
 def _by_name(objects: Objects, table: str) -> Found:

@@ -76,6 +76,7 @@ def _followed(state: State, sandbox: str, destination: str | None, style: str) -
             "where": station.where,
             "what": station.what,
             "passes": station.passes,
+            "code": station.code or None,
             "evidence": station.evidence,
             "remedy": list(station.remedy),
         }

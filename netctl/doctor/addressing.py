@@ -16,6 +16,7 @@ from netctl.backends.ipam.surroundings import (
 )
 from netctl.definitions.network import NetworkDefinition
 from netctl.designing import surroundings_of
+from netctl.doctor import ruled
 from netctl.doctor.finding import Finding, problem, warning
 from netctl.doctor.machine import Machine
 from netctl.errors import Exhausted
@@ -35,8 +36,11 @@ def led_elsewhere(machine: Machine) -> Iterator[Finding]:
         if bridge is None or not bridge.up:
             continue
         for pool in (pool for pool in network.pools if not pool.link_local):
+            if ruled.refuses_all(machine, pool.version):
+                continue  # Another check names the rule.
             if found := _diversion(network, pool, machine):
-                yield problem("route-elsewhere", found.what, found.evidence, *found.remedy)
+                what, evidence, on = found.what, found.evidence, network.facts["bridge"]
+                yield problem("route-elsewhere", what, evidence, *found.remedy, on=on)
 
 
 def _diversion(network: Network, pool: Pool, machine: Machine) -> Diversion | None:

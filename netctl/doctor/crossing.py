@@ -9,18 +9,18 @@ from shlex import quote
 from netctl.backends import diversion, obstacles
 from netctl.backends.firewall import TABLES, USER_CHAINS
 from netctl.backends.forwarding import SYSCTLS
+from netctl.doctor import addressing, firewalls, ruled
 from netctl.doctor.destination import Destination
 from netctl.doctor.machine import Machine
-from netctl.doctor.station import SILENT, Station, ends, passes
+from netctl.doctor.station import SILENT, Station, ends, found, passes
 from netctl.kernel.conntrack import Flow
 from netctl.kernel.lookup import Way
-from netctl.kernel.probing import Event, Journey
-from netctl.kernel.ruleset import Chain
+from netctl.kernel.probing import Journey
+from netctl.kernel.watching import Event
 from netctl.models import Network
 
 Passage = Sequence[Event]
 """What one chain with a hook, and those that it leads to, did with a packet."""
-_REFUSALS = {"none": "has no route there", "martian": "does not believe its source"}
 
 
 class Crossing:
@@ -39,16 +39,17 @@ class Crossing:
         self._machine, self._kernel = machine, machine.kernel
         self._bridge, self._to = bridge, to
         self._journey, self._flow = journey, flow
-        self._out, self._back = _passages(journey)
+        sender = (journey.source, journey.port)
+        there = passages(journey.events)
+        self._out = [each for each in there if each[0].source == sender]
+        self._back = [each for each in there if each[0].source != sender]
         reached = self._out[-1][0].destination if self._out else (to.address, to.port)
         self.goal, self._port = reached
 
     def stations(self) -> Iterator[Station]:
         """Translation, firewall, route, the next one on the link, and the way back."""
         if not (self._journey.came or self._journey.unseen or self._journey.answer != "silent"):
-            what = "it never comes to the host: the sandbox's own firewall, or a filter, keeps it"
-            text = f"nft monitor trace: no packet from {self._journey.source}"
-            yield ends(f"bridge {self._bridge}", what, text)
+            yield from self._lost()
         if (self.goal, self._port) != (self._to.address, self._to.port):
             where = f"{self.goal}:{self._port}" if self._port else self.goal
             what = f"translates the destination {self._to.text} to {where}"
@@ -62,6 +63,17 @@ class Crossing:
             yield from self._next(way)
         yield from self._dropped(self._back, "its answer came, and is dropped", "answers")
 
+    def _lost(self) -> Iterator[Station]:
+        """A packet that left the sandbox, and did not come to the host."""
+        where = f"bridge {self._bridge}"
+        for finding in firewalls.foreign_drops(self._machine):
+            if finding.on == self._bridge:
+                yield found(where, finding)
+        what = "it never comes to the host: a filter on the way, as of traffic control, keeps it"
+        text = f"nft monitor trace: no packet from {self._journey.source}"
+        shown = f"tc filter show dev {self._bridge} ingress  # shows those of the bridge"
+        yield ends("lost-on-bridge", where, what, text, shown)
+
     def _dropped(self, passages: Sequence[Passage], what: str, flow: str) -> Iterator[Station]:
         passage = next((each for each in passages if each[-1].verdict == "drop"), None)
         if passage is None:
@@ -71,24 +83,35 @@ class Crossing:
         if lost.kind != "policy":
             rule = self._kernel.nft_text(lost.chain).get(lost.handle, "a rule")
             text = f"{rule} # handle {lost.handle}"
-        whose, *remedy = self._whose(lost.chain, passage[0], flow)
-        yield ends(f"chain {lost.chain.place}", f"{what} {whose}", text, *remedy)
-
-    def _whose(self, chain: Chain, first: Event, flow: str) -> Iterator[str]:
-        """Yield whose rules dropped it and, where there is one, what to do; ``first`` is what came
-        of it in the chain with the hook."""
-        goal = ip_address(self.goal)
+        where = f"chain {lost.chain.place}"
+        chain, first = lost.chain, passage[0]
         if f"{chain.family} {chain.table}" not in TABLES:
-            yield "by another firewall"
-            yield from self._let_through(first, flow)
+            lines = self._let_through(first, flow)
+            yield ends("foreign-drop", where, f"{what} by another firewall", text, *lines)
         elif chain.place in USER_CHAINS:
-            yield "by a rule of yours"
-            yield f"nft -a list chain {chain.place}"
-        elif other := next((n for n in self._machine.networks if _within(n, goal)), None):
-            yield f"by netctl's own rules, which keep network {other.name} apart from others"
-            yield f"netctl network connect {other.name} {self._sandbox}  # or publish a port of it"
+            line = f"nft delete rule {chain.place} handle {lost.handle}  # if it is not wanted"
+            yield ends("user-drop", where, f"{what} by a rule of yours", text, line)
         else:
-            yield "by netctl's own rules"
+            yield from self._dropped_here(lost, where, what, text)
+
+    def _dropped_here(self, lost: Event, where: str, what: str, text: str) -> Iterator[Station]:
+        """The packet was dropped in netctl's own table."""
+        from netctl.upkeep.check import foreign_rules
+
+        machine = self._machine
+        if (lost.chain.place, lost.handle) in foreign_rules(machine.reader, machine.controller):
+            by = f"{what} by a rule that is not netctl's, which somebody added to its table"
+            line = f"nft delete rule {lost.chain.place} handle {lost.handle}"
+            yield ends("foreign-rule", where, by, text, line)
+        for finding in firewalls.our_table(machine):
+            yield found(where, finding)
+        goal = ip_address(self.goal)
+        if other := next((n for n in machine.networks if _within(n, goal)), None):
+            by = f"{what} by netctl's own rules, which keep network {other.name} apart from others"
+            line = f"netctl network connect {other.name} {self._sandbox}  # or publish a port of it"
+            yield ends("kept-apart", where, by, text, line)
+        else:
+            yield ends("own-drop", where, f"{what} by netctl's own rules", text)
 
     def _let_through(self, first: Event, flow: str) -> Iterator[str]:
         """Yield the lines that let the packet through a chain of somebody else's."""
@@ -111,7 +134,13 @@ class Crossing:
                 what = "dropped by legacy iptables, unless a rule of it accepts it"
                 flows = ("out", "answers")
                 lines = obstacles.remedy(chain, self._bridge, flows, self._machine.foreign)
-                yield ends(f"chain {chain.name}", what, f"{tool} -P {chain.name} DROP", *lines)
+                yield ends(
+                    "foreign-drop",
+                    f"chain {chain.name}",
+                    what,
+                    f"{tool} -P {chain.name} DROP",
+                    *lines,
+                )
 
     def _routed(self, way: Way) -> Station:
         asked = f"ip route get {self.goal} from {self._journey.source} iif {self._bridge}"
@@ -131,13 +160,31 @@ class Crossing:
         if self._machine.sysctl(SYSCTLS[version]) == "0":
             dotted = SYSCTLS[version].replace("/", ".")
             what = f"does not forward IPv{version}"
-            return ends("host", what, f"{dotted} = 0", f"sysctl -w {dotted}=1")
+            line = f"sysctl -w {dotted}=1"
+            return ends("forwarding-off", "host", what, f"{dotted} = 0", line)
+        source = self._journey.source
+        if rule := ruled.blamed(self._kernel, "", way, self.goal, source, self._bridge):
+            what = f"a rule of routing refuses it ({way.kind})"
+            line = f"{ruled.deletion(rule, '', self.goal)}  # if nothing needs it"
+            return ends("rule-refuses", "host", what, f"{asked}: {way.kind}", line)
         kind = way.kind
         if kind == "blackhole" and self._kernel.way("", self.goal).kind == "unicast":
             # Since Linux 6.13 the kernel gives both the same number.
             kind = "martian"
-        what = _REFUSALS.get(kind, f"has a route that refuses it ({kind})")
-        return ends("host", what, f"{asked}: {kind}", self._reopened())
+        evidence = f"{asked}: {kind}"
+        if kind == "martian":
+            return self._disbelieved(evidence)
+        if kind == "none":
+            line = f"ip route add {self.goal} via GATEWAY  # the one that leads there"
+            return ends("no-way-out", "host", "has no route there", evidence, line)
+        what = f"has a route that refuses it ({kind})"
+        return ends("route-refuses", "host", what, evidence, self._reopened())
+
+    def _disbelieved(self, evidence: str) -> Station:
+        """The host would send an answer another way than the packet came by."""
+        lines = (f for each in addressing.led_elsewhere(self._machine) for f in each.remedy)
+        what = "does not believe its source"
+        return ends("source-martian", "host", what, evidence, *(list(lines) or ["netctl doctor"]))
 
     def _reopened(self) -> str:
         """Return the line that takes away the route which refuses the packet."""
@@ -151,22 +198,23 @@ class Crossing:
         state = next((n.state for n in self._kernel.neighbours("") if n.address == hop), "")
         link = self._machine.found.link("", way.link)
         if link and not link.carrier:
-            yield ends(way.link, "has no carrier", f"ip link show {way.link}: no carrier")
+            line = f"ethtool {way.link}  # shows what its other end says"
+            what, text = "has no carrier", f"ip link show {way.link}: no carrier"
+            yield ends("uplink-down", way.link, what, text, line)
         elif state in SILENT:
-            yield ends(way.link, f"nobody answers for {hop}", f"ip neighbour show {hop}: {state}")
+            text = f"ip neighbour show {hop}: {state}"
+            yield ends("next-hop-silent", way.link, f"nobody answers for {hop}", text)
 
 
 def _within(network: Network, address: IPv4Address | IPv6Address) -> bool:
     return any(address in ip_network(pool.subnet) for pool in network.pools)
 
 
-def _passages(journey: Journey) -> tuple[list[Passage], list[Passage]]:
-    """Return what was done with the packet, and with what answers it."""
+def passages(events: Sequence[Event]) -> list[Passage]:
+    """Return what was done with each packet, chain by chain."""
     found: list[list[Event]] = []
-    for event in journey.events:
+    for event in events:
         if event.source[0] or not found:
             found.append([])
         found[-1].append(event)
-    sender = (journey.source, journey.port)
-    out: list[Passage] = [each for each in found if each[0].source == sender]
-    return out, [each for each in found if each[0].source != sender]
+    return [*found]

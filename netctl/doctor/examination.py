@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from netctl.doctor import (
     addressing,
+    believed,
     bridges,
     firewalls,
     guarded,
     host,
     resolving,
     routing,
+    ruled,
     services,
     state,
 )
@@ -53,6 +55,8 @@ CHECKS: dict[str, Check] = {
     "answers of published ports": routing.answers,
     "gateways of sandboxes": routing.gateways,
     "IPv6": routing.ipv6_switched_off,
+    "rules of routing": ruled.refused,
+    "MAC addresses of neighbours": believed.forged,
     "bridges": bridges.bridges,
     "ports of bridges": bridges.ports,
     "numbers of ports": bridges.full,

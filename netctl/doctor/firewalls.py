@@ -38,7 +38,8 @@ def foreign_drops(machine: Machine) -> Iterator[Finding]:
         for obstacle in found:
             evidence = _evidence(obstacle, machine)
             say = warning if obstacle.partly else problem
-            yield say("foreign-drop", obstacle.sentence(), evidence, *obstacle.remedy)
+            what, bridge = obstacle.sentence(), obstacle.bridge
+            yield say("foreign-drop", what, evidence, *obstacle.remedy, on=bridge)
 
 
 def _evidence(obstacle: Obstacle, machine: Machine) -> str:

@@ -11,7 +11,7 @@ from netctl.backends import foreign
 from netctl.backends.foreign import OUTSIDE, Foreign
 from netctl.gateway import ways_out
 from netctl.kernel import Kernel, Link
-from netctl.kernel.lookup import Way
+from netctl.kernel.lookup import Neighbour, Way
 from netctl.kernel.snapshot import Snapshot
 from netctl.kernel.vitals import Vitals
 from netctl.models import Attachment, Endpoint, HostState, Network, Port, Sandbox
@@ -58,6 +58,7 @@ class Machine:
         self.vitals = vitals or Vitals()
         self.probe = probe
         self._ways: dict[str, Way] = {}
+        self._neighbours: dict[str, dict[tuple[str, str], Neighbour]] = {}
 
     @cached_property
     def boot_id(self) -> str:
@@ -117,6 +118,28 @@ class Machine:
         name = network.facts["bridge"]
         link = None if ("", name) in self.gone else self.found.link("", name)
         return link if link and link.up else None
+
+    def free_name(self, wanted: str) -> str:
+        """Return a name for a network that no network has."""
+        taken = {network.name for network in self.all_networks}
+        numbered = (f"{wanted}{number}" for number in range(2, len(taken) + 3))
+        return next(name for name in (wanted, *numbered) if name not in taken)
+
+    def own(self, link: str) -> set[str]:
+        """Return the host's addresses at an interface."""
+        found = self.found.addresses("")
+        return {item.address.partition("/")[0] for item in found if item.link == link}
+
+    def neighbour(self, netns: str, link: str, address: str) -> Neighbour | None:
+        """Return what is known of an address at an interface."""
+        if netns not in self._neighbours:
+            there = self.kernel.neighbours(netns)
+            self._neighbours[netns] = {(each.link, each.address): each for each in there}
+        return self._neighbours[netns].get((link, address))
+
+    def forget_neighbours(self) -> None:
+        """Read them again: a packet was sent."""
+        self._neighbours.clear()
 
     @cached_property
     def rooms(self) -> list[Room]:

@@ -10,20 +10,21 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from netctl import references, rooms
-from netctl.backends import diversion
-from netctl.doctor import bridges, services
+from netctl.doctor import bridges, firewalls, ruled, services, state
 from netctl.doctor.crossing import Crossing
 from netctl.doctor.destination import Destination, parse
+from netctl.doctor.finding import Severity
+from netctl.doctor.inner import OwnFirewall
 from netctl.doctor.machine import Machine
-from netctl.doctor.station import SILENT, Station, ends, passes
+from netctl.doctor.next_hop import NextHop
+from netctl.doctor.station import Station, ends, found, passes
 from netctl.errors import InvalidInput, NotFound, Unsupported
 from netctl.gateway import Member
 from netctl.kernel.conntrack import Flow
 from netctl.kernel.probing import Journey, Probe
-from netctl.models import Endpoint, Network, SandboxKind, address_claim
+from netctl.models import Attachment, Sandbox, SandboxKind
 from netctl.record import replace
 from netctl.rooms import Room
-from netctl.steps.base import ip
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
@@ -65,11 +66,8 @@ def follow(machine: Machine, room: Room, to: Destination) -> Iterator[Station]:
             hint="only packets of namespaces are followed",
         )
     if not room.alive:
-        error = rooms.absent(room)
-        remedy = (error.command_hint,) if error.command_hint else ()
-        yield ends(
-            "sandbox", error.command_message, f"{room.sandbox.netns}: not its namespace", *remedy
-        )
+        for finding in state.of_sandbox(room, machine):
+            yield found("sandbox", finding)
         return
     for station in _Path(machine, room, to).stations():
         yield station
@@ -89,6 +87,10 @@ class _Path:
                 hint=f"ip -n {self._name} link shows those that it has",
             )
         self._way = self._kernel.way(self._netns, to.address, oif=to.zone)
+        self._source = self._way.source
+        if self._way.kind == "unicast" and self._source:
+            # As it is sent: a rule of routing may be about its source.
+            self._way = self._kernel.way(self._netns, to.address, source=self._source, oif=to.zone)
         of_link = ip_address(to.address).version == 6 and ip_address(to.address).is_link_local
         zone = to.zone or (self._way.link if of_link else "")
         self._to = replace(to, zone=zone) if of_link and self._way.kind != "local" else to
@@ -100,18 +102,62 @@ class _Path:
         if self._way.kind == "local":
             yield from self._within()
             return
-        link = self._way.link
-        member = next((m for m in self._room.members if m.attachment.ifname == link), None)
+        member = self._member()
         yield from self._wires(member) if member else self._unknown()
-        journey, flow = self._sent()
-        yield from self._next_hop(member)
+        crosses = member and self._way.gateway
+        yield from self._rules_away() if crosses else ()
+        hop = NextHop(self._machine, self._room, member, self._way, self._to.address)
+        journey, flow = self._sent(hop.place)
+        self._machine.forget_neighbours()
+        if journey.answer != "answered":
+            yield from self._own_firewalls(journey, hop.place)
+        yield from hop.stations()
         goal = self._to.address
-        if member and self._way.gateway:
+        if member and crosses:
             bridge = member.network.facts["bridge"]
             crossing = Crossing(self._machine, bridge, self._to, journey, flow, self._name)
             yield from crossing.stations()
             goal = crossing.goal
+        if journey.answer in ("silent", "unreachable"):
+            yield from hop.misled()
+            yield from self._faults(member)
         yield self._answer(journey, flow, goal)
+
+    def _member(self) -> Member | None:
+        """Return the endpoint that the packet leaves by: the other end of its wire says whose the
+        interface is, whatever name somebody gave it."""
+        found, members = self._machine.found, self._room.members
+        inner = self._kernel.link(self._netns, self._way.link)
+        there = (inner.index, found.number(self._netns)) if inner else None
+        for item in members:
+            near = found.link("", item.attachment.host_ifname)
+            if near and (near.peer, near.peer_netns) == there:
+                return item
+        return next((m for m in members if m.attachment.ifname == self._way.link), None)
+
+    def _rules_away(self) -> Iterator[Station]:
+        """netctl's table, without which nothing is translated: the first thing to be said."""
+        for finding in firewalls.our_table(self._machine):
+            if finding.code == "table-missing":
+                yield found("host", finding)
+
+    def _faults(self, member: Member | None) -> Iterator[Station]:
+        """What the host's firewall may do to a packet that was not answered."""
+        bridge = member.network.facts["bridge"] if member else ""
+        checks = (firewalls.our_table, firewalls.foreign_drops) if member else ()
+        for check in checks:
+            for finding in check(self._machine):
+                if finding.on in ("", bridge) and finding.severity is Severity.PROBLEM:
+                    yield found("host", finding)
+
+    def _own_firewalls(self, journey: Journey, beyond: Attachment | None) -> Iterator[Station]:
+        """What the sandboxes at both ends drop themselves."""
+        reader, sandbox = self._machine.reader, self._room.sandbox
+        other = reader.get(Sandbox, beyond.sandbox_id) if beyond else None
+        for each, events in ((sandbox, journey.inside), (other, journey.beyond)):
+            if each:
+                own = OwnFirewall(self._machine, each, self._to, journey.source)
+                yield from own.stations(events)
 
     def _within(self) -> Iterator[Station]:
         """What the sandbox does with a packet to itself, which needs not be sent to find out."""
@@ -119,7 +165,7 @@ class _Path:
         asked = [(to.protocol, to.address, to.port)] if to.port else []
         if False in vitals.hears(self._netns, _LOOPBACK, asked):
             listing = services.listing(self._machine, self._netns, to.protocol)
-            yield ends(to.text, _NOBODY, listing, *_SERVE)
+            yield ends("port-not-served", to.text, _NOBODY, listing, *_SERVE)
 
     def _leaves(self) -> Station:
         """The route in the sandbox."""
@@ -130,118 +176,64 @@ class _Path:
             return self._no_route(asked, title)
         via = f" via {way.gateway}" if way.gateway else ""
         what = f"leaves by {way.link}" + (f" for the gateway {way.gateway}" if via else "")
-        return passes(title, what, f"{asked}:{via} dev {way.link} src {way.source}")
+        return passes(title, what, f"{asked}:{via} dev {way.link} src {self._source}")
 
     def _no_route(self, asked: str, title: str) -> Station:
         members, version = self._room.members, 6 if ":" in self._to.address else 4
-        remedy = f"netctl network connect NETWORK {self._name}"
+        evidence = f"{asked}: {self._way.kind}"
         if not members:
             what = "has no endpoint, so no route"
-        elif not any(version in item.gateways for item in members):
+            return ends("no-endpoint", title, what, evidence, *self._connected())
+        if not any(version in item.gateways for item in members):
             inner = ", ".join(item.network.name for item in members)
             what = f"none of its networks ({inner}) leads outside by IPv{version}"
-        else:
-            what = f"has no route there ({self._way.kind})"
-            return ends(title, what, f"{asked}: {self._way.kind}", *self._mended_route())
-        return ends(title, what, f"{asked}: {self._way.kind}", remedy)
+            return ends("no-way-out", title, what, evidence, *self._connected())
+        what = f"has no route there ({self._way.kind})"
+        return ends("no-route", title, what, evidence, *self._mended_route())
+
+    def _connected(self) -> Iterator[str]:
+        """Yield the lines that bring the sandbox into a network that leads there."""
+        machine, goal = self._machine, ip_address(self._to.address)
+        networks = [n for n in machine.all_networks if "bridge" in n.facts]
+        holding = [n for n in networks if any(goal in ip_network(p.subnet) for p in n.pools)]
+        leading = [n for n in networks if not n.internal and n.routed_pool(goal.version)]
+        name = next((n.name for n in (*holding, *leading)), "")
+        if not name:
+            name = machine.free_name("outside")
+            yield f"netctl network create {name}{' --ipv6' if goal.version == 6 else ''}"
+        yield f"netctl network connect {name} {self._name}"
 
     def _mended_route(self) -> Iterator[str]:
-        """Yield the lines that take away the route which leads the packet, if it is not netctl's,
-        and bring back netctl's."""
-        way, goal = self._way, ip_address(self._to.address)
-        kernel, netns = self._kernel, self._netns
-        taken = [
-            route
-            for route in (*kernel.routes(netns), *kernel.dead_ends(netns))
-            if goal in ip_network(route.destination)
-            and (
-                (route.link, route.gateway) == (way.link, way.gateway)
-                if way.kind == "unicast"
-                else route.kind != "unicast"
-            )
-        ]
-        if taken:
-            best = max(taken, key=lambda route: ip_network(route.destination).prefixlen)
-            yield diversion.deletion(best).replace("ip", ip(netns), 1).partition("  #")[0]
-        yield "netctl repair"
+        to, source = self._to.address, self._source
+        return ruled.mended(self._kernel, self._netns, self._way, to, source)
 
     def _unknown(self) -> Iterable[Station]:
         what = "is not netctl's: from here on only the answer tells"
         yield passes(self._way.link, what, f"{self._way.link} in {self._netns}")
 
     def _wires(self, member: Member) -> Iterator[Station]:
-        """The interface, its other end and the bridge."""
-        inner = self._machine.found.link(self._netns, self._way.link)
-        if inner and not inner.up:
-            text = f"ip -n {self._name} link show {inner.name}: state DOWN"
-            yield ends(inner.name, "is down", text, "netctl repair")
+        """The other end of the interface, and the bridge."""
         place, bridge = member.attachment, member.network.facts["bridge"]
         for check in (bridges.bridges, bridges.ports):
-            for found in check(self._machine):
-                if found.on in (place.host_ifname, bridge):
-                    yield ends(f"bridge {bridge}", found.what, found.evidence, *found.remedy)
+            for finding in check(self._machine):
+                if finding.on in (place.host_ifname, bridge):
+                    yield found(f"bridge {bridge}", finding)
         title = f"{member.network.name}/{member.endpoint.name}"
         text = f"{place.host_ifname} is up, master {bridge}"
         yield passes(f"bridge {bridge}", f"comes in as endpoint {title}", text)
 
-    def _sent(self) -> tuple[Journey, Flow | None]:
-        to, source = self._to, self._way.source
+    def _sent(self, beyond: Attachment | None) -> tuple[Journey, Flow | None]:
+        to, source = self._to, self._source
         probe = Probe(
             netns=self._netns,
             destination=to.address,
             protocol=to.protocol,
             port=to.port,
             zone=to.zone,
+            beyond=beyond.netns if beyond else "",
         )
         journey = self._kernel.probe(probe, source, _SECONDS)
         return journey, self._kernel.flow(source, to.address, to.protocol, journey.number)
-
-    def _next_hop(self, member: Member | None) -> Iterator[Station]:
-        """Whoever is next on the link, and whether it answers."""
-        hop = self._way.gateway or self._to.address
-        entries = self._kernel.neighbours(self._netns)
-        state, mac = next(
-            ((n.state, n.mac) for n in entries if (n.link, n.address) == (self._way.link, hop)),
-            ("", ""),
-        )
-        text = f"ip -n {self._name} neighbour show {hop}: {' '.join(filter(None, (mac, state)))}"
-        if state in SILENT and member:
-            yield self._nobody(member.network, hop, text)
-        elif state in SILENT:
-            lines = self._mended_route() if self._way.gateway else ()
-            yield ends(self._way.link, f"nobody answers for {hop}", text, *lines)
-        elif member and not self._way.gateway:
-            holder = self._holder(member.network, hop) or self._beside(member.network, hop)
-            what = f"reaches {holder}, on the same bridge"
-            yield passes(f"network {member.network.name}", what, text)
-
-    def _nobody(self, network: Network, hop: str, text: str) -> Station:
-        title, holder = f"network {network.name}", self._holder(network, hop)
-        if self._way.gateway:
-            what = f"the gateway {hop} does not answer on the bridge"
-            known = hop in {pool.gateway for pool in network.pools}
-            return ends(title, what, text, *(("netctl repair",) if known else self._mended_route()))
-        if not holder:
-            remedy = f"netctl endpoint ls --network {network.name}"
-            return ends(title, f"nobody has the address {hop}", text, remedy)
-        if network.facts["icc"] != "true":
-            what = f"forbids its endpoints to reach each other; {hop} is {holder}"
-            remedy = "netctl network create NAME  # without -o bridge.enable_icc=false"
-            return ends(title, what, f"option enable_icc is false; {text}", remedy)
-        remedy = f"netctl endpoint inspect {holder}  # is it in a sandbox, and up?"
-        return ends(title, f"{holder}, which has {hop}, does not answer", text, remedy)
-
-    def _beside(self, network: Network, address: str) -> str:
-        """Return whose an address is that netctl gave to no endpoint."""
-        own = (a for a in self._machine.found.addresses("") if a.link == network.facts["bridge"])
-        mine = any(item.address.partition("/")[0] == address for item in own)
-        return "the host" if mine else "a neighbour"
-
-    def _holder(self, network: Network, address: str) -> str:
-        """Return the endpoint of a network that has an address, ``""`` for nobody."""
-        owner = self._machine.reader.owner(address_claim(network.id, address))
-        found = self._machine.reader.get(Endpoint, owner, network.id) if owner else None
-        return f"{network.name}/{found.name}" if found else ""
 
     def _answer(self, journey: Journey, flow: Flow | None, goal: str) -> Station:
         to, answer = self._to, journey.answer
@@ -251,19 +243,20 @@ class _Path:
         if answer == "answered":
             return passes(to.text, "answers", text)
         if answer == "refused":
-            found = services.answering(self._machine, goal, to.protocol)
-            evidence = f"{text}; {found}" if found else text
-            return ends(to.text, _NOBODY, evidence, *(_SERVE if found else ()))
+            listing = services.answering(self._machine, goal, to.protocol)
+            evidence = f"{text}; {listing}" if listing else text
+            return ends("port-not-served", to.text, _NOBODY, evidence, *(_SERVE if listing else ()))
         if answer == "forbidden":
-            return ends(f"sandbox {self._name}", "its own firewall forbids it", text)
+            title = f"sandbox {self._name}"
+            return ends("own-firewall", title, "its own firewall forbids it", text)
         if answer != "silent":
-            return ends(to.text, f"is not reached ({answer})", text)
+            return ends("unreachable", to.text, f"is not reached ({answer})", text)
         if flow and flow.answered:
             what = "its answer comes to the host, and is lost there"
-            return ends(to.text, what, text, _WHOLE)
+            return ends("answer-lost", to.text, what, text, _WHOLE)
         if to.protocol == "udp":
             return passes(to.text, "is sent it, and does not answer, which UDP need not", text)
         ours = {member.attachment.ifname for member in self._room.members}
         foreign = self._way.gateway and self._way.link not in ours
         lines = self._mended_route() if foreign else (_WHOLE,)
-        return ends(to.text, "does not answer", text, *lines)
+        return ends("no-answer", to.text, "does not answer", text, *lines)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from netctl.astray import astray
 from netctl.backends.foreign import OUTSIDE
 from netctl.backends.forwarding import SYSCTLS
+from netctl.doctor import ruled
 from netctl.doctor.finding import Finding, note, problem, warning
 from netctl.doctor.machine import Machine
 from netctl.gateway import Member, ways_out
@@ -53,6 +54,8 @@ def way_out(machine: Machine) -> Iterator[Finding]:
         if not needing:
             continue
         way = machine.uplink(version)
+        if ruled.refuses_all(machine, version):
+            continue  # Another check names the rule.
         if way.kind != "unicast":
             # Networks have IPv6 of their own on hosts that have none.
             say = problem if version == 4 else note

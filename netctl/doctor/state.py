@@ -11,6 +11,7 @@ from netctl.doctor.finding import Finding, count, problem, warning
 from netctl.doctor.machine import Machine
 from netctl.kernel import NAMES_TABLE, Kernel
 from netctl.models import Sandbox, SandboxKind
+from netctl.rooms import Room
 
 if TYPE_CHECKING:
     from netctl.upkeep.check import Finding as Drift
@@ -87,48 +88,64 @@ def another_boot(machine: Machine) -> Iterator[Finding]:
 def sandboxes(machine: Machine) -> Iterator[Finding]:
     """Sandboxes whose namespace is gone, or not theirs."""
     for room in machine.rooms:
-        sandbox = room.sandbox
-        if room.alive and origin.is_left(sandbox, machine.kernel):
-            yield problem(
-                "sandbox-left",
-                f"sandbox {sandbox.name} holds a namespace that was left: no process is in it, and"
-                f" {sandbox.source} is another, or none",
-                f"{sandbox.netns}: {sandbox.identity}",
-                *_given_another(sandbox, machine.kernel),
-            )
-        if room.alive:
-            continue
-        if room.intruded and sandbox.type is SandboxKind.EXTERNAL:
-            yield problem(
-                "sandbox-replaced",
-                f"another namespace stands in the place of that of sandbox {sandbox.name}",
-                f"{sandbox.netns}: {machine.found.identity(sandbox.netns)}, not {sandbox.identity}",
-                f"netctl sandbox set-key {sandbox.name} {sandbox.netns}"
-                if not sandbox.pinned
-                else f"netctl sandbox rm {sandbox.name} --force",
-            )
-            continue
-        if room.intruded:
-            yield problem(
-                "sandbox-replaced",
-                f"another namespace stands in the place of that of sandbox {sandbox.name}",
-                f"{sandbox.netns}: {machine.found.identity(sandbox.netns)}, not {sandbox.identity}",
-                f"ip netns delete {sandbox.netns.rpartition('/')[2]}  # or rename it",
-                f"netctl sandbox refresh {sandbox.name}",
-            )
-            continue
-        own = sandbox.type is SandboxKind.OWN
-        before = sandbox.boot_id != machine.boot_id
-        earlier = " since the last boot" if before else ""
-        # The networks of an earlier boot come first, which restore does too.
-        made_again = "netctl restore" if before else f"netctl sandbox refresh {sandbox.name}"
+        yield from of_sandbox(room, machine)
+
+
+def of_sandbox(room: Room, machine: Machine) -> Iterator[Finding]:
+    """Yield what is wrong with the namespace of one sandbox."""
+    if room.alive:
+        yield from _left(room.sandbox, machine)
+    elif room.intruded:
+        yield _replaced(room.sandbox, machine)
+    else:
+        yield _gone(room, machine)
+
+
+def _left(sandbox: Sandbox, machine: Machine) -> Iterator[Finding]:
+    if origin.is_left(sandbox, machine.kernel):
         yield problem(
-            "sandbox-gone",
-            f"the namespace of sandbox {sandbox.name} is gone{earlier}, with"
-            f" {count(len(room.members), 'endpoint')} in it",
-            f"{sandbox.netns}: no namespace",
-            *((made_again,) if own else _given_another(sandbox, machine.kernel)),
+            "sandbox-left",
+            f"sandbox {sandbox.name} holds a namespace that was left: no process is in it, and"
+            f" {sandbox.source} is another, or none",
+            f"{sandbox.netns}: {sandbox.identity}",
+            *_given_another(sandbox, machine.kernel),
         )
+
+
+def _replaced(sandbox: Sandbox, machine: Machine) -> Finding:
+    netns, name = sandbox.netns, sandbox.name
+    lines: tuple[str, ...]
+    if sandbox.type is not SandboxKind.EXTERNAL:
+        lines = (
+            f"ip netns delete {netns.rpartition('/')[2]}  # or rename it",
+            f"netctl sandbox refresh {name}",
+        )
+    elif sandbox.pinned:
+        lines = (f"netctl sandbox rm {name} --force",)
+    else:
+        lines = (f"netctl sandbox set-key {name} {netns}",)
+    return problem(
+        "sandbox-replaced",
+        f"another namespace stands in the place of that of sandbox {name}",
+        f"{netns}: {machine.found.identity(netns)}, not {sandbox.identity}",
+        *lines,
+    )
+
+
+def _gone(room: Room, machine: Machine) -> Finding:
+    sandbox = room.sandbox
+    own = sandbox.type is SandboxKind.OWN
+    before = sandbox.boot_id != machine.boot_id
+    earlier = " since the last boot" if before else ""
+    # The networks of an earlier boot come first, which restore does too.
+    made_again = "netctl restore" if before else f"netctl sandbox refresh {sandbox.name}"
+    return problem(
+        "sandbox-gone",
+        f"the namespace of sandbox {sandbox.name} is gone{earlier}, with"
+        f" {count(len(room.members), 'endpoint')} in it",
+        f"{sandbox.netns}: no namespace",
+        *((made_again,) if own else _given_another(sandbox, machine.kernel)),
+    )
 
 
 def _given_another(sandbox: Sandbox, kernel: Kernel) -> tuple[str, ...]:

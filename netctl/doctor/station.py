@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netctl.doctor.finding import Finding
 from netctl.record import Record
 
 
@@ -15,14 +16,23 @@ class Station(Record):
     """Whether it goes on from there, or has arrived."""
     evidence: str = ""
     remedy: tuple[str, ...] = ()
+    code: str = ""
+    """Where it ends: the word by which a script knows why, which stays the same."""
 
 
 def passes(where: str, what: str, evidence: str) -> Station:
     return Station(where=where, what=what, evidence=evidence)
 
 
-def ends(where: str, what: str, evidence: str, *remedy: str) -> Station:
-    return Station(where=where, what=what, passes=False, evidence=evidence, remedy=remedy)
+def ends(code: str, where: str, what: str, evidence: str, *remedy: str) -> Station:
+    return Station(
+        where=where, what=what, passes=False, evidence=evidence, remedy=remedy, code=code
+    )
+
+
+def found(where: str, finding: Finding) -> Station:
+    """Return the end of a way that a check has found."""
+    return ends(finding.code, where, finding.what, finding.evidence, *finding.remedy)
 
 
 SILENT = ("failed", "incomplete")

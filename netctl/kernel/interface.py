@@ -258,8 +258,8 @@ class Kernel(Protocol):
         else of one from here."""
         ...
 
-    def rules(self, version: int) -> list[PolicyRule]:
-        """Return the host's rules of routing of a family (4, 6), in their order."""
+    def rules(self, version: int, netns: str = "") -> list[PolicyRule]:
+        """Return the rules of routing of a family (4, 6), in their order."""
         ...
 
     def neighbours(self, netns: str) -> list[Neighbour]: ...
@@ -277,7 +277,8 @@ class Kernel(Protocol):
         ...
 
     def probe(self, probe: Probe, source: str, seconds: float) -> Journey:
-        """Send a packet from a namespace and watch it through the host's nftables."""
+        """Send a packet from a namespace and watch it through the nftables of the host, of that
+        namespace and of the one that it goes to."""
         ...
 
     def flow(self, source: str, destination: str, protocol: str, number: int) -> Flow | None:
@@ -383,7 +384,7 @@ class Kernel(Protocol):
         """Return what a set or map of a chain's table holds for a key; None for nothing."""
         ...
 
-    def nft_text(self, chain: Chain) -> dict[int, str]:
+    def nft_text(self, chain: Chain, netns: str = "") -> dict[int, str]:
         """Return the rules of a chain as nft prints them, by handle; those it can print."""
         ...
 

@@ -235,10 +235,10 @@ class LinuxKernel:
 
         return lookup.way(self._sockets, netns, destination, source, iif, oif)
 
-    def rules(self, version: int) -> list[PolicyRule]:
+    def rules(self, version: int, netns: str = "") -> list[PolicyRule]:
         from netctl.kernel import lookup
 
-        return lookup.rules(self._sockets, version)
+        return lookup.rules(self._sockets, version, netns)
 
     def neighbours(self, netns: str) -> list[Neighbour]:
         from netctl.kernel import lookup
@@ -388,8 +388,12 @@ class LinuxKernel:
     def nft_element(self, chain: Chain, name: str, key: bytes) -> Verdict | bytes | None:
         return self._ruleset.element(chain, name, key)
 
-    def nft_text(self, chain: Chain) -> dict[int, str]:
-        return self._nftables.text(chain.family, chain.table, chain.name)
+    def nft_text(self, chain: Chain, netns: str = "") -> dict[int, str]:
+        if not netns:
+            return self._nftables.text(chain.family, chain.table, chain.name)
+        from netctl.kernel import nftables
+
+        return nftables.text_in(netns, chain)
 
     def legacy_chain(self, version: int, hook: str) -> LegacyChain | None:
         if "filter" not in (files.read(_LEGACY_TABLES[version]) or "").split():

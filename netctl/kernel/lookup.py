@@ -20,7 +20,9 @@ _RTA_TABLE, _RTA_VIA = 15, 18
 _RTM_GETNEIGH, _RTM_GETRULE = 30, 34
 _RTM_F_LOOKUP_TABLE = 0x1000
 """The answer names the table that the route was found in, not just ``main``."""
-_FRA_DST, _FRA_PRIORITY, _FRA_TABLE = 1, 6, 15
+_FRA_DST, _FRA_SRC, _FRA_IIFNAME, _FRA_PRIORITY, _FRA_TABLE = 1, 2, 3, 6, 15
+_REFUSING = (6, 7, 8)
+"""Actions of rules: blackhole, unreachable, prohibit."""
 _NDA_DST, _NDA_LLADDR = 1, 2
 _KINDS = {1: "unicast", 2: "local", 3: "broadcast", 4: "anycast", 5: "multicast"}
 _NO_WAY = {
@@ -66,6 +68,11 @@ class PolicyRule(Record):
     """CIDR; empty for every destination."""
     table: int = 0
     """Where it leads; 0 for a rule that refuses packets."""
+    source: str = ""
+    """CIDR; empty for every source."""
+    iif: str = ""
+    """The interface that packets come in by, ``lo`` for those from here; empty for all."""
+    refuses: bool = False
 
 
 class Neighbour(Record):
@@ -122,25 +129,28 @@ def _way(body: bytes, name_of: netlink.NameOf) -> Way:
     )
 
 
-def rules(sockets: Sockets, version: int) -> list[PolicyRule]:
-    """``ip -VERSION rule``: those of the host, in their order."""
+def rules(sockets: Sockets, version: int, netns: str) -> list[PolicyRule]:
+    """``ip -VERSION rule``, in their order."""
     family = socket.AF_INET6 if version == 6 else socket.AF_INET
-    with sockets.at("") as sock:
-        header = _RTMSG.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
-        found = sock.dump(Message(_RTM_GETRULE, header))
+    header = _RTMSG.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
+    found = sockets.dump(netns, Message(_RTM_GETRULE, header))
     if isinstance(found, Refusal):
-        raise refused("list the rules of routing", found.errno, words=found.words)
+        what = f"list the rules of routing of {netns or 'the host'}"
+        raise refused(what, found.errno, words=found.words)
     return sorted(map(_rule, found), key=lambda rule: rule.preference)
 
 
 def _rule(body: bytes) -> PolicyRule:
     """Read struct fib_rule_hdr (linux/fib_rules.h), which is laid out as struct rtmsg."""
     found = netlink.attributes(body, _RTMSG.size)
-    destination = _address(body[0], found.get(_FRA_DST, b""))
+    destination, source = (_address(body[0], found.get(key, b"")) for key in (_FRA_DST, _FRA_SRC))
     return PolicyRule(
         preference=netlink.number(found.get(_FRA_PRIORITY, b"")),
         destination=f"{destination}/{body[1]}" if destination else "",
         table=netlink.number(found.get(_FRA_TABLE, b"")) or body[4],
+        source=f"{source}/{body[2]}" if source else "",
+        iif=found.get(_FRA_IIFNAME, b"").rstrip(b"\0").decode(errors="replace"),
+        refuses=body[7] in _REFUSING,
     )
 
 

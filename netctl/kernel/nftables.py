@@ -16,7 +16,9 @@ from functools import cache
 from typing import Any
 
 from netctl.errors import KernelError, NetctlError, NotPermitted, Unsupported
+from netctl.kernel import namespaces
 from netctl.kernel.refusal import has_capability, not_permitted
+from netctl.kernel.ruleset import Chain
 
 LIBRARY = "libnftables.so.1"
 _JSON_OUTPUT = 1 << 4
@@ -100,6 +102,16 @@ class Nftables:
             self._context = make(self._library)
             self._pid = os.getpid()
         return self._context
+
+
+def text_in(netns: str, chain: Chain) -> dict[int, str]:
+    """Return a chain's rules in a namespace: see ``Nftables.text``."""
+    context = Nftables()
+    try:
+        with namespaces.entered(netns):
+            return context.text(chain.family, chain.table, chain.name)
+    finally:
+        context.close()
 
 
 @cache

@@ -1,9 +1,5 @@
-"""Sending one packet from a sandbox, and watching it through the host's nftables.
-
-The watching rules are in a table of their own that belongs to this process's socket
-(NFT_TABLE_F_OWNER, Linux 5.12): however this ends, the kernel takes it away. Trace events:
-linux/netfilter/nf_tables.h, enum nft_trace_attributes.
-"""
+"""Sending one packet from a sandbox, and watching it through the nftables of all that it passes:
+see ``watching``."""
 
 from __future__ import annotations
 
@@ -13,36 +9,17 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack
 
-from netctl.errors import KernelError, NetctlError
-from netctl.kernel import namespaces, netlink
-from netctl.kernel.decoding import verdict_of
-from netctl.kernel.netlink import big, word
-from netctl.kernel.nftables import Nftables
-from netctl.kernel.nftlink import FAMILIES, NETFILTER
+from netctl.kernel import namespaces
 from netctl.kernel.refusal import refused
-from netctl.kernel.ruleset import Chain
+from netctl.kernel.watching import Event, Sent, watched
 from netctl.record import Record
 
-TABLE = "netctl-trace"
-_GROUP_TRACE = 9
-_ADD_MEMBERSHIP, _SOL_NETLINK = 1, 270
-_TRACE = 10 << 8 | 17
-_KINDS = {1: "policy", 2: "return", 3: "rule"}
-_NETWORK, _TRANSPORT = 8, 9
-_WITH_PORTS = (socket.IPPROTO_TCP, socket.IPPROTO_UDP)
-_IPV4, _IPV6 = 20, 40
-"""Bytes of an IP header."""
 _ECHO = {4: 8, 6: 128}
 _ECHO_REPLY = {4: 0, 6: 129}
 _AGAIN = 1.0
 """Seconds after which a packet that was not answered is sent again."""
-_REST = 0.1
-"""Seconds that events are awaited after the answer."""
-_EVENTS = 2000
 
 
 class Probe(Record):
@@ -55,33 +32,12 @@ class Probe(Record):
     port: int = 0
     zone: str = ""
     """The interface that it leaves by, where its destination is an address of a link."""
+    beyond: str = ""
+    """The namespace that it goes to, where that is one of ours."""
 
     @property
     def version(self) -> int:
         return 6 if ":" in self.destination else 4
-
-
-End = tuple[str, int]
-"""An address and a port; 0 for a ping."""
-
-
-class Event(Record):
-    """Something that the ruleset did with a packet."""
-
-    packet: int
-    """Which of the packets it was."""
-    chain: Chain
-    """Without what makes it a chain with a hook."""
-    kind: str
-    """``rule``, ``policy``, or ``return`` at the end of a chain."""
-    verdict: str
-    handle: int
-    iif: str
-    oif: str
-    """Both with the first event of a chain with a hook alone, like what follows."""
-    source: End
-    destination: End
-    """As they are by then, which may be translated."""
 
 
 class Journey(Record):
@@ -97,10 +53,15 @@ class Journey(Record):
     number: int
     """What tells its flow from others: the port, or a ping's identifier."""
     events: tuple[Event, ...]
+    """What the host did with it."""
     came: bool = False
     """Whether it came to the host at all."""
     unseen: str = ""
     """Why the packet could not be watched, or nothing."""
+    inside: tuple[Event, ...] = ()
+    """What the sender's namespace did with it, and with what answers it."""
+    beyond: tuple[Event, ...] = ()
+    """Likewise that which it goes to."""
 
 
 def send(probe: Probe, source: str, seconds: float) -> Journey:
@@ -108,23 +69,30 @@ def send(probe: Probe, source: str, seconds: float) -> Journey:
     try:
         with namespaces.entered(probe.netns):
             client, scope = _client(probe), _scope(probe)
-        with client, _watcher() as events:
+        with client, ExitStack() as stack:
             client.bind((source, 0, *scope))
             port = 0 if probe.protocol == "icmp" else client.getsockname()[1]
-            with _traced(_rules(probe, source, port)) as unseen:
-                answer = _asked(client, probe, scope, seconds)
-                found = list(_collected(events))
+            to, protocol = probe.destination, probe.protocol
+            sent = Sent(source=source, port=port, destination=to, protocol=protocol)
+            places = ["", probe.netns, *filter(None, [probe.beyond])]
+            watches = [stack.enter_context(watched(netns, sent)) for netns in places]
+            answer = _asked(client, probe, scope, seconds)
+            for watch in watches:
+                watch.collect()
     except OSError as error:
         what = f"send a probe from {source} in {probe.netns}"
         raise refused(what, error.errno or 0, capability="CAP_NET_RAW") from error
+    host, inside, *beyond = watches
     return Journey(
         answer=answer,
         source=source,
         port=port,
         number=port or _identifier(),
-        events=tuple(event for event in found if event.chain.table != TABLE),
-        came=any(event.chain.table == TABLE for event in found),
-        unseen=unseen,
+        events=host.events,
+        came=host.came,
+        unseen=host.unseen,
+        inside=inside.events,
+        beyond=tuple(event for watch in beyond for event in watch.events),
     )
 
 
@@ -140,45 +108,6 @@ def _client(probe: Probe) -> socket.socket:
 def _scope(probe: Probe) -> tuple[int, ...]:
     """Return what an address of a link needs beside the port: flow information and interface."""
     return (0, socket.if_nametoindex(probe.zone)) if probe.zone else ()
-
-
-def _rules(probe: Probe, source: str, port: int) -> str:
-    """Return the rules that watch the packet, and what answers it: these are known by the
-    connection, which is there after priority -200."""
-    ip, there = ("ip6" if probe.version == 6 else "ip"), probe.destination
-    ports = f" {probe.protocol} sport {port}" if port else ""
-    known = f" meta l4proto {probe.protocol} ct original proto-src {port}" if port else ""
-    return f"""\
-add table inet {TABLE} {{ flags owner; }}
-add chain inet {TABLE} out {{ type filter hook prerouting priority -450; }}
-add rule inet {TABLE} out {ip} saddr {source} {ip} daddr {there}{ports} meta nftrace set 1
-add chain inet {TABLE} back {{ type filter hook prerouting priority -190; }}
-add rule inet {TABLE} back ct direction reply ct original {ip} saddr {source} \
-ct original {ip} daddr {there}{known} meta nftrace set 1
-"""
-
-
-@contextmanager
-def _traced(rules: str) -> Iterator[str]:
-    """Have packets watched for the length of the block; give the reason where that cannot be."""
-    context, reason = Nftables(), ""
-    try:
-        try:
-            context.run(rules)
-        except NetctlError as error:
-            reason = error.command_message
-        yield reason
-    finally:
-        context.close()
-
-
-@contextmanager
-def _watcher() -> Iterator[socket.socket]:
-    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-    with socket.socket(socket.AF_NETLINK, kind, NETFILTER) as sock:
-        sock.bind((0, 0))
-        sock.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP_TRACE)
-        yield sock
 
 
 def _asked(client: socket.socket, probe: Probe, scope: tuple[int, ...], seconds: float) -> str:
@@ -249,62 +178,3 @@ def _is_reply(data: bytes, version: int) -> bool:
     mine = _identifier().to_bytes(2, "big")
     message = data[start : start + 8]
     return len(message) == 8 and message[0] == _ECHO_REPLY[version] and message[4:6] == mine
-
-
-def _collected(sock: socket.socket) -> Iterator[Event]:
-    """Yield the events that have come, and those that still come in a moment."""
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    with netlink.NetlinkSocket() as names:
-        for _ in range(_EVENTS):
-            if not poll.poll(_REST * 1000):
-                return
-            try:
-                data = sock.recv(1 << 16)
-            except OSError as error:
-                if error.errno == errno.ENOBUFS:
-                    continue  # More events than fit: what is left is still in order.
-                raise KernelError(f"read trace events: {error}", errno=error.errno or 0) from error
-            yield from _events(data, names)
-
-
-def _events(data: bytes, names: netlink.NetlinkSocket) -> Iterator[Event]:
-    for kind, body in netlink.messages(data):
-        if kind == _TRACE:
-            yield _event(body, names.name_of)
-
-
-def _event(body: bytes, name_of: netlink.NameOf) -> Event:
-    found: dict[int, Any] = netlink.attributes(body, 4)
-    family = FAMILIES.get(body[0], str(body[0]))
-    kind = _KINDS.get(big(found, 4), "")
-    said = 16 if kind == "policy" else 5
-    if kind == "policy":
-        verdict = "drop" if said in found and not big(found, said) else "accept"
-    else:
-        verdict = verdict_of(found.get(said, b"")).word
-    source, destination = _ends(found.get(_NETWORK, b""), found.get(_TRANSPORT, b""))
-    return Event(
-        packet=big(found, 6),
-        chain=Chain(family=family, table=word(found, 1), name=word(found, 2)),
-        kind=kind,
-        verdict=verdict,
-        handle=big(found, 3),
-        iif=name_of(big(found, 10)),
-        oif=name_of(big(found, 12)),
-        source=source,
-        destination=destination,
-    )
-
-
-def _ends(network: bytes, transport: bytes) -> tuple[End, End]:
-    """Return source and destination of a packet, empty where it brings no header."""
-    six = network[:1] >= b"\x60"
-    if len(network) < (_IPV6 if six else _IPV4):
-        return ("", 0), ("", 0)
-    family, size, start = (socket.AF_INET6, 16, 8) if six else (socket.AF_INET, 4, 12)
-    has_ports = network[6 if six else 9] in _WITH_PORTS and len(transport) >= 4
-    ports = struct.unpack("!HH", transport[:4]) if has_ports else (0, 0)
-    texts = (socket.inet_ntop(family, network[at : at + size]) for at in (start, start + size))
-    source, destination = zip(texts, ports, strict=True)
-    return source, destination

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netctl import joining, naming, origin, reloading
 from netctl.backends import comparison, firewall, forwarding
@@ -22,6 +22,10 @@ from netctl.upkeep.desired import Part
 
 if TYPE_CHECKING:
     from netctl.controller import Controller
+
+
+Listing = list[dict[str, Any]]
+"""What nft lists."""
 
 
 class Finding(Record):
@@ -237,18 +241,31 @@ def differing(part: Part, found: Snapshot) -> Iterable[Finding]:
 
 def firewall_findings(reader: Reader, controller: Controller) -> Iterator[Finding]:
     """Yield what differs in our tables; one transaction mends all of it."""
-    kernel = controller.kernel
-    plan = reloading.plan(reader, kernel, controller.config)
-    rules = next((step for step in plan if isinstance(step, Nft)), None)
-    if rules is None:
+    plan = reloading.plan(reader, controller.kernel, controller.config)
+    tables = _tables(plan, reader, controller.kernel)
+    if tables is None:
         return
     yield from _open_loopbacks(plan)
-    wanted = kernel.nft_preview(rules.do, "list ruleset")
-    tables = firewall.tables(reader.all(Network))
-    there = [item for table in tables for item in kernel.nft_list(f"list table {table}")]
-    for what, expected, is_there in comparison.compare(wanted, there):
+    for what, expected, is_there in comparison.compare(*tables):
         difference = Difference(what=what, expected=expected, found=is_there, repair=plan)
         yield Finding(title="firewall", difference=difference)
+
+
+def foreign_rules(reader: Reader, controller: Controller) -> set[tuple[str, int]]:
+    """Return the rules in our tables that somebody added, each by its chain's place and handle."""
+    plan = reloading.plan(reader, controller.kernel, controller.config)
+    tables = _tables(plan, reader, controller.kernel)
+    return set(comparison.surplus(*tables)) if tables else set()
+
+
+def _tables(plan: Plan, reader: Reader, kernel: Kernel) -> tuple[Listing, Listing] | None:
+    """Return our tables as they should be and as they are; None where there should be none."""
+    rules = next((step for step in plan if isinstance(step, Nft)), None)
+    if rules is None:
+        return None
+    names = firewall.tables(reader.all(Network))
+    there = [item for table in names for item in kernel.nft_list(f"list table {table}")]
+    return kernel.nft_preview(rules.do, "list ruleset"), there
 
 
 def _open_loopbacks(plan: Plan) -> Iterator[Finding]:

@@ -107,7 +107,7 @@ class FakeFirewall(FakeResolver):
     def nft_element(self, chain: Chain, name: str, key: bytes) -> Verdict | bytes | None:
         return self.elements[chain.table, name].get(key)
 
-    def nft_text(self, chain: Chain) -> dict[int, str]:
+    def nft_text(self, chain: Chain, netns: str = "") -> dict[int, str]:
         return {rule.handle: "the rule's text" for rule in self.foreign[chain]}
 
     def legacy_chain(self, version: int, hook: str) -> LegacyChain | None:

@@ -287,7 +287,7 @@ class FakeRoutes(Base):
     def flow(self, source: str, destination: str, protocol: str, number: int) -> Flow | None:
         return None
 
-    def rules(self, version: int) -> list[PolicyRule]:
+    def rules(self, version: int, netns: str = "") -> list[PolicyRule]:
         return [PolicyRule(preference=32766, table=254)]
 
     def neighbours(self, netns: str) -> list[Neighbour]:

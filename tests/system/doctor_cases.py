@@ -324,6 +324,9 @@ ELSEWHERE = {
     "bridge-enslaved": "test_doctor.py::test_a_bridge_in_a_bond",
     "br-netfilter": "test_doctor.py::test_br_netfilter",
     "guarded": "test_forwarding.py::test_the_doctor_names_it_and_its_remedy_helps",
+    "icc-forbidden": (
+        "test_doctor_path.py::test_endpoints_that_may_not_reach_each_other_get_another_network"
+    ),
     "icc-bridged": "test_doctor.py::test_isolated_ports_and_br_netfilter",
     "port-not-served": "test_doctor_services.py::test_it_is_named_and_mended",
     "unsettled": "test_doctor.py::test_the_store",
@@ -331,21 +334,29 @@ ELSEWHERE = {
 """Codes whose remedy a test of its own carries out, since a script cannot make the state."""
 
 UNPROVED = {
+    "address-unheld": "the line shows who has which address; the user knows whom he meant",
+    "answer-lost": "the line shows what else is wrong with the host, where a check knows it",
     "bridge-full": "another network is needed, whose subnet the operator chooses",
+    "endpoint-silent": "the line shows the endpoint, which is in no sandbox, or whose server is gone",
     "conntrack-full": "the table is the machine's own: no test may fill it, nor change its size",
     "disk-full": "the lines show what fills the disk; what may be deleted the operator knows",
     "kernel-feature": "another kernel, or its modules, would have to be loaded",
     "legacy-rules": "a note: the line shows rules that netctl does not read",
     "libnftables": "a package would have to be installed",
+    "lost-on-bridge": "the line shows filters of traffic control, which are the operator's",
     "mtu-too-large": "the MTU of a network is set when it is created: another one is needed",
     "name-server-silent": "the line asks the server again, which is not this host's to mend",
     "neighbours-full": "the table is the machine's own: no test may fill it, nor change its size",
+    "next-hop-silent": "whoever should answer beyond the host is not this host's to mend",
+    "no-answer": "the destination is not netctl's: no line mends it",
     "no-name-server": "which name server sandboxes may use the operator knows",
     "no-way-out": "which gateway the host has the operator knows",
     "not-looked-at": "a note: what could not be read has its own error, with its hint",
+    "own-drop": "netctl's rules do what they are for",
     "pools-used-up": "which other addresses are free for networks the operator knows",
     "privileges": "a note: the command has to be run as root",
     "resolver-hidden": "the network needs another subnet, which is chosen when it is created",
     "store-damaged": "what was in a document that is damaged only a copy of it says",
+    "unreachable": "somebody beyond the host says so: no line here mends it",
     "uplink-down": "the line shows the state of a link whose other end is not this host's",
 }

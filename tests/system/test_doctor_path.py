@@ -13,7 +13,9 @@ from netctl.controller import Controller
 from netctl.doctor import path
 from netctl.errors import NetctlError, Unsupported
 from tests.kernel.host import ANSWER, Host
+from tests.system.doctor_cases import ELSEWHERE, UNPROVED
 from tests.system.library import act, controller
+from tests.system.trace_cases import ENDS, FIREWALLS, HOSTS, INSIDE, ROUTES, Trace
 from tests.waiting import until
 
 GATEWAY = "192.0.2.254"
@@ -53,6 +55,7 @@ def follow(sandbox: str, destination: str | None, seconds: float = _WAITS[0]) ->
                 "passes": s.passes,
                 "evidence": s.evidence,
                 "remedy": s.remedy,
+                "code": s.code,
             }
             for s in c.follow(sandbox, destination)
         ]
@@ -214,67 +217,85 @@ def test_where_packets_end(way: Way) -> None:
     )
     way.ends("c1", "web/c2", "has no route there")
     sh("ip netns delete c2; ip netns add c2")
-    way.ends("c2", None, "is not that of sandbox c2")
+    way.ends("c2", None, "another namespace stands in the place of that of sandbox c2")
 
 
-_CHAIN = (
-    "nft add table {0}; nft 'add chain {0} {1} {{ type filter hook {2} priority 5; policy drop; }}'"
-)
-_SHELL = f'netctl() {{ {sys.executable} -m netctl "$@"; }}\nset -e\n'
+_SHELL = f'netctl() {{ {sys.executable} -m netctl "$@"; }}\n'
+
+
+def names() -> dict[str, str]:
+    """Return what the scripts of cases name in braces."""
+    with controller() as c:
+        found = {"web": c.networks.get("web").doc.facts["bridge"]}
+        for name in ("c1", "c2"):
+            endpoint = c.endpoints.get(f"web/{name}").doc
+            assert endpoint.attachment
+            found[f"{name}_port"] = endpoint.attachment.host_ifname
+            found[f"{name}_ip"] = endpoint.ipv4.partition("/")[0]
+            found[f"{name}_ip6"] = endpoint.ipv6.partition("/")[0]
+        return found
+
+
+def _filled(text: str, known: dict[str, str]) -> str:
+    """Return a text with the names in it; other braces are nft's."""
+    for key, value in known.items():
+        text = text.replace(f"{{{key}}}", value)
+    return text
 
 
 @pytest.mark.parametrize(
-    ("script", "destination", "undo"),
-    [
-        ("ip -n c1 route replace default via 172.17.0.99", GATEWAY, ""),
-        ("ip -n c1 route replace blackhole default", GATEWAY, ""),
-        ("ip -n c1 route add unreachable 192.0.2.0/24", GATEWAY, ""),
-        ("ip -n c1 -6 route add prohibit 2001:db8::/64", "2001:db8::fe", ""),
-        (
-            "ip -n c1 link add own type veth peer name far; ip -n c1 link set own up;"
-            "ip -n c1 link set far up; ip -n c1 address add 10.77.0.2/24 dev own;"
-            "ip -n c1 route replace default via 10.77.0.1 dev own",
-            GATEWAY,
-            "ip -n c1 link delete own",
-        ),
-        ("ip route add blackhole 192.0.2.254/32", GATEWAY, ""),
-        ("ip -6 route add prohibit 2001:db8::fe/128", "2001:db8::fe", ""),
-        ("sysctl -qw net.ipv4.ip_forward=0", GATEWAY, ""),
-        (
-            "netctl network create other >&2; netctl sandbox create o1 >&2;"
-            "netctl network connect other o1 >&2",
-            "other/o1",
-            "",
-        ),
-        (_CHAIN.format("inet x", "f", "forward"), GATEWAY, "nft delete table inet x"),
-        (_CHAIN.format("inet x", "p", "prerouting"), GATEWAY, "nft delete table inet x"),
-        (_CHAIN.format("ip6 x", "f", "forward"), "2001:db8::fe", "nft delete table ip6 x"),
-        (
-            _CHAIN.format("ip filter", "FORWARD", "forward")
-            + "; nft add chain ip filter DOCKER-USER; nft add rule ip filter FORWARD jump DOCKER-USER",
-            GATEWAY,
-            "nft delete table ip filter",
-        ),
-    ],
+    "cases",
+    [ROUTES, HOSTS, FIREWALLS, INSIDE],
+    ids=["routes", "hosts", "firewalls", "inside"],
 )
-def test_what_ends_a_way_is_mended_by_its_lines(
-    way: Way, script: str, destination: str, undo: str
-) -> None:
+def test_what_ends_a_way_is_named_and_mended(way: Way, cases: list[Trace]) -> None:
+    for case in cases:
+        known = way.host.call(names)
+        way.host.sh(f"{_SHELL}set -e\n{_filled(case.script, known)}")
+        to = _filled(case.destination, known)
+        way.followed(case.sandbox, to, _is_named(case, known))
+        _mended(way, case, to)
+        way.host.sh(f"{_SHELL}{_filled(case.undo, known)}\nnetctl check")
+
+
+def _is_named(case: Trace, known: dict[str, str]) -> Callable[[Stations], bool]:
+    words = _filled(case.words, known)
+    return lambda found: found[-1]["code"] == case.code and _says(found[-1:], (words,))
+
+
+def _mended(way: Way, case: Trace, to: str) -> None:
+    """Carry out the lines of the station where it ends, until it arrives."""
+
     def right(stations: Stations) -> bool:
         lines = stations[-1]["remedy"]
         ours = [line for line in lines if line.startswith("netctl doctor")]
-        return all(each["passes"] for each in stations) or bool(lines and not ours)
+        return _arrived(stations) or bool(lines and not ours)
 
-    way.host.sh(_SHELL + script)
-    mended = 0
     for _ in range(4):
-        stations = way.followed("c1", destination, right)
-        if all(each["passes"] for each in stations):
-            break
-        way.host.sh(_SHELL + "\n".join(stations[-1]["remedy"]))
-        mended += 1
-    assert mended and all(each["passes"] for each in stations), stations
-    way.host.sh(f"{undo}; {_SHELL} netctl check" if undo else f"{_SHELL} netctl check")
+        stations = way.followed(case.sandbox, to, right)
+        if _arrived(stations):
+            return
+        way.host.sh(f"{_SHELL}set -e\n" + "\n".join(stations[-1]["remedy"]))
+    raise AssertionError((case, stations))
+
+
+def _arrived(stations: Stations) -> bool:
+    return all(each["passes"] for each in stations)
+
+
+def test_what_lines_cannot_mend_is_named(way: Way) -> None:
+    for case in ENDS:
+        assert case.code in {**UNPROVED, **ELSEWHERE}
+        way.followed(case.sandbox, case.destination, _is_named(case, {}))
+
+
+def test_endpoints_that_may_not_reach_each_other_get_another_network(way: Way) -> None:
+    def right(stations: Stations) -> bool:
+        return bool(stations[-1]["code"] == "icc-forbidden")
+
+    last = way.followed("d1", "db/d2", right)[-1]
+    way.host.sh(f"{_SHELL}set -e\n" + "\n".join(last["remedy"]))
+    way.arrives("d1", "db-open/d2", "reaches db-open/d2, on the same bridge")
 
 
 def test_the_firewall_that_drops_it_is_named(way: Way) -> None:
@@ -295,8 +316,8 @@ def test_the_firewall_that_drops_it_is_named(way: Way) -> None:
             "add table ip own\nadd chain ip own out { type filter hook output priority 0; policy drop; }\n"
         ),
     )
-    way.ends("c1", f"{GATEWAY}:25", "it never comes to the host: the sandbox's own")
-    way.ends("c1", None, "sandbox c1: its own firewall forbids it")
+    for destination in (f"{GATEWAY}:25", None):
+        way.ends("c1", destination, "sandbox c1: its own firewall drops it (chain ip own out: p")
     sh("ip netns exec c1 nft flush ruleset")
     way.host.outside.sh(
         "nft add table ip o; nft 'add chain ip o i { type filter hook input priority 0; policy drop; }'"
@@ -367,7 +388,7 @@ def test_the_command_shows_the_way(way: Way) -> None:
     assert done.returncode == 9 and '"passes": false' in done.stdout
     done = way.host.netctl("doctor", "empty", "192.0.2.1")
     assert "XX sandbox empty: has no endpoint" in done.stdout
-    assert "  mend:  netctl network connect NETWORK empty" in done.stdout
+    assert "  mend:  netctl network connect db empty" in done.stdout
     assert way.host.netctl("doctor", "c1", "--probe").returncode == 2
     assert way.host.netctl("doctor", "none").returncode == 3
     assert way.host.netctl("doctor", "me").returncode == 6

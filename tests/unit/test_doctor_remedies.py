@@ -9,9 +9,12 @@ from pathlib import Path
 import netctl.doctor
 from tests.system import doctor_cases
 from tests.system.doctor_cases import CASES, ELSEWHERE, UNPROVED
+from tests.system.trace_cases import TRACES
 
-_SAY = {"problem", "warning", "note", "say"}
-"""The functions that make a finding; ``say`` is one of them, by how bad it is."""
+_SAY = {"problem", "warning", "note", "say", "ends"}
+"""The functions that make a finding, or the station where a way ends; ``say`` is one of them, by
+how bad it is."""
+_MAKERS = ("finding.py", "station.py")
 _MODULES = sorted(Path(netctl.doctor.__path__[0]).glob("*.py"))
 
 
@@ -19,7 +22,7 @@ def _calls() -> Iterator[tuple[str, ast.Call]]:
     for path in _MODULES:
         for node in ast.walk(ast.parse(path.read_text())):
             named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-            if named and node.func.id in _SAY and path.name != "finding.py":  # type: ignore[attr-defined]
+            if named and node.func.id in _SAY and path.name not in _MAKERS:  # type: ignore[attr-defined]
                 assert isinstance(node, ast.Call)
                 yield f"{path.name}:{node.lineno}", node
 
@@ -34,7 +37,8 @@ def _codes() -> set[str]:
 
 
 def test_each_code_has_a_proof_or_a_reason() -> None:
-    shown = {case.code for case in CASES} | set(ELSEWHERE) | set(UNPROVED)
+    cases = {case.code for case in CASES} | {case.code for case in TRACES}
+    shown = cases | set(ELSEWHERE) | set(UNPROVED)
     assert _codes() == shown
 
 

@@ -1,0 +1,136 @@
+"""Routes and rules of routing that are not netctl's, and the lines that take them away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+
+from netctl.backends import diversion
+from netctl.backends.foreign import OUTSIDE
+from netctl.doctor.finding import Finding, problem
+from netctl.doctor.machine import Machine
+from netctl.gateway import ways_out
+from netctl.kernel import Kernel
+from netctl.kernel.lookup import PolicyRule, Way
+from netctl.steps.base import ip
+
+_DEFAULT, _MAIN, _LOCAL = 253, 254, 255
+_BY_ROUTE = ("blackhole", "unreachable", "prohibit")
+"""Refusals that may come of a route too; a rule that says unreachable looks as if there is none."""
+_FROM_HERE = "lo"
+
+
+def blamed(
+    kernel: Kernel, netns: str, way: Way, goal: str, source: str = "", iif: str = _FROM_HERE
+) -> PolicyRule | None:
+    """Return the rule by which a packet was led or refused, None for the main table's doing."""
+    led = None
+    for rule in kernel.rules(6 if ":" in goal else 4, netns):
+        if not _covers(rule, goal, source, iif):
+            continue
+        ours = rule.table in (_DEFAULT, _MAIN, _LOCAL)
+        if way.kind == "unicast":
+            if rule.table == way.table and not ours:
+                return rule
+        elif rule.refuses:
+            return rule
+        elif rule.table == _MAIN:
+            return None if _dead_end(kernel, netns, goal) else led
+        elif not ours and way.kind in _BY_ROUTE:
+            led = led or rule
+    return led
+
+
+def _covers(rule: PolicyRule, goal: str, source: str, iif: str) -> bool:
+    return (
+        (not rule.destination or _within(goal, rule.destination))
+        and (not rule.source or (bool(source) and _within(source, rule.source)))
+        and rule.iif in ("", iif)
+    )
+
+
+def _within(address: str, subnet: str) -> bool:
+    return ip_address(address) in ip_network(subnet, strict=False)
+
+
+def _dead_end(kernel: Kernel, netns: str, goal: str) -> bool:
+    return any(_within(goal, route.destination) for route in kernel.dead_ends(netns))
+
+
+def deletion(rule: PolicyRule, netns: str, goal: str) -> str:
+    """Return the line that takes a rule away."""
+    return f"{ip(netns)}{' -6' if ':' in goal else ''} rule delete pref {rule.preference}"
+
+
+def mended(kernel: Kernel, netns: str, way: Way, goal: str, source: str = "") -> Iterator[str]:
+    """Yield the lines that take away what leads a sandbox's packet, if it is not netctl's, and
+    bring back netctl's."""
+    if rule := blamed(kernel, netns, way, goal, source):
+        yield deletion(rule, netns, goal)
+        return
+    taken = [
+        route
+        for route in (*kernel.routes(netns), *kernel.dead_ends(netns))
+        if _within(goal, route.destination)
+        and (
+            (route.link, route.gateway) == (way.link, way.gateway)
+            if way.kind == "unicast"
+            else route.kind != "unicast"
+        )
+    ]
+    if taken:
+        best = max(taken, key=lambda route: ip_network(route.destination).prefixlen)
+        yield diversion.deletion(best).replace("ip", ip(netns), 1).partition("  #")[0]
+    yield "netctl repair"
+
+
+def refused(machine: Machine) -> Iterator[Finding]:
+    """Rules of routing that refuse packets to the outside: of the host, networks or sandboxes."""
+    for version, outside in OUTSIDE.items():
+        needing = [n for n in machine.leading_out if n.routed_pool(version)]
+        if not needing:
+            continue
+        if own := refuses_all(machine, version):
+            yield _finding(
+                f"the host's IPv{version} packets, so those of its networks", own, "", outside
+            )
+            continue
+        for network in needing:
+            pool, bridge = network.routed_pool(version), machine.bridge(network)
+            if pool and bridge:
+                source = diversion.first_address(pool)
+                way = machine.kernel.way("", outside, source=source, iif=bridge.name)
+                rule = blamed(machine.kernel, "", way, outside, source, bridge.name)
+                if rule and way.kind != "unicast":
+                    whose = f"the IPv{version} packets of network {network.name}"
+                    yield _finding(whose, rule, "", outside)
+    yield from _inside(machine)
+
+
+def refuses_all(machine: Machine, version: int) -> PolicyRule | None:
+    """Return the rule that refuses whatever the host sends to the outside, None for none."""
+    rule = blamed(machine.kernel, "", machine.uplink(version), OUTSIDE[version])
+    return rule if rule and rule.refuses else None
+
+
+def _inside(machine: Machine) -> Iterator[Finding]:
+    for room in (room for room in machine.rooms if room.alive and room.sandbox.netns):
+        ways, netns = ways_out(room.members), room.sandbox.netns
+        for version in sorted({v for found in ways.values() for v in found}):
+            outside = OUTSIDE[version]
+            way = machine.kernel.way(netns, outside)
+            rule = None if way.kind == "unicast" else blamed(machine.kernel, netns, way, outside)
+            if rule:
+                whose = f"the IPv{version} packets of sandbox {room.sandbox.name}"
+                yield _finding(whose, rule, netns, outside)
+
+
+def _finding(whose: str, rule: PolicyRule, netns: str, goal: str) -> Finding:
+    line = deletion(rule, netns, goal)
+    target = "a refusal" if rule.refuses else f"lookup {rule.table}"
+    return problem(
+        "rule-refuses",
+        f"a rule of routing that is not netctl's refuses {whose}, to the outside",
+        f"{line.partition(' delete')[0]}: {rule.preference}: {target}",
+        f"{line}  # if nothing needs it",
+    )
