@@ -9,6 +9,10 @@ import errno
 import os
 import signal
 import stat
+
+# That of the module signal makes an enum of each number of the mask, which takes longer than the
+# call itself; a namespace is entered ten times for one sandbox.
+from _signal import pthread_sigmask  # type: ignore[import-not-found]
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fcntl import LOCK_EX, flock, ioctl
@@ -220,11 +224,11 @@ def _go(home: int) -> None:
 @contextmanager
 def _signals_held() -> Iterator[None]:
     # A handler that raises (Ctrl-C) must not run before the thread is home again.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    before = pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

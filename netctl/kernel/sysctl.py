@@ -31,14 +31,23 @@ def get(netns: str, key: str) -> str | None:
 def set(netns: str, key: str, value: str) -> None:
     """Bring a setting to ``value``; nothing is opened for writing where it has it already, as below
     a /proc/sys that is mounted read-only."""
-    there = get(netns, key)
-    if there is not None and same_setting(there, value):
-        return
+    path, what = _path(key), f"set {_name(netns, key)} to {value}"
     try:
-        with _opened(netns, _path(key), os.O_WRONLY) as file:
-            file.write(value.encode())
+        # Entering costs more than what is done inside: once, to look and to write.
+        with namespaces.entered(netns):
+            if not _has(path, value):
+                with _File(os.open(path, os.O_WRONLY | os.O_CLOEXEC)) as file:
+                    file.write(value.encode())
     except OSError as error:
-        raise _refused(f"set {_name(netns, key)} to {value}", error) from error
+        raise _refused(what, error) from error
+
+
+def _has(path: str, value: str) -> bool:
+    try:
+        with _File(os.open(path, os.O_RDONLY | os.O_CLOEXEC)) as file:
+            return same_setting(file.read().decode().strip(), value)
+    except PermissionError:
+        return False  # One that can only be written.
 
 
 def _opened(netns: str, path: str, flags: int) -> _File:
