@@ -18,9 +18,10 @@ from netctl import Controller, controller, progress, removing
 from netctl.config import Config
 from netctl.interruption import Interruption
 from netctl.names import is_id
-from netctl.store import Store
+from netctl.store import Store, lock
 from tests.cli.conftest import Netctl
 from tests.fake_kernel import FakeKernel
+from tests.waiting import PATIENCE, until
 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
@@ -108,7 +109,7 @@ def test_one_operation_over_many_ends_at_the_next_object(
     if command == "gc":
         for name in ("a", "b", "c"):
             assert netctl("network", "create", name, "--ttl", "1s").status == 0
-        time.sleep(1.1)
+        until(lambda: netctl("gc").out.count("network") == 3, "the end of three leases")
     else:
         networks(netctl, "a", "b", "c")
     if command in ("repair", "restore"):
@@ -177,18 +178,22 @@ def test_waiting_for_the_lock_is_announced(
     def hold() -> None:
         with Store(str(tmp_path / "state"), str(tmp_path / "run")).locked("slow work"):
             held.set()
-            over.wait(60)
+            over.wait(PATIENCE)
 
+    # Sooner than others are told, so that the machine may be busy.
+    assert lock._PATIENCE == 1
+    monkeypatch.setattr(lock, "_PATIENCE", 0.05)
     thread = Thread(target=hold)
     thread.start()
     try:
-        assert held.wait(60)
+        assert held.wait(PATIENCE)
         done = netctl("--lock-timeout", "1.3", "network", "create", "web")
         assert done.status == 75
         first, second, _ = done.err.splitlines()
         assert first.startswith(f"netctl: waiting for process {os.getpid()}, 'slow work' since")
         assert second.startswith("netctl: another netctl holds the lock")
-        quick = netctl("--lock-timeout", "0.2", "network", "create", "web")
+        # Not before.
+        quick = netctl("--lock-timeout", "0.04", "network", "create", "web")
         assert "waiting" not in quick.err
     finally:
         over.set()
@@ -207,7 +212,7 @@ def test_a_process_that_waits_ends_at_once(
         assert process.stderr
         assert "waiting for process" in process.stderr.readline()
         process.send_signal(number)
-        assert process.wait(60) == STATUS[number]
+        assert process.wait(PATIENCE) == STATUS[number]
         assert "interrupted: 0 done, 2 left" in process.stderr.readline()
 
 

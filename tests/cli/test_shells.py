@@ -39,7 +39,7 @@ class Shell:
     def type(self, text: str) -> None:
         os.write(self._terminal, text.encode())
 
-    def shown(self, *words: str, seconds: float = 30) -> str:
+    def shown(self, *words: str, seconds: float = PATIENCE) -> str:
         """Return what is shown until all the words are, or the time is over."""
         seen, end = "", time.monotonic() + seconds
         while not all(word in seen for word in words) and time.monotonic() < end:
@@ -111,7 +111,7 @@ def test_tab_in_a_shell(environ: dict[str, str], name: str) -> None:
             ("netctl run -- cat /etc/passw", "/etc/passwd"),
         ):
             tty.type(f"\x15{typed}\t")
-            assert whole in tty.shown(whole, seconds=10), whole
+            assert whole in tty.shown(whole), whole
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def shell(environ: dict[str, str], script: str) -> subprocess.CompletedProcess[s
 
 @pytest.mark.parametrize("command", ["network ls", "--help", "network --help", "version"])
 def test_a_reader_that_has_gone_is_no_bug(environ: dict[str, str], command: str) -> None:
-    done = shell(environ, f"exec 3> >(exec 0<&-); sleep .2; {NETCTL} {command} >&3; echo $?")
+    done = shell(environ, f"exec 3> >(exec 0<&-); wait $!; {NETCTL} {command} >&3; echo $?")
     assert (done.stdout, done.stderr) == ("141\n", "")
 
 

@@ -19,7 +19,7 @@ from tests.kernel.resolver_host import (
     tell,
     timed,
 )
-from tests.kernel.upstream import IPV4, IPV6, upstream
+from tests.kernel.upstream import GO, IPV4, IPV6, upstream
 from tests.waiting import until
 
 OUT4, OUT6 = "192.0.2.254", "2001:db8::fe"
@@ -211,12 +211,14 @@ def test_sizes(host: Host) -> None:
 def test_a_change_drops_nothing_that_is_on_its_way(host: Host) -> None:
     started(host, "c1")
     tell(host, network("web"), servers(server(OUT4)))
-    with upstream(host, OUT4, "slow"):
+    with upstream(host, OUT4, "late"):
         got: list[str] = []
         asking = threading.Thread(target=lambda: got.extend(dig(host, "c1", "ok.example.org")))
         asking.start()
         until(lambda: state(host)["asked"], "a question on its way")
         for index in range(20):
+            if index == 1:
+                host.sh(f"touch {GO}")
             tell(host, endpoint("e", "web", f"web{index}", "10.0.0.1"), network("web"))
             tell(host, servers(server(OUT4), server("192.0.2.99")))
         asking.join()

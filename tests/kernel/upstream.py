@@ -1,8 +1,8 @@
 """A name server for the tests, which behaves as it is told.
 
 ``python -m tests.kernel.upstream ADDRESS MODE LOG`` answers on port 53 and writes each name that it
-is asked for into LOG. Modes: ``ok``; ``servfail``, ``refused``, ``nxdomain``; ``silent``; ``slow``
-(half a second); ``truncated`` (over UDP); ``big`` (900 bytes); ``liar`` (false answers first).
+is asked for into LOG. Modes: ``ok``; ``servfail``, ``refused``, ``nxdomain``; ``silent``; ``late``
+(when there is a file ``GO``); ``truncated`` (over UDP); ``big`` (900 bytes); ``liar`` (false answers first).
 A TXT question is answered with the server's and the client's address, the client's port and the id.
 """
 
@@ -11,9 +11,9 @@ from __future__ import annotations
 import selectors
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import dns.flags
 import dns.message
@@ -22,13 +22,17 @@ import dns.rdatatype
 import dns.rrset
 
 from tests.kernel.host import Host
+from tests.waiting import PATIENCE, until
 
 IPV4, IPV6 = "198.51.100.1", "2001:db8:1::1"
+GO = Path("/run/upstream.go")
 _RCODES = {
     "servfail": dns.rcode.SERVFAIL,
     "refused": dns.rcode.REFUSED,
     "nxdomain": dns.rcode.NXDOMAIN,
 }
+_SILENCE = 600.0
+"""Seconds after which a server ends that nobody has ended."""
 Send = Callable[[bytes], object]
 
 
@@ -91,9 +95,8 @@ def main(address: str, mode: str, log: str) -> None:
     with open(log, "a", buffering=1) as file, selectors.DefaultSelector() as selector:
         for sock in (udp, tcp):
             selector.register(sock, selectors.EVENT_READ)
-        end = time.monotonic() + 120
-        while time.monotonic() < end:
-            for key, _ in selector.select(1):
+        while ready := selector.select(_SILENCE):
+            for key, _ in ready:
                 if key.fileobj is udp:
                     query, client = udp.recvfrom(4096)
                     _serve(query, mode, address, client, _sender(udp, client), file.write)
@@ -108,7 +111,7 @@ def _sender(udp: socket.socket, client: tuple[str, int]) -> Send:
 def _serve_tcp(tcp: socket.socket, mode: str, address: str, log: Callable[[str], object]) -> None:
     connection, client = tcp.accept()
     with connection, suppress(OSError):
-        connection.settimeout(2)
+        connection.settimeout(PATIENCE)
         query = connection.recv(4096)[2:]
         if query:
             mode = "ok" if mode == "truncated" else mode
@@ -131,8 +134,8 @@ def _serve(
     log: Callable[[str], object],
 ) -> None:
     log(str(dns.message.from_wire(query).question[0].name).lower() + "\n")
-    if mode == "slow":
-        time.sleep(0.5)
+    if mode == "late":
+        until(GO.exists)
     for answer in answers(query, mode, address, client) if mode != "silent" else ():
         send(answer)
 

@@ -173,3 +173,23 @@ def local_address(host: Host, command: str) -> str:
     """Return the address that ``ip`` prints."""
     found = (item for link in host.json(command) if link for item in link["addr_info"])
     return next(str(item["local"]) for item in found if "local" in item)
+
+
+def joined(c: Controller, network: str, name: str, sandbox: str, **options: Any) -> None:
+    """Make an endpoint and join it to a sandbox, which is made if need be."""
+    local = options.pop("local_aliases", None)
+    if not any(each.name == sandbox for each in c.sandboxes.list()):
+        c.sandboxes.create(sandbox)
+    c.endpoints.create(network, name, **options)
+    c.endpoints.join(f"{network}/{name}", sandbox, local_aliases=local)
+
+
+def address_of(host: Host, reference: str) -> tuple[str, str]:
+    """Return an endpoint's IPv4 and IPv6 address."""
+
+    def find() -> tuple[str, str]:
+        with controller() as c:
+            doc = c.endpoints.get(reference).doc
+            return doc.ipv4.partition("/")[0], doc.ipv6.partition("/")[0]
+
+    return host.call(find)

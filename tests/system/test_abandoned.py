@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 
 from tests.kernel.host import Host
 from tests.waiting import until
@@ -21,6 +20,21 @@ AGAIN = f"""
     {NETCTL} network disconnect web c1
     {NETCTL} network connect web c1
     {NETCTL} check >&2
+"""
+
+LOOKING = """
+import os
+from netctl.backends.dns import server
+from netctl.backends.dns.log import Log
+look = server.tenure.is_abandoned
+def noted(namespaces):
+    found = look(namespaces)
+    with open("/run/looks", "a") as file:
+        print(found, file=file)
+    return found
+server.tenure.is_abandoned, server._LOOK_EVERY = noted, 0.05
+os.makedirs("/run/again")
+server.serve("/run/again", lambda: (), Log(None), lambda: None)
 """
 
 
@@ -59,7 +73,13 @@ def test_one_that_is_still_there_makes_room(host: Host) -> None:
 
 
 def test_it_stays_where_somebody_is(host: Host) -> None:
-    host.sh(FIRST)
-    pid = resolver_of(host)
-    time.sleep(12)  # Nobody is in the host now, but somebody has it open.
-    assert alive(host, pid)
+    # It looks more often here, and notes what it finds.
+    with host.start(sys.executable, "-c", LOOKING) as process:
+        host.until("test -e /run/again/resolver.sock")
+        host.sh(FIRST)
+        host.sh(": > /run/looks")
+        # Nobody is in the host now, but somebody has it open.
+        host.until("test $(wc -l < /run/looks) -ge 3")
+        assert set(host.sh("cat /run/looks").split()) == {"False"}
+        assert resolver_of(host) == process.pid and process.poll() is None
+        process.kill()

@@ -45,7 +45,7 @@ class Resolver:
                     stream.flush()
 
     def end(self) -> list[int]:
-        self._thread.join(5)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
         return self.heard
 
