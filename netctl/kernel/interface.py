@@ -140,6 +140,10 @@ class Kernel(Protocol):
         KernelError, untouched. Until ``netns_let_go``, ``netns_create`` brings it back."""
         ...
 
+    def netns_clear(self, path: str) -> None:
+        """Remove the file that a killed netctl left of a pin; whatever else is there stays."""
+        ...
+
     def netns_identity(self, path: str, known: str = "") -> str | None:
         """Return what tells the namespace at ``path`` from every other of this boot, None where
         there is none: the kernel's number, which nothing inside can change. ``known``, which a

@@ -130,6 +130,11 @@ class LinuxKernel:
             self._held[found] = held
         return namespaces.delete(path)
 
+    def netns_clear(self, path: str) -> None:
+        from netctl.kernel import namespaces
+
+        namespaces.clear(path)
+
     def netns_identity(self, path: str, known: str = "") -> str | None:
         return self._sockets.identity(path, known)
 

@@ -25,6 +25,9 @@ from netctl.kernel.refusal import refused
 OWN = "/proc/thread-self/ns/net"
 _NS_GET_NSTYPE = 0xB703
 """linux/nsfs.h"""
+_PIN_MODE = 0o1444
+"""Of the file below a pin. The sticky bit means nothing there: where the file is empty and nothing
+is mounted on it, a netctl was killed between the two. ``ip netns`` does not set it."""
 _MOUNTS_LIMIT = 64
 """How many mounts on top of each other are taken away."""
 _SIGNALS = frozenset(
@@ -56,7 +59,7 @@ def new(alias: str) -> int:
 def place(descriptor: int, path: str) -> None:
     """Pin an open namespace at ``path``, as ``ip netns add`` does.
 
-    Raises ``KernelError`` (EEXIST) where ``path`` exists.
+    Raises ``KernelError`` (EEXIST) where ``path`` exists and is not what a killed netctl left.
     """
     with _pin(path, f"create namespace {path}"):
         syscalls.mount(f"/proc/self/fd/{descriptor}", path, syscalls.MS_BIND)
@@ -109,6 +112,14 @@ def delete(path: str) -> bool:
     except OSError as error:
         raise _refused(what, error) from error
     raise KernelError(f"{what}: more than {_MOUNTS_LIMIT} mounts are on it", errno=errno.EBUSY)
+
+
+def clear(path: str) -> None:
+    """Remove the file that a killed netctl left of a pin at ``path``; anything else stays."""
+    try:
+        _clear(path)
+    except OSError as error:
+        raise _refused(f"remove the file of a pin at {path}", error) from error
 
 
 def foreign(path: str, found: str) -> KernelError:
@@ -236,8 +247,9 @@ def _pin(path: str, what: str) -> Iterator[None]:
     """Make the file that the block mounts over, and take it away again if the block fails."""
     try:
         _prepare_directory(os.path.dirname(path))
+        _clear(path)
         flags = os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        os.close(os.open(path, flags, 0o444))
+        os.close(os.open(path, flags, _PIN_MODE))
     except FileExistsError as error:
         raise KernelError(
             f"{what}: {path} exists already",
@@ -253,6 +265,17 @@ def _pin(path: str, what: str) -> Iterator[None]:
         if isinstance(error, OSError):
             raise _refused(what, error) from error
         raise
+
+
+def _clear(path: str) -> None:
+    """Remove the file of one of netctl's pins that has no pin: only one netctl at a time pins."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return
+    ours = stat.S_ISREG(found.st_mode) and found.st_mode & stat.S_ISVTX
+    if ours and found.st_size == 0 and found.st_uid == os.geteuid():
+        os.unlink(path)
 
 
 def _prepare_directory(directory: str) -> None:

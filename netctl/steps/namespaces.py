@@ -167,6 +167,9 @@ def _unpinning(path: str) -> str:
 
 def _move_pin(kernel: Kernel, source: str, target: str, identity: str) -> bool:
     if kernel.netns_identity(source, identity) != identity:
+        # Killed in the middle, a move leaves the file of the pin.
+        if kernel.netns_identity(target, identity) == identity:
+            kernel.netns_clear(source)
         return False
     if kernel.netns_identity(target) is None:
         kernel.netns_pin(source, target)

@@ -67,6 +67,9 @@ class FakeNamespaces(Base):
             self._delete_link(self.stacks[inode], name)
         del self.stacks[inode]
 
+    def netns_clear(self, path: str) -> None:
+        """No file is left here: a pin is made as a whole."""
+
     def netns_identity(self, path: str, known: str = "") -> str | None:
         self._check_alive()
         return self._identity(path, known)

@@ -59,12 +59,14 @@ def test_the_directory_is_a_shared_mount(host: Host) -> None:
 
 def test_an_existing_path_is_left_alone(host: Host) -> None:
     host.sh(
-        "mkdir -p /run/netns; echo precious > /run/netns/file; ln -s /etc/hosts /run/netns/link"
+        "mkdir -p /run/netns; echo precious > /run/netns/file; ln -s /etc/hosts /run/netns/link;"
+        "touch /run/netns/empty"
     )
     with_kernel(host, lambda k: make_namespace(k, C1, alias=MARK))
     before = host.snapshot()
     identity = with_kernel(host, lambda k: k.netns_identity(C1))
-    for path in (C1, "/run/netns/file", "/run/netns/link"):
+    for path in (C1, "/run/netns/file", "/run/netns/link", "/run/netns/empty"):
+        with_kernel(host, lambda k, path=path: k.netns_clear(path))  # type: ignore[misc]
         error = refused(host, lambda k, path=path: make_namespace(k, path, alias=MARK))  # type: ignore[misc]
         assert (error.errno, bool(error.hint)) == (17, True)
         error = refused(host, lambda k, path=path: k.netns_pin(C1, path))  # type: ignore[misc]

@@ -12,9 +12,10 @@ import pytest
 
 from netctl.config import load
 from netctl.controller import Controller
+from netctl.kernel import syscalls
 from netctl.models import Endpoint, Network, Sandbox
 from tests.kernel.host import Host
-from tests.system.library import Counting, act, clear, controller, count_changes, die_at
+from tests.system.library import Counting, act, clear, controller, count_changes, die_at, two
 from tests.unit.scenarios import SCENARIOS, Scenario
 
 
@@ -82,6 +83,49 @@ def _check_sandboxes(c: Controller) -> None:
         wanted = {address for endpoint in found if endpoint for address in endpoint.addresses}
         assert {a for a in addresses if not a.startswith("fe80")} == wanted
         assert bool(c.kernel.routes(sandbox.netns)) == bool(joined)
+
+
+def _dead_within(action: Callable[[Controller], object], at: str) -> None:
+    """Carry an action out in a child that is killed at a system call on the pin of a namespace:
+    its file is there, and nothing mounted on it any more, or yet."""
+
+    def die(*arguments: object) -> None:
+        # The directory of pins is mounted as well.
+        if at == "unlink" or arguments[-1] == syscalls.MS_BIND:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if child == 0:
+        try:
+            vars(os if at == "unlink" else syscalls)[at] = die
+            action(controller())
+        finally:
+            os._exit(0)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+PINNINGS: dict[str, tuple[Callable[[Controller], object], str]] = {
+    "create": (lambda c: c.sandboxes.create("c9"), "mount"),
+    "rename, the new pin": (lambda c: c.sandboxes.rename("c1", "c9"), "mount"),
+    "rename, the old pin": (lambda c: c.sandboxes.rename("c1", "c9"), "unlink"),
+    "set-key, the new pin": (lambda c: c.sandboxes.set_key("c1", "/run/netns/late"), "mount"),
+    "set-key, the old pin": (lambda c: c.sandboxes.set_key("c1", "/run/netns/late"), "unlink"),
+    "rm": (lambda c: c.sandboxes.remove("c1", force=True), "unlink"),
+}
+
+
+@pytest.mark.parametrize("how", PINNINGS)
+def test_killed_between_a_pin_and_its_file(host: Host, how: str) -> None:
+    host.sh("ip netns add late")
+    clean = host.snapshot()
+    host.call(act, two)
+    host.call(_dead_within, *PINNINGS[how])
+    done = host.netctl("repair")
+    assert done.returncode == 0, done.stderr
+    assert host.netctl("check").returncode == 0
+    host.call(consistent)
+    host.call(act, clear)
+    host.assert_unchanged(clean)
 
 
 def test_repair_shows_what_it_would_do_and_does_it(host: Host) -> None:
