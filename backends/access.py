@@ -59,7 +59,7 @@ def _mode(network: Network, options: Mapping[str, str], version: int) -> str:
     label = MODE[version]
     mode = options.get(label, NAT)
     if mode not in MODES:
-        raise InvalidInput(f"option {label}: {mode[:40]!r} is no mode", hint=", ".join(MODES))
+        raise InvalidInput(f"option {label}: {mode[:40]!r} is not a mode", hint=", ".join(MODES))
     if mode == ISOLATED and not network.internal:
         raise InvalidInput(
             f"option {label}: only an internal network is isolated from its host too",

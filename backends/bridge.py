@@ -332,7 +332,7 @@ def _adopted(bridge: str, kernel: Kernel, *, wanted: bool) -> bool:
     if found and not wanted:
         use = f"-o bridge.name={bridge} uses it; another name makes another"
         raise Conflict(
-            f"a bridge {bridge} is there already, and nobody asked for it",
+            f"bridge {bridge} exists already and was not requested with -o bridge.name",
             hint="netctl gc removes what a lost store left"
             if found.alias.startswith(MARK)
             else use,

@@ -28,7 +28,7 @@ class _Bare:
     def design(self, network: Network, kernel: Kernel) -> Network:
         if network.internal or network.enable_ipv6:
             raise InvalidInput(
-                f"driver {self.name} knows neither --internal nor --ipv6",
+                f"driver {self.name} supports neither --internal nor --ipv6",
                 hint="leave them out: it makes no interface of its own",
             )
         return replace(network, options=normalise(self.name, network.options, self.options))

@@ -129,7 +129,8 @@ def ask(what: str, question: str) -> None:
     where the answer is no."""
     if not sys.stdin.isatty():
         raise InvalidInput(
-            f"{what} asks before it removes, and there is nobody to ask", hint="--force"
+            f"{what} asks before it removes, and the input is not a terminal",
+            hint="--force does not ask",
         )
     try:
         if click.confirm(question, err=True):

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Unpack
 
 from netctl import references
 from netctl.backends import registry
-from netctl.backends.driver import Publishing
 from netctl.definitions.entrance import check_local_aliases, check_priority
 from netctl.errors import Conflict, NotFound
 from netctl.handles import EndpointHandle
-from netctl.models import Document, Endpoint, Network, Port, Sandbox
+from netctl.models import Document, Endpoint, Network, Sandbox
 from netctl.names import several, short
 from netctl.operation import Operation, passed_over
 from netctl.plan import Plan, Step, inverse
@@ -136,12 +135,9 @@ class Endpoints:
     def remove_each(self, names: Sequence[str], report: Report, *, force: bool = False) -> None:
         """Remove endpoints, many at once, as ``remove`` does one; ``report`` is given each name
         when that is done, with the error where it is not."""
-
-        def remove(op: Operation, reference: str) -> None:
-            self._remove_named(op, reference, force=force)
-
         from netctl import removing  # of no use to other operations
 
+        remove = partial(self._remove_named, force=force)
         removing.each(self._controller, "endpoint rm", names, remove, report)
 
     def _remove_named(self, op: Operation, reference: Ref, *, force: bool) -> None:
@@ -288,6 +284,7 @@ class Endpoints:
 
         Raises ``InvalidInput``, ``NotFound``, or ``Exhausted`` for a port that is held.
         """
+        from netctl import port_changes
         from netctl.ports import parse_all
         from netctl.publishing import ports_for
 
@@ -300,10 +297,11 @@ class Endpoints:
             kept = (network.id, place.sandbox_id if place else "")
             chosen = self._controller.reclaiming(op, choose, *kept)
             after = replace(endpoint, ports=(*endpoint.ports, *chosen.ports))
-            plan = self._published(op, network, endpoint, chosen.ports, endpoint.ports)
+            change = port_changes.Change(network, endpoint, chosen.ports, endpoint.ports)
+            plan = port_changes.plan(self._room_of(op, endpoint), change)
             op.commit(plan, put=(after, *chosen.cursor))
             self._controller.look_around(network, published=True)
-            self._look_inside(op, after)
+            self._controller.notices += port_changes.unreached(self._room_of(op, after), after)
             return self._handle(after)
 
     def limit(
@@ -330,6 +328,7 @@ class Endpoints:
     def unpublish(self, reference: Ref, ports: Iterable[str]) -> EndpointHandle:
         """Publish ports no more. A port is named as it was given, or by less: ``80`` is every
         publication of port 80. Raises ``NotFound`` for one that is not published."""
+        from netctl import port_changes
         from netctl.ports import parse_all
         from netctl.publishing import published_as
 
@@ -339,60 +338,10 @@ class Endpoints:
             network = references.network(op.reader, endpoint.network_id)
             gone = published_as(endpoint, wanted)
             after = replace(endpoint, ports=tuple(p for p in endpoint.ports if p not in gone))
-            plan = self._published(op, network, endpoint, gone, after.ports, ending=True)
+            change = port_changes.Change(network, endpoint, gone, after.ports, ending=True)
+            plan = port_changes.plan(self._room_of(op, endpoint), change)
             op.commit(inverse(plan), put=(after,), forward=True)
             return self._handle(after)
-
-    def _published(
-        self,
-        op: Operation,
-        network: Network,
-        endpoint: Endpoint,
-        ports: tuple[Port, ...],
-        rest: tuple[Port, ...],
-        *,
-        ending: bool = False,
-    ) -> Plan:
-        """Return how some of an endpoint's ports are published beside the rest, where it is in a
-        sandbox."""
-        from netctl import joining
-        from netctl.gateway import ways_out
-
-        place, room = endpoint.attachment, self._room_of(op, endpoint)
-        if not place or not room or place.boot_id != self._controller.kernel.boot_id():
-            return ()
-        versions = ways_out(room.members).get(endpoint.id, ())
-        change = Publishing(
-            endpoint=replace(endpoint, ports=ports),
-            versions=versions,
-            rest=rest,
-            ending=ending,
-            beside=ending and joining.beside(room, network, endpoint),
-        )
-        driver = registry.load(network.driver)
-        bare, full = (replace(endpoint, ports=found) for found in (rest, (*rest, *ports)))
-        return (
-            *driver.plan_publish(network, change, self._controller.kernel),
-            *joining.relayed(room, bare, full),
-        )
-
-    def _look_inside(self, op: Operation, endpoint: Endpoint) -> None:
-        """Tell of an endpoint's ports that are not reached, or whose answers take another way than
-        its network."""
-        room = self._room_of(op, endpoint)
-        if not room or not room.alive:
-            return
-        from netctl import joining
-        from netctl.gateway import FAMILIES, ways_out
-
-        ways = ways_out(room.members).get(endpoint.id, ())
-        for item in room.members:
-            if item.endpoint.id == endpoint.id:
-                foreign = set(ways).difference(room.families)
-                self._controller.notices += joining.astray_answers(room, item, foreign)
-                self._controller.notices += joining.idle_ports(
-                    room, item, set(FAMILIES).difference(ways)
-                )
 
     def disconnect(self, network: Ref, sandbox: Ref) -> None:
         """Take the endpoints of a network out of a sandbox; those that connect made are removed."""

@@ -71,7 +71,7 @@ def _id(key: str, value: str) -> None:
 
 
 def _impossible(key: str, value: str, hint: str) -> InvalidInput:
-    return InvalidInput(f"--filter {key}={value[:60]}: nothing can have that", hint=hint)
+    return InvalidInput(f"--filter {key}={value[:60]}: no object can match", hint=hint)
 
 
 _OF_NAMES = f"{ascii_letters}{digits}_.-"

@@ -99,8 +99,8 @@ def idle_ports(room: Room, item: Member, versions: Iterable[int]) -> Iterable[st
     if idle and not item.network.internal:
         yield (
             f"endpoint {item.network.name}/{item.endpoint.name} is not the way out of sandbox"
-            f" {room.sandbox.name} ({', '.join(idle)}), so nobody reaches the ports that it"
-            " publishes; a higher --priority makes it that"
+            f" {room.sandbox.name} ({', '.join(idle)}), so the ports that it publishes cannot"
+            " be reached; a higher --priority makes it the way out"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from netctl import references
@@ -119,12 +120,9 @@ class Networks:
     def remove_each(self, names: Sequence[str], report: Report, *, force: bool = False) -> None:
         """Remove networks, many at once, as ``remove`` does one; ``report`` is given each name when
         that is done, with the error where it is not."""
-
-        def remove(op: Operation, reference: str) -> None:
-            self._remove_named(op, reference, force=force)
-
         from netctl import removing  # of no use to other operations
 
+        remove = partial(self._remove_named, force=force)
         removing.each(self._controller, "network rm", names, remove, report)
 
     def _remove_named(self, op: Operation, reference: Ref, *, force: bool) -> None:
@@ -172,15 +170,12 @@ class Networks:
     ) -> NetworkHandle:
         """Set labels of a network, and take others away. Raises ``InvalidInput``, or ``NotFound``
         for a label that it does not have."""
-        from netctl.definitions.alterations import label_change
+        from netctl.relabelling import label_change, relabelled
 
         change = label_change(labels, labels_gone)
         with self._controller.operation(f"network set {reference}") as op:
-            network = references.network(op.reader, reference)
-            found = change.applied(f"network {network.name}", network.labels)
-            after = replace(network, labels=found)
-            op.commit((), put=(after,))
-            return self._handle(after)
+            found = references.network(op.reader, reference)
+            return self._handle(relabelled(op, found, change))
 
     def dissolve(self, op: Operation, network: Network) -> None:
         """Remove a network and its endpoints, joined or not, within an operation."""
@@ -195,12 +190,9 @@ class Networks:
         reader = self._controller.reader
         empty = [doc for doc in reader.all(Network) if self._prunable(reader, doc)]
         names = {network.id: network.name for network in empty if chosen(network)}
-
-        def remove(op: Operation, network_id: str) -> None:
-            self._remove_named(op, network_id, force=False)
-
         from netctl import removing  # of no use to other operations
 
+        remove = partial(self._remove_named, force=False)
         return removing.pruned(self._controller, "network prune", names, remove)
 
     def need(self, op: Operation, reference: Ref) -> Network:

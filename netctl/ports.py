@@ -30,7 +30,7 @@ def parse(text: str) -> Port:
     match = re.fullmatch(_SPEC, text)
     if match is None:
         raise InvalidInput(
-            f"port {text[:60]!r} has not the form {_FORM}", hint="for instance 8080:80"
+            f"port {text[:60]!r} does not have the form {_FORM}", hint="for instance 8080:80"
         )
     protocol = (match["protocol"] or "tcp").lower()
     if protocol not in PROTOCOLS:
@@ -78,7 +78,7 @@ def exposed(text: str) -> str:
     port = parse(text)
     if port.host_ip or port.host_first:
         raise InvalidInput(
-            f"port {text[:60]!r} has not the form PORT[-END][/tcp|udp|sctp]",
+            f"port {text[:60]!r} does not have the form PORT[-END][/tcp|udp|sctp]",
             hint="--expose only says what is served; --publish publishes it on the host",
         )
     return f"{_text(port.first, port.last)}/{port.protocol}"
@@ -129,7 +129,7 @@ def _range(text: str, part: str) -> tuple[int, int]:
     numbers = int(first or 0), int(last or first or 0)
     if not 1 <= numbers[0] <= numbers[1] <= 65535:
         raise InvalidInput(
-            f"port {text[:60]!r}: {part[:20]} is no port or range",
+            f"port {text[:60]!r}: {part[:20]} is not a port or a range",
             hint="numbers from 1 to 65535, the smaller first",
         )
     return numbers
@@ -146,7 +146,7 @@ def _address(text: str, host: str) -> str:
             raise ValueError
     except ValueError:
         raise InvalidInput(
-            f"port {text[:60]!r}: {host[:40]} is no address of a host",
+            f"port {text[:60]!r}: {host[:40]} is not an address of a host",
             hint="an IPv4 address, or an IPv6 address in brackets: [fd00::1]:8080:80",
         ) from None
     return str(found)

@@ -107,7 +107,7 @@ def published_as(endpoint: Endpoint, wanted: Sequence[Port]) -> tuple[Port, ...]
         matching = [each for each in endpoint.ports if means(port, each)]
         if not matching:
             raise NotFound(
-                f"endpoint {endpoint.name} does not publish {port.first}/{port.protocol} so",
+                f"endpoint {endpoint.name} does not publish {port.first}/{port.protocol} like that",
                 hint=f"it publishes: {', '.join(map(shown, endpoint.ports)) or 'nothing'}",
             )
         found.update(dict.fromkeys(matching))

@@ -33,14 +33,17 @@ def each(
         with controller.operation(f"{what} {reference}") as op:
             remove(op, reference)
 
+    def begin(reference: str, number: int) -> None:
+        controller.tell_progress(f"{what} {reference}", number, len(references))
+
     done = 0
     while done < len(references):
         group = references[done : done + _AT_ONCE]
-        controller.tell_progress(f"{what} {group[0]}", done, len(references))
+        begin(group[0], done)
         with controller.operation(_name(what, group)) as op:
             seen, left = _at_once(controller, op, group, remove, report)
-        _one_by_one(left, alone, report)
         done += seen
+        _one_by_one(left, done, begin, alone, report)
         if controller.is_stopping() and done < len(references):
             controller.left = list(references[done:])
             return
@@ -76,13 +79,17 @@ def within(
     report: Report,
 ) -> None:
     """Remove as ``each`` does, within an operation."""
+
+    def begin(reference: str, number: int) -> None:
+        controller.tell_progress(reference, number, len(references))
+
     done = 0
     while done < len(references):
         group = references[done : done + _AT_ONCE]
-        controller.tell_progress(group[0], done, len(references))
+        begin(group[0], done)
         seen, left = _at_once(controller, op, group, remove, report)
-        _one_by_one(left, lambda reference: remove(op, reference), report)
         done += seen
+        _one_by_one(left, done, begin, lambda reference: remove(op, reference), report)
         if controller.is_stopping() and done < len(references):
             controller.left += references[done:]
             return
@@ -147,8 +154,16 @@ def _planned(
     return planned
 
 
-def _one_by_one(references: Sequence[str], remove: Callable[[str], object], report: Report) -> None:
-    for reference in references:
+def _one_by_one(
+    references: Sequence[str],
+    end: int,
+    begin: Callable[[str, int], None],
+    remove: Callable[[str], object],
+    report: Report,
+) -> None:
+    """Remove what the references name, the last ones of the first ``end`` of all."""
+    for number, reference in enumerate(references, end - len(references)):
+        begin(reference, number)
         try:
             remove(reference)
         except NetctlError as error:

@@ -195,7 +195,7 @@ def reap(controller: Controller) -> None:
     try:
         names = directory_list(directory)
     except NetctlError as error:
-        controller.notices.append(f"whose run was killed cannot be found out: {said(error)}")
+        controller.notices.append(f"the sandboxes of killed runs cannot be listed: {said(error)}")
         return
     if not names:
         with suppress(OSError):

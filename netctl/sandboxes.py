@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from netctl import files, pinning, references, resolv
@@ -126,12 +127,9 @@ class Sandboxes:
     def remove_each(self, names: Sequence[str], report: Report, *, force: bool = False) -> None:
         """Remove sandboxes, many at once, as ``remove`` does one; ``report`` is given each name
         when that is done, with the error where it is not."""
-
-        def remove(op: Operation, reference: str) -> None:
-            self._remove_named(op, reference, force=force)
-
         from netctl import removing  # of no use to other operations
 
+        remove = partial(self._remove_named, force=force)
         removing.each(self._controller, "sandbox rm", names, remove, report)
 
     def _remove_named(self, op: Operation, reference: Ref, *, force: bool) -> None:
@@ -160,12 +158,9 @@ class Sandboxes:
         """
         reader = self._controller.reader
         names = {each.id: each.name for each in self._unused(reader) if chosen(each)}
-
-        def remove(op: Operation, sandbox_id: str) -> None:
-            self._remove_named(op, sandbox_id, force=False)
-
         from netctl import removing  # of no use to other operations
 
+        remove = partial(self._remove_named, force=False)
         return removing.pruned(self._controller, "sandbox prune", names, remove)
 
     def _unused(self, reader: Reader) -> Iterable[Sandbox]:
@@ -216,15 +211,12 @@ class Sandboxes:
     ) -> SandboxHandle:
         """Set labels of a sandbox, and take others away. Raises ``InvalidInput``, or ``NotFound``
         for a label that it does not have."""
-        from netctl.definitions.alterations import label_change
+        from netctl.relabelling import label_change, relabelled
 
         change = label_change(labels, labels_gone)
         with self._controller.operation(f"sandbox set {reference}") as op:
-            sandbox = references.sandbox(op.reader, reference)
-            found = change.applied(f"sandbox {sandbox.name}", sandbox.labels)
-            after = replace(sandbox, labels=found)
-            op.commit((), put=(after,))
-            return self._handle(after)
+            found = references.sandbox(op.reader, reference)
+            return self._handle(relabelled(op, found, change))
 
     def set_key(self, reference: Ref, path: str) -> SandboxHandle:
         """Move a sandbox with all its endpoints into the namespace at ``path``."""

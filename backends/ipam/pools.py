@@ -17,7 +17,7 @@ def pools(request: PoolRequest, around: Surroundings) -> tuple[Pool, ...]:
     """Return the pools, the IPv4 ones first. Raises ``InvalidInput``, ``Conflict`` for a subnet
     that another network has, or ``Exhausted``."""
     if not (request.ipv4 or request.ipv6):
-        raise InvalidInput("a network needs a family", hint="--no-ipv4 goes with --ipv6")
+        raise InvalidInput("a network needs IPv4 or IPv6", hint="--no-ipv4 goes with --ipv6")
     given = [_given(text, request) for text in request.subnets if not _is_auto(text)]
     for number, subnet in enumerate(given):
         _check_apart(subnet, given[:number], around)
@@ -36,7 +36,7 @@ def _given(text: str, request: PoolRequest) -> Subnet:
 def _check_family(text: str, version: int, request: PoolRequest) -> None:
     if not (request.ipv4 if version == 4 else request.ipv6):
         raise InvalidInput(
-            f"subnet {text} is IPv{version}, which this network has not",
+            f"subnet {text} is IPv{version}, which this network does not have",
             hint="add --ipv6" if version == 6 else "leave out --no-ipv4",
         )
 

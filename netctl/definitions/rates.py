@@ -71,7 +71,7 @@ def limits(given: Mapping[str, str | None], before: Limits | None = None) -> Lim
         return found
     if given.get("burst") not in (None, lifted):
         raise InvalidInput(
-            "--burst is of a rate, and there is none", hint="give --rate-in or --rate-out"
+            "--burst needs a rate: there is none", hint="give --rate-in or --rate-out"
         )
     return Limits()
 

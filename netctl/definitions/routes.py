@@ -22,7 +22,7 @@ def parse(text: str) -> StaticRoute:
     subnet = _destination(text, destination)
     metric = _metric(text, rest.pop()) if rest and rest[-1].isdigit() else 0
     if len(rest) > 1:
-        raise _wrong(text, f"has not the form {_FORM}", "for instance 10.9.0.0/16,172.17.0.7")
+        raise _wrong(text, f"does not have the form {_FORM}", "for instance 10.9.0.0/16,172.17.0.7")
     target = rest[0] if rest else ""
     kind = target if target in KINDS else "unicast"
     gateway = _gateway(text, target, subnet.version) if rest and kind == "unicast" else ""

@@ -204,7 +204,7 @@ class Links:
             return False
         if refusal and refusal.errno == errno.EOPNOTSUPP:
             raise KernelError(
-                f"{what}: it is no port of a bridge",
+                f"{what}: it is not a port of a bridge",
                 hint="netctl check shows what differs, netctl repair mends it",
                 errno=errno.EOPNOTSUPP,
             )

@@ -185,7 +185,7 @@ def _objects(output: str) -> list[dict[str, Any]]:
         found = json.loads(output)["nftables"]
     except (ValueError, KeyError) as error:
         raise Unsupported(
-            f"{LIBRARY} gives no JSON", hint="install a build of it with JSON (jansson)"
+            f"{LIBRARY} prints no JSON", hint="install a build of it with JSON (jansson)"
         ) from error
     return list(found)
 

@@ -16,6 +16,7 @@ import pytest
 
 from netctl import Controller, controller, progress, removing
 from netctl.config import Config
+from netctl.errors import KernelError
 from netctl.interruption import Interruption
 from netctl.names import is_id
 from netctl.store import Store, lock
@@ -154,6 +155,26 @@ def test_looking_is_shown_as_progress(kernel: FakeKernel, tmp_path: Path) -> Non
             seen.clear()
             look()
             assert seen[:2] == [("sandbox a", 0, 2), ("sandbox b", 1, 2)]
+
+
+def test_what_goes_one_by_one_is_counted(
+    kernel: FakeKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config(state_dir=str(tmp_path / "state"), run_dir=str(tmp_path / "run"))
+    seen: list[tuple[str, int, int | None]] = []
+    with Controller(config, progress=lambda *told: seen.append(told)) as made:
+        made.networks.create("web")
+        for name in ("a", "b", "c"):
+            made.endpoints.connect("web", made.sandboxes.create(name))
+
+        def refused(*arguments: Any, **given: Any) -> Any:
+            raise KernelError("no links are deleted together")
+
+        monkeypatch.setattr(kernel, "links_delete", refused, raising=False)
+        seen.clear()
+        made.sandboxes.remove_each(["a", "b", "c"], lambda name, error: None, force=True)
+        assert made.sandboxes.list() == []
+    assert seen[-3:] == [(f"sandbox rm {name}", at, 3) for at, name in enumerate("abc")]
 
 
 def test_a_signal_is_raised_once() -> None:

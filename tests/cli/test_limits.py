@@ -49,7 +49,7 @@ def test_if_not_exists_compares_limits(netctl: Netctl) -> None:
         (["--rate-in", "9e99"], "is not a rate"),
         (["--rate-in", "none"], "is not a rate"),
         (["--rate-out", "9999999tbit"], "is not a rate"),
-        (["--burst", "64k"], "--burst is of a rate"),
+        (["--burst", "64k"], "--burst needs a rate"),
         (["--rate-in", "1mbit", "--burst", "0"], "--burst '0' is not a size"),
         (["--rate-in", "1mbit", "--burst", "1500"], "less than one packet of network web"),
         (["--rate-in", "8kbit", "--burst", "1g"], "more than a minute"),

@@ -280,7 +280,10 @@ def test_a_bridge_that_has_the_name_of_an_id_is_not_taken(
     kernel.add_link("br-aaaaaaaaaaaa", kind="bridge")
     before = kernel.state()
     done = netctl("network", "create", "web", "--id", "a" * 64)
-    assert (done.status, done.out) == (4, "") and "br-aaaaaaaaaaaa is there already" in done.err
+    assert (done.status, done.out) == (
+        4,
+        "",
+    ) and "bridge br-aaaaaaaaaaaa exists already" in done.err
     assert kernel.state() == before
     use = ("-o", "bridge.name=br-aaaaaaaaaaaa")
     assert netctl("network", "create", "web", "--id", "a" * 64, *use).status == 0

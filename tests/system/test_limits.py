@@ -252,7 +252,7 @@ def test_the_command_line(host: Host) -> None:
     for arguments, words in (
         ([], "nothing to change"),
         (["--rate-in", "fast"], "is not a rate"),
-        (["--burst", "64k"], "is of a rate"),
+        (["--burst", "64k"], "needs a rate"),
         (["--rate-in", "1mbit", "--burst", "100"], "less than one packet"),
     ):
         done = host.netctl("endpoint", "limit", "web/c1", *arguments)

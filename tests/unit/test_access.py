@@ -28,9 +28,9 @@ def network(*, internal: bool = False, options: Mapping[str, str] | None = None)
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("gateway_mode_ipv4", "bridged", "is no mode"),
+        ("gateway_mode_ipv4", "bridged", "is not a mode"),
         ("gateway_mode_ipv6", "isolated", "internal"),
-        ("gateway_mode_ipv4", "", "is no mode"),
+        ("gateway_mode_ipv4", "", "is not a mode"),
         ("trusted_host_interfaces", "eth0::eth1", "not allowed as an interface name"),
         ("trusted_host_interfaces", "eth0 eth1", "not allowed as an interface name"),
         ("trusted_host_interfaces", "lo", "not allowed as an interface name"),

@@ -135,7 +135,7 @@ def test_the_gateway_is_the_first_free_address_of_the_range() -> None:
         ({"subnets": ("auto/x",)}, InvalidInput, "prefix length"),
         ({"subnets": ("auto/129",)}, InvalidInput, "prefix length"),
         ({"subnets": ("10.9.0.0/24",)}, Conflict, "network web"),
-        ({"ipv4": False}, InvalidInput, "needs a family"),
+        ({"ipv4": False}, InvalidInput, "needs IPv4 or IPv6"),
         ({"gateways": ("10.0.0.1",)}, InvalidInput, "outside of the subnets"),
         ({"gateways": ("10.0.0",)}, InvalidInput, "not an IP address"),
         ({"subnets": ("10.0.0.0/24",), "gateways": ("10.0.1.1",)}, InvalidInput, "outside"),

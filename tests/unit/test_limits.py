@@ -99,7 +99,7 @@ def test_limits_change_one_by_one() -> None:
     gone = limits({"rate_in": "none", "rate_out": "none"}, first)
     assert gone == Limits() and not gone
     for given_, before in (({"burst": "64k"}, None), ({"burst": "64k"}, Limits())):
-        with pytest.raises(InvalidInput, match="is of a rate"):
+        with pytest.raises(InvalidInput, match="needs a rate"):
             limits(given_, before)
     assert limits({"rate_in": "none", "burst": "none"}, Limits()) == Limits()
     for text in ("none", ""):

@@ -46,7 +46,7 @@ def test_ports_of_what_is_not_the_way_out_are_told_of(tmp_path: Path) -> None:
     c.endpoints.connect("a", "c1")
     [taken] = told(c)
     assert taken.startswith(
-        "endpoint b/c1 is not the way out of sandbox c1 (IPv4, IPv6), so nobody"
+        "endpoint b/c1 is not the way out of sandbox c1 (IPv4, IPv6), so the ports"
     )
     c.endpoints.connect("z", "c1", name="late", ports=["8081:80"])
     [late] = told(c)
