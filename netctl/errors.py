@@ -56,6 +56,10 @@ class NetctlError(Exception):
         hint = self.command_hint
         return None if hint is None else _for_programs(hint)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """A hint may be a function, which does not go to another process."""
+        return type(self), self.args, {**vars(self), "_hint": self.command_hint}
+
     @property
     def notes(self) -> list[str]:
         """What else went wrong while this error was handled (see ``add_note``).
@@ -159,6 +163,8 @@ class StoreDamaged(NetctlError):
     """A file of the store cannot be believed; the message names the file."""
 
     code, exit_code = "store_damaged", 8
+    lines: tuple[str, ...] = ()
+    """The commands that put the file's previous copy back, where that is a good one."""
 
 
 class Partial(NetctlError):

@@ -8,6 +8,7 @@ from ipaddress import ip_address, ip_network
 from netctl.backends import diversion, ipam
 from netctl.backends.diversion import Diversion
 from netctl.backends.ipam.allocate import bounds
+from netctl.backends.ipam.choice import DEFAULT_IPV4
 from netctl.backends.ipam.surroundings import (
     Surroundings,
     address_words,
@@ -17,6 +18,7 @@ from netctl.backends.ipam.surroundings import (
 from netctl.definitions.network import NetworkDefinition
 from netctl.designing import surroundings_of
 from netctl.doctor import ruled
+from netctl.doctor.configuring import added
 from netctl.doctor.finding import Finding, problem, warning
 from netctl.doctor.machine import Machine
 from netctl.errors import Exhausted
@@ -25,6 +27,8 @@ from netctl.models import Network, Pool
 
 _SCARCE = 10
 """It is said that addresses run out when one of so many is left."""
+_BASE, _SIZE = 12, 24
+"""Prefix lengths of a pool that is proposed, and of its subnets."""
 _COUNTED = 1 << 17
 """Addresses of a pool above which nobody runs out of them."""
 
@@ -71,7 +75,8 @@ def overlaps(machine: Machine) -> Iterator[Finding]:
     deletions |= {address_words(item): _deletion(item) for item in addresses}
     for network in machine.networks:
         for pool in (pool for pool in network.pools if not pool.link_local):
-            yield from _overlapping(network, pool, around, deletions)
+            another = machine.free_name(f"{network.name}-2")
+            yield from _overlapping(network, pool, around, deletions, another)
 
 
 def _deletion(item: Address) -> str:
@@ -83,7 +88,11 @@ def _deletion(item: Address) -> str:
 
 
 def _overlapping(
-    network: Network, pool: Pool, around: Surroundings, deletions: Mapping[str, str]
+    network: Network,
+    pool: Pool,
+    around: Surroundings,
+    deletions: Mapping[str, str],
+    another: str,
 ) -> Iterator[Finding]:
     for by in around.host_users(pool.subnet):
         kind = by.partition(" ")[0]
@@ -93,7 +102,8 @@ def _overlapping(
                 f"network {network.name} hides a name server of the host, which has an address in"
                 " its subnet: names cannot be resolved",
                 f"{by}; network {network.name} is {pool.subnet}",
-                f"netctl network create NAME  # with another subnet than {pool.subnet}",
+                f"netctl network create {another}"
+                f"  # its subnet is another; in the place of {network.name}",
             )
         else:
             yield warning(
@@ -148,5 +158,23 @@ def no_subnet_left(machine: Machine) -> Iterator[Finding]:
             "pools-used-up",
             "no subnet is left for another network",
             error.command_message,
-            "netctl network create NAME --subnet auto/26  # or configure address_pools",
+            *_another_base(machine),
         )
+
+
+def _another_base(machine: Machine) -> Iterator[str]:
+    """Yield the line that gives networks private addresses which nothing uses (RFC 1918)."""
+    around = surroundings_of(machine.all_networks, machine.kernel)
+    taken = [pool.base for pool in machine.config.address_pools or DEFAULT_IPV4]
+    there = [ip_network(text) for text in taken if ":" not in text]
+    for base in ip_network("10.0.0.0/8").subnets(new_prefix=_BASE):
+        used = any(item.overlaps(str(base)) for item in around.everything)
+        if not used and not any(base.overlaps(other) for other in there):
+            known = (_as_yaml(pool.base, pool.size) for pool in DEFAULT_IPV4)
+            items = [_as_yaml(str(base), _SIZE)]
+            yield added(machine.config, "address_pools", items, known)
+            return
+
+
+def _as_yaml(base: str, size: int) -> str:
+    return f"{{base: {base}, size: {size}}}"

@@ -176,7 +176,8 @@ def full(machine: Machine) -> Iterator[Finding]:
                 "bridge-full",
                 f"the bridge of network {network.name} has {count} ports, of at most {_PORTS}",
                 f"{count} interfaces with master {network.facts['bridge']}",
-                "netctl network create NAME  # for further endpoints",
+                f"netctl network create {machine.free_name(f'{network.name}-2')}"
+                "  # for further endpoints",
             )
 
 
@@ -227,6 +228,7 @@ def _uplink(network: Network, wanted: int, machine: Machine) -> Iterator[Finding
                 f"network {network.name} has larger packets than the way to the outside: where a"
                 " firewall keeps back ICMP, large transfers hang",
                 f"mtu {link.mtu} of {link.name}, network {wanted}",
-                f"netctl network create NAME -o driver.mtu={link.mtu}  # in its place",
+                f"netctl network create {machine.free_name(f'{network.name}-2')}"
+                f" -o driver.mtu={link.mtu}  # in the place of {network.name}",
             )
             return

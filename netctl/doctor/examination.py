@@ -133,10 +133,10 @@ def _commands(finding: Finding) -> tuple[str, ...]:
 
 
 def _impossible(error: NetctlError, names: list[str]) -> Finding:
-    remedy = (error.command_hint,) if error.command_hint else ()
+    remedy = (f"# {error.command_hint}",) if error.command_hint else ()
     if isinstance(error, StoreDamaged):
         what = "netctl's documents cannot be read: no command that needs them works"
-        return problem("store-damaged", what, error.command_message, *remedy)
+        return problem("store-damaged", what, error.command_message, *(error.lines or remedy))
     return note(
         "not-looked-at", f"could not look at {', '.join(names)}", error.command_message, *remedy
     )

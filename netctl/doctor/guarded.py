@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from ipaddress import ip_interface
-from os.path import dirname
-from shlex import quote
 
 from netctl.backends.guard import covers
-from netctl.config import DEFAULT_PATH
+from netctl.doctor.configuring import added
 from netctl.doctor.finding import Finding, note
 from netctl.doctor.machine import Machine
 from netctl.names import MARK
@@ -30,7 +28,8 @@ def guarded(machine: Machine) -> Iterator[Finding]:
             f"nothing is forwarded between {', '.join(names)} and other interfaces that are not"
             " netctl's: netctl turned forwarding on for its own networks, before they came",
             f"{turned}; chain guard of table inet netctl",
-            *_remedy(machine, names),
+            added(machine.config, _KEY, [f'"{name}"' for name in names]),
+            "netctl reload",
         )
 
 
@@ -48,23 +47,3 @@ def _newcomers(machine: Machine) -> Iterator[str]:
         alone = link.up and not link.master and link.name in addressed
         if alone and not (mine or spared) and _USUAL.fullmatch(link.name):
             yield link.name
-
-
-def _remedy(machine: Machine, names: list[str]) -> tuple[str, ...]:
-    """Return the lines that leave the interfaces to the rules of whoever made them."""
-    sources, shown = machine.config.sources, ", ".join(f'"{name}"' for name in names)
-    source = sources.get(_KEY, "default")
-    if source == "default":
-        file = next(filter(None, map(_file, sources.values())), DEFAULT_PATH)
-        line = f"mkdir -p {quote(dirname(file))}; echo '{_KEY}: [{shown}]' >> {quote(file)}"
-    elif file := _file(source):
-        line = f"sed -i '/^{_KEY}:/s/]/, {shown}]/' {quote(file)}"
-    else:
-        line = f"# add {shown} to {_KEY} ({source})"
-    return line, "netctl reload"
-
-
-def _file(source: str) -> str:
-    """Return the file of a source of the configuration, ``FILE:LINE``, else nothing."""
-    path, _, line = source.rpartition(":")
-    return path if line.isdigit() else ""

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from shlex import quote
 
 from netctl.backends.access import ALL
+from netctl.doctor.configuring import added
 from netctl.doctor.finding import Finding, note, problem, warning
 from netctl.doctor.machine import Machine, Published
 from netctl.ports import inside, outside
@@ -229,7 +230,7 @@ def name_servers(machine: Machine) -> Iterator[Finding]:
             "sandboxes get no name server: those of the host are on its loopback, which they do not"
             " reach",
             f"resolv.conf: {', '.join(servers) or 'no nameserver'}",
-            "netctl sandbox create NAME --dns ADDRESS  # or the key dns of the configuration",
+            f"{added(machine.config, 'dns', ['ADDRESS'])}  # of a name server that they reach",
         )
     for server in dict.fromkeys((*machine.config.dns, *usable)) if machine.probe else ():
         if machine.vitals.dns_delay(server.partition("%")[0], _SLOW) is None:

@@ -10,7 +10,7 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from netctl import references, rooms
-from netctl.doctor import bridges, firewalls, ruled, services, state
+from netctl.doctor import addressing, bridges, firewalls, ruled, services, state
 from netctl.doctor.crossing import Crossing
 from netctl.doctor.destination import Destination, parse
 from netctl.doctor.finding import Severity
@@ -36,6 +36,8 @@ _LOOPBACK = 1
 """Its index in every namespace."""
 _NOBODY = "is reached, and no process listens on that port"
 _SERVE = ("netctl doctor  # names published ports without a server, and what listens instead",)
+_FAULTS = (firewalls.our_table, firewalls.foreign_drops, addressing.led_elsewhere)
+"""What is looked at where a packet is not answered."""
 _ASKED = {"icmp": "ping", "tcp": "connect", "udp": "one datagram"}
 
 
@@ -142,10 +144,9 @@ class _Path:
                 yield found("host", finding)
 
     def _faults(self, member: Member | None) -> Iterator[Station]:
-        """What the host's firewall may do to a packet that was not answered."""
+        """What the host may do to a packet that was not answered."""
         bridge = member.network.facts["bridge"] if member else ""
-        checks = (firewalls.our_table, firewalls.foreign_drops) if member else ()
-        for check in checks:
+        for check in _FAULTS if member else ():
             for finding in check(self._machine):
                 if finding.on in ("", bridge) and finding.severity is Severity.PROBLEM:
                     yield found("host", finding)

@@ -64,7 +64,7 @@ def way_out(machine: Machine) -> Iterator[Finding]:
                 f"the host itself has no IPv{version} route to the outside, so its networks have"
                 " none either",
                 f"ip -{version} route show default: nothing; a look-up says {way.kind}",
-                f"ip -{version} route add default via GATEWAY dev INTERFACE",
+                f"ip -{version} route add default via GATEWAY dev {_uplink(machine)}",
             )
             continue
         link = machine.found.link("", way.link)
@@ -76,6 +76,14 @@ def way_out(machine: Machine) -> Iterator[Finding]:
                 f"ip link show {link.name}: {state}",
                 f"ip link set {link.name} up" if not link.up else f"ethtool {link.name}",
             )
+
+
+def _uplink(machine: Machine) -> str:
+    """Return the interface that had the host's addresses when its first network came."""
+    addressed = {item.link for item in machine.found.addresses("")}
+    others = addressed - {"lo", *(network.facts["bridge"] for network in machine.networks)}
+    known = [name for name in machine.host.uplinks if name in others]
+    return known[0] if len(known) == 1 else "INTERFACE"
 
 
 def advertisements(machine: Machine) -> Iterator[Finding]:

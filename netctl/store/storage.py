@@ -238,19 +238,23 @@ def sync_directory(path: str) -> None:
 
 def damaged(path: str, reason: str) -> StoreDamaged:
     """Return the error for a file that cannot be believed."""
-    return StoreDamaged(
+    error = StoreDamaged(
         f"{path} is damaged ({reason})",
         hint=_copy(path) or "put back a copy from a backup; without one, move the file away",
     )
+    error.lines = tuple(filter(None, [_back(path)]))
+    return error
 
 
 def _copy(path: str) -> str:
     """Return how the previous copy is put back, ``""`` where there is no good one."""
-    if not _good(path + ".bak"):
-        return ""
     # It knows less than the kernel holds: what it does not know is in the way of a repair.
-    back = f"cp -p {path}.bak {path} && netctl repair"
-    return f"the previous good copy: {back}; netctl gc shows what it does not know"
+    known = "netctl gc shows what it does not know"
+    return f"the previous good copy: {back}; {known}" if (back := _back(path)) else ""
+
+
+def _back(path: str) -> str:
+    return f"cp -p {path}.bak {path} && netctl repair" if _good(path + ".bak") else ""
 
 
 def _good(path: str) -> bool:

@@ -19,6 +19,8 @@ class Case(NamedTuple):
     undo: str = ""
     """What takes away the rest of the state after the remedy; where the remedy proves nothing, what
     ends the state in its place."""
+    known: tuple[tuple[str, str], ...] = ()
+    """What the operator writes for words in capitals."""
 
 
 RULES: list[Case] = [
@@ -203,7 +205,29 @@ WAYS: list[Case] = [
         "echo nameserver 127.0.0.53 >/etc/resolv.conf",
         "no-name-server",
         "resolv.conf: 127.0.0.53",
-        "echo nameserver 192.0.2.254 >/etc/resolv.conf",
+        "echo nameserver 192.0.2.254 >/etc/resolv.conf; rm /etc/netctl/netctl.yaml",
+        (("ADDRESS", "192.0.2.254"),),
+    ),
+    Case(
+        "mkdir -p /etc/netctl; echo 'address_pools: [{{base: 172.17.0.0/16, size: 16}}]'"
+        " >/etc/netctl/netctl.yaml",
+        "pools-used-up",
+        "network web (172.17.0.0/16)",
+        "netctl network create another >&2; netctl network rm another >&2;"
+        " rm /etc/netctl/netctl.yaml",
+    ),
+    Case("ip rule add prohibit pref 5", "rule-refuses", "ip rule: 5: a refusal"),
+    Case("ip rule add from {c1_ip}/16 prohibit pref 5", "rule-refuses", "ip rule: 5: a refusal"),
+    Case("ip -n c1 -6 rule add prohibit pref 5", "rule-refuses", "ip -n c1 -6 rule: 5: a refusal"),
+    Case(
+        "ip -n c1 neigh replace 172.17.0.1 dev eth0 lladdr 02:00:00:00:00:99 nud permanent",
+        "neighbour-forged",
+        "ip -n c1 neighbour show 172.17.0.1: 02:00:00:00:00:99 permanent, not ",
+    ),
+    Case(
+        "ip neigh replace {c1_ip} dev {web} lladdr 02:00:00:00:00:99 nud permanent",
+        "neighbour-forged",
+        "ip neighbour show {c1_ip}: 02:00:00:00:00:99 permanent, not ",
     ),
     Case(
         "ip -6 route replace default via fe80::1 dev uplink",
@@ -221,7 +245,7 @@ WAYS: list[Case] = [
         "ip route delete default",
         "no-way-out",
         "ip -4 route show default: nothing; a look-up says none",
-        "ip route add default via 192.0.2.254",
+        known=(("GATEWAY", "192.0.2.254"),),
     ),
 ]
 
@@ -243,11 +267,47 @@ _AT_ANOTHER_BOOT = (
 )
 
 
+def _over(key: str, value: str) -> str:
+    """Return what puts a value in the place of one of the machine's own, for this host alone."""
+    file = f"/run/{key.replace('/', '-')}"
+    return f"echo {value} >{file}; mount --bind {file} /proc/sys/net/{key};"
+
+
+def _freed(key: str) -> str:
+    return f"umount /proc/sys/net/{key};"
+
+
 def _runs(program: str) -> str:
     return _PROGRAM.format(program, program[:15])
 
 
 STATES: list[Case] = [
+    Case(
+        _over("netfilter/nf_conntrack_max", "100") + _over("netfilter/nf_conntrack_count", "100"),
+        "conntrack-full",
+        "net.netfilter.nf_conntrack_count = 100, nf_conntrack_max = 100",
+        _freed("netfilter/nf_conntrack_max") + _freed("netfilter/nf_conntrack_count"),
+    ),
+    Case(
+        "for i in $(seq 480); do echo link add p$i type veth peer name q$i; echo link set p$i master"
+        " {web}; echo link set q$i master {web}; done | ip -batch -",
+        "bridge-full",
+        "interfaces with master {web}",
+        "for i in $(seq 480); do echo link delete p$i; done | ip -batch -",
+    ),
+    Case(
+        "cp -a /var/lib/netctl /run/kept; mount -t tmpfs -o size=17m,mode=700 small /var/lib/netctl;"
+        "cp -a /run/kept/. /var/lib/netctl; head -c 2M /dev/zero > /var/lib/netctl/fill",
+        "disk-full",
+        "/var/lib/netctl: ",
+        "umount /var/lib/netctl; rm -r /run/kept",
+    ),
+    Case(
+        "mount -t tmpfs none /proc/sys/net/ipv6",
+        "kernel-feature",
+        "/proc/sys/net/ipv6: no such directory",
+        "umount /proc/sys/net/ipv6",
+    ),
     Case("ip netns delete c1", "sandbox-gone", "/run/netns/c1: no namespace"),
     Case("ip netns delete c1; ip netns add c1", "sandbox-replaced", "/run/netns/c1: "),
     Case("chmod 755 /var/lib/netctl", "state-permissions", "/var/lib/netctl: mode 0755, owner 0"),
@@ -324,6 +384,7 @@ ELSEWHERE = {
     "bridge-enslaved": "test_doctor.py::test_a_bridge_in_a_bond",
     "br-netfilter": "test_doctor.py::test_br_netfilter",
     "guarded": "test_forwarding.py::test_the_doctor_names_it_and_its_remedy_helps",
+    "store-damaged": "test_doctor.py::test_the_store",
     "icc-forbidden": (
         "test_doctor_path.py::test_endpoints_that_may_not_reach_each_other_get_another_network"
     ),
@@ -334,11 +395,11 @@ ELSEWHERE = {
 """Codes whose remedy a test of its own carries out, since a script cannot make the state."""
 
 UNPROVED = {
+    "neighbours-full": "the table is the machine's own: no test may fill it, nor change its size",
     "address-unheld": "the line shows who has which address; the user knows whom he meant",
     "answer-lost": "the line shows what else is wrong with the host, where a check knows it",
     "bridge-full": "another network is needed, whose subnet the operator chooses",
     "endpoint-silent": "the line shows the endpoint, which is in no sandbox, or whose server is gone",
-    "conntrack-full": "the table is the machine's own: no test may fill it, nor change its size",
     "disk-full": "the lines show what fills the disk; what may be deleted the operator knows",
     "kernel-feature": "another kernel, or its modules, would have to be loaded",
     "legacy-rules": "a note: the line shows rules that netctl does not read",
@@ -346,17 +407,28 @@ UNPROVED = {
     "lost-on-bridge": "the line shows filters of traffic control, which are the operator's",
     "mtu-too-large": "the MTU of a network is set when it is created: another one is needed",
     "name-server-silent": "the line asks the server again, which is not this host's to mend",
-    "neighbours-full": "the table is the machine's own: no test may fill it, nor change its size",
     "next-hop-silent": "whoever should answer beyond the host is not this host's to mend",
     "no-answer": "the destination is not netctl's: no line mends it",
-    "no-name-server": "which name server sandboxes may use the operator knows",
-    "no-way-out": "which gateway the host has the operator knows",
     "not-looked-at": "a note: what could not be read has its own error, with its hint",
     "own-drop": "netctl's rules do what they are for",
-    "pools-used-up": "which other addresses are free for networks the operator knows",
     "privileges": "a note: the command has to be run as root",
     "resolver-hidden": "the network needs another subnet, which is chosen when it is created",
-    "store-damaged": "what was in a document that is damaged only a copy of it says",
     "unreachable": "somebody beyond the host says so: no line here mends it",
     "uplink-down": "the line shows the state of a link whose other end is not this host's",
 }
+
+SHOWN = {
+    "answer-lost": "test_doctor_path.py::test_an_answer_that_the_host_loses",
+    "legacy-rules": "test_doctor.py::test_legacy_iptables",
+    "libnftables": "test_doctor.py::test_a_missing_library",
+    "lost-on-bridge": "test_doctor_path.py::test_a_filter_that_nobody_sees",
+    "name-server-silent": "test_doctor.py::test_name_servers_are_asked_on_demand",
+    "neighbours-full": "../unit/test_doctor.py::test_what_is_wrong_is_named",
+    "no-answer": "test_doctor_path.py::test_the_firewall_that_drops_it_is_named",
+    "not-looked-at": "test_doctor.py::test_without_rights_it_says_what_it_cannot_see",
+    "own-drop": "test_doctor_path.py::test_netctls_own_rules",
+    "privileges": "test_doctor.py::test_without_rights_it_says_what_it_cannot_see",
+    "unreachable": "test_doctor_path.py::test_what_somebody_beyond_refuses",
+    "uplink-down": "test_doctor.py::test_the_uplink",
+}
+"""Codes whose state a test of its own makes, and whose remedy nothing here can prove."""

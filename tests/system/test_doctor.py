@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Sequence
 from functools import partial
 
 import pytest
@@ -69,9 +70,14 @@ class Patient:
     def sh(self, script: str) -> str:
         return self.host.sh(_SHELL + script.format(**self.names))
 
-    def mend(self, finding: Finding) -> None:
-        """Carry out what a finding says, word for word; each line has to work."""
-        self.host.sh(_SHELL + "set -e\n" + "\n".join(finding.remedy))
+    def mend(self, finding: Finding, known: Sequence[tuple[str, str]] = ()) -> None:
+        """Carry out what a finding says, word for word; each line has to work. ``known`` is what
+        the operator writes for words in capitals."""
+        lines = "\n".join(finding.remedy)
+        for word, value in known:
+            assert word in lines
+            lines = lines.replace(word, value)
+        self.host.sh(f"{_SHELL}set -e\n{lines}")
 
     def named(self, code: str, evidence: str, **options: bool | str) -> Finding:
         """Return the finding of a code, which bears the evidence, and which may be the cause of
@@ -112,7 +118,7 @@ def test_what_is_broken_is_named_and_mended(patient: Patient, cases: list[Case])
         patient.sh(case.script)
         finding = patient.named(case.code, case.evidence)
         if case.code not in UNPROVED:
-            patient.mend(finding)
+            patient.mend(finding, case.known)
             same = [f for f in patient.findings() if (f.code, f.what) == (case.code, finding.what)]
             assert not same, (case.script, finding, same)
         patient.sh(case.undo)
@@ -329,6 +335,9 @@ def test_the_store(patient: Patient) -> None:
     assert str(finding.severity) == "problem" and finding.remedy
     patient.sh("cp /run/copy $(ls /var/lib/netctl/networks/*.json | head -1)")
     assert patient.findings() == []
+    patient.sh("f=$(ls /var/lib/netctl/networks/*.json | head -1); cp $f $f.bak; echo x >$f")
+    patient.mend(patient.named("store-damaged", " is damaged ("))
+    assert patient.findings() == []
     patient.sh("chmod 755 /var/lib/netctl")
     finding = patient.named("state-permissions", "/var/lib/netctl: mode 0755, owner 0")
     patient.mend(finding)
@@ -365,16 +374,56 @@ def test_without_rights_it_says_what_it_cannot_see(patient: Patient) -> None:
     assert "[not-looked-at]" in done.stdout and "problem" not in done.stdout
 
 
+def test_a_missing_library(patient: Patient) -> None:
+    found = patient.host.run("sh", "-c", "PATH=$PATH:/sbin ldconfig -p | grep libnftables.so.1")
+    path = found.stdout.rpartition("=> ")[2].strip()
+    if not path:
+        pytest.skip("needs libnftables where ldconfig lists it")
+    patient.sh(f"mount --bind /dev/null {path}")
+    done = patient.host.netctl("doctor")
+    assert done.returncode == 9 and "[libnftables]" in done.stdout
+    assert "  mend:  apt-get install libnftables1" in done.stdout
+    patient.sh(f"umount {path}")
+    assert patient.findings() == []
+
+
+def _mend_drops(patient: Patient) -> None:
+    """Carry out the lines of each network."""
+    for each in patient.findings():
+        if (each.code, str(each.severity)) == ("foreign-drop", "problem"):
+            patient.mend(each)
+
+
+_LEGACY = "iptables-legacy -A FORWARD -j ACCEPT && ip6tables-legacy -A FORWARD -j ACCEPT"
+
+
 def test_legacy_iptables(patient: Patient) -> None:
-    if patient.host.run("iptables-legacy", "-A", "FORWARD", "-j", "ACCEPT").returncode:
+    if patient.host.run("sh", "-c", _LEGACY).returncode:
         pytest.skip("needs iptables-legacy and the kernel's ip_tables")
     patient.named("legacy-rules", "iptables-legacy has rules in chain FORWARD")
-    patient.sh("iptables-legacy -F FORWARD; iptables-legacy -P FORWARD DROP")
-    finding = patient.named("foreign-drop", "iptables-legacy -S FORWARD: -P FORWARD DROP")
-    patient.mend(finding)
-    # The rules that let it through are not read.
+    patient.named("legacy-rules", "ip6tables-legacy has rules in chain FORWARD")
+    for tool, address in (("iptables", "192.0.2.254"), ("ip6tables", "2001:db8::fe")):
+        patient.sh(f"{tool}-legacy -F FORWARD; {tool}-legacy -P FORWARD DROP")
+        assert not patient.host.ping("/run/netns/c1", address, seconds=1)
+        patient.named("foreign-drop", f"{tool}-legacy -S FORWARD: -P FORWARD DROP")
+        _mend_drops(patient)
+        # The rules that let it through are not read: it is a warning from now on.
+        assert patient.host.ping("/run/netns/c1", address)
     left = {(each.code, str(each.severity)) for each in patient.findings()}
     assert left == {("foreign-drop", "warning")}
+
+
+@pytest.mark.parametrize("family", ["ip", "ip6"])
+def test_iptables_lines_are_carried_out(patient: Patient, family: str) -> None:
+    tool, address = f"{family}tables", "192.0.2.254" if family == "ip" else "2001:db8::fe"
+    if patient.host.run(tool, "-L").returncode:
+        pytest.skip("needs iptables")
+    patient.sh(f"{tool} -P FORWARD DROP")
+    finding = patient.named("foreign-drop", f"chain {family} filter FORWARD: policy drop")
+    assert all(line.startswith(f"{tool} -I FORWARD ") for line in finding.remedy)
+    _mend_drops(patient)
+    assert patient.findings() == []
+    assert patient.host.ping("/run/netns/c1", address)
 
 
 def test_the_command_prints_and_exits(patient: Patient) -> None:

@@ -323,9 +323,59 @@ def test_the_firewall_that_drops_it_is_named(way: Way) -> None:
         "nft add table ip o; nft 'add chain ip o i { type filter hook input priority 0; policy drop; }'"
     )
     way.ends("c1", None, f"{GATEWAY}: does not answer", "silent")
+    way.followed("c1", None, _ends_with("no-answer"))
     way.arrives("c1", f"{GATEWAY}:53/udp", "does not answer, which UDP need not")
     sh("sysctl -qw net.ipv4.conf.all.rp_filter=1; ip route add 172.17.0.0/25 via 192.0.2.254")
     way.ends("c1", None, "does not believe its source")
+
+
+_RIGHT = (
+    "ip -n c1 neigh replace 172.17.0.1 dev eth0 nud permanent lladdr"
+    " $(ip -o link show {web} | grep -o 'ether [^ ]*' | cut -c7-)"
+)
+
+
+def _ends_with(code: str) -> Callable[[Stations], bool]:
+    return lambda found: bool(found[-1]["code"] == code and not found[-1]["passes"])
+
+
+def test_an_answer_that_the_host_loses(way: Way) -> None:
+    known = way.host.call(names)
+    mac = "$(ip -n c1 -o link show eth0 | grep -o 'ether [^ ]*' | cut -c7-)"
+    fdb = f"bridge fdb replace {mac} dev {{c2_port}} master static sticky"
+    way.host.sh(_filled(f"{_RIGHT}; ip neigh flush all; {fdb}", known))
+    way.host.sh(_filled(f"ip neigh replace {{c1_ip}} dev {{web}} lladdr {mac}", known))
+    way.followed("c1", GATEWAY, _ends_with("answer-lost"))
+
+
+def test_a_filter_that_nobody_sees(way: Way) -> None:
+    known = way.host.call(names)
+    hook = "{ type filter hook ingress device {c1_port} priority 0; policy drop; }"
+    script = _filled(f"nft add table netdev x; nft 'add chain netdev x f {hook}'", known)
+    if way.host.run("sh", "-ec", script).returncode:
+        pytest.skip("needs the kernel's nf_tables for family netdev")
+    way.host.sh(_filled(_RIGHT, known))
+    last = way.followed("c1", GATEWAY, _ends_with("lost-on-bridge"))[-1]
+    way.host.sh("\n".join(last["remedy"]))
+
+
+def test_netctls_own_rules(way: Way) -> None:
+    bridge, gateway = way.host.call(_of_inner)
+    way.host.sh(
+        f"ip address add {gateway}/16 dev {bridge}; ip -n i1 route add default via {gateway}"
+    )
+    way.followed("i1", GATEWAY, _ends_with("own-drop"))
+
+
+def _of_inner() -> tuple[str, str]:
+    with controller() as c:
+        network = c.networks.get("inner").doc
+        return network.facts["bridge"], network.pools[0].gateway or ""
+
+
+def test_what_somebody_beyond_refuses(way: Way) -> None:
+    way.host.outside.sh("sysctl -qw net.ipv4.ip_forward=1; ip route add unreachable 203.0.113.0/24")
+    way.followed("c1", "203.0.113.5:80", _ends_with("unreachable"))
 
 
 def test_legacy_iptables_is_not_watched_but_named(way: Way) -> None:

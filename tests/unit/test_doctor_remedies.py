@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import netctl.doctor
 from tests.system import doctor_cases
-from tests.system.doctor_cases import CASES, ELSEWHERE, UNPROVED
+from tests.system.doctor_cases import CASES, ELSEWHERE, SHOWN, UNPROVED
 from tests.system.trace_cases import TRACES
 
 _SAY = {"problem", "warning", "note", "say", "ends"}
@@ -49,9 +50,26 @@ def test_a_reason_is_given_only_where_there_is_no_proof() -> None:
     assert not undone
 
 
+def test_each_state_without_a_proof_is_made() -> None:
+    made = {case.code for case in CASES} | {case.code for case in TRACES}
+    assert set(UNPROVED) <= made | set(SHOWN)
+    assert set(SHOWN) <= set(UNPROVED) - made
+
+
 def test_the_proofs_elsewhere_are_there() -> None:
     directory = Path(doctor_cases.__file__).parent
-    for code, place in ELSEWHERE.items():
+    for code, place in [*ELSEWHERE.items(), *SHOWN.items()]:
         name, _, test = place.partition("::")
         text = (directory / name).read_text()
         assert f"def {test}(" in text and code in text, (code, place)
+
+
+def test_no_line_leaves_out_what_netctl_knows() -> None:
+    """A word in capitals is for what only the operator knows."""
+    found = {
+        word
+        for _, call in _calls()
+        for line in call.args[4 if getattr(call.func, "id", "") == "ends" else 3 :]
+        for word in re.findall(r"\b[A-Z]{4,}\b", ast.unparse(line))
+    }
+    assert found - {"FORWARD"} <= {"ADDRESS", "GATEWAY"}
