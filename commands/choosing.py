@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -71,12 +71,13 @@ class Declined(NetctlError):
     code = "declined"
 
 
-class Chosen(NamedTuple):
+class Chosen:
     """What is to be removed."""
 
-    names: Sequence[str]
-    found: bool
-    """Whether they were found, not named: one that has gone meanwhile is no error."""
+    def __init__(self, names: Sequence[str], *, found: bool) -> None:
+        self.names = names
+        self.found = found
+        """Whether they were found, not named: one that has gone meanwhile is no error."""
 
 
 def names(state: State, what: str, named: Sequence[str], given: Mapping[str, Any]) -> Chosen:

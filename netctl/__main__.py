@@ -2,8 +2,9 @@
 
 import gc
 import os
-import signal
 import sys
+
+from netctl import plainsignal as signal
 
 
 def main() -> None:

@@ -7,9 +7,10 @@ finished is reported as finished.
 
 from __future__ import annotations
 
-import signal
 from types import FrameType
+from typing import Any
 
+from netctl import plainsignal as signal
 from netctl.errors import NetctlError
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -39,7 +40,7 @@ class Interruption:
         self._number = 0
         self._held = False
         self._raised = False
-        self._before: dict[signal.Signals, signal.Handlers] = {}
+        self._before: dict[int, Any] = {}
 
     @property
     def exit_code(self) -> int:
@@ -56,7 +57,7 @@ class Interruption:
         for each in _ENDING:
             handler = signal.getsignal(each)
             if handler in (signal.SIG_DFL, signal.default_int_handler):
-                self._before[each] = handler  # type: ignore[assignment]
+                self._before[each] = handler
                 signal.signal(each, self._arrived)
 
     def disarm(self) -> None:

@@ -8,12 +8,12 @@ intent that it settles first.
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
+from netctl import plainsignal as signal
 from netctl.codec import CodecError, decode_plan, encode_plan
 from netctl.errors import KernelError, NetctlError, NotPermitted, StoreDamaged, said
 from netctl.models import Document

@@ -7,9 +7,9 @@ inside a sandbox decides how long a look takes.
 from __future__ import annotations
 
 import errno
-import socket
 import struct
 
+from netctl import plainsocket as socket
 from netctl.kernel import namespaces, netlink
 from netctl.kernel.netlink import Message, NetlinkSocket, Refusal
 from netctl.kernel.refusal import refused

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import stat
-
-# That of the module signal makes an enum of each number of the mask, which takes longer than the
-# call itself; a namespace is entered ten times for one sandbox.
-from _signal import pthread_sigmask  # type: ignore[import-not-found]
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fcntl import LOCK_EX, flock, ioctl
 
+from netctl import plainsignal as signal
 from netctl.errors import InvalidInput, KernelError
 from netctl.kernel import syscalls
 from netctl.kernel.files import make_directories
@@ -235,11 +231,11 @@ def _go(home: int) -> None:
 @contextmanager
 def _signals_held() -> Iterator[None]:
     # A handler that raises (Ctrl-C) must not run before the thread is home again.
-    before = pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield
     finally:
-        pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

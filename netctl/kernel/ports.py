@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
+from netctl import plainsocket as socket
 from netctl.errors import Conflict
 from netctl.kernel.diag import LIMIT, Socket, sockets
 from netctl.kernel.refusal import refused

@@ -10,7 +10,6 @@ import fcntl
 import json
 import os
 import select
-import signal
 import struct
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 import netctl
+from netctl import plainsignal as signal
 from netctl import plainsocket as socket
 from netctl.errors import KernelError
 from netctl.kernel.refusal import file_refused

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 from functools import cache
 from typing import Any
+
+from netctl import plainsignal as signal
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWNET = 0x40000000
