@@ -146,9 +146,15 @@ def asked(host: Host, number: int) -> str:
 @contextmanager
 def inside(host: Host, *arguments: str) -> Iterator[Callable[[], str]]:
     """Run a command by netctl; lend a function that returns the files as the command sees them."""
+    with reading(host, sys.executable, "-m", "netctl", *arguments, "--") as seen:
+        yield seen
+
+
+@contextmanager
+def reading(host: Host, *prefix: str) -> Iterator[Callable[[], str]]:
+    """Run a command by another; lend a function that returns the files as the command sees them."""
     host.sh("rm -f /run/go /run/end /run/seen.*")
-    command = [sys.executable, "-m", "netctl", *arguments, "--", "sh", "-c", READ]
-    started = host.start(*command, stdout=subprocess.PIPE)
+    started = host.start(*prefix, "sh", "-c", READ, stdout=subprocess.PIPE)
 
     numbers = itertools.count()
     try:
@@ -200,6 +206,18 @@ def test_a_running_command_keeps_its_files_when_the_host_replaces_its_own(
         host.sh(f"echo '{OLD}' > /etc/resolv.conf; echo 127.0.0.1 localhost > /etc/hosts")
         equal(seen, first)
     equal(lambda: guards(host), [])
+
+
+def test_a_command_of_ip_netns_exec_sees_what_netctl_writes(host: Host) -> None:
+    own_etc(host)
+    host.call(act, web, partial(create, name="c1"), partial(connect, network="web", sandbox="c1"))
+    with reading(host, "ip", "netns", "exec", "c1") as seen:
+        assert OURS in (before := seen())
+        # Its mount is not netctl's to guard: netctl writes in place, and never by rename.
+        host.call(act, lambda c: c.networks.create("db", subnets=["10.9.0.0/24"]))
+        host.call(act, partial(connect, network="db", sandbox="c1"))
+        after = seen()
+        assert "10.9.0.2\tc1" in after and "10.9.0.2" not in before and OURS in after
 
 
 def test_its_files_follow_its_sandbox(host: Host) -> None:
