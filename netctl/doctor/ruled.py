@@ -42,11 +42,14 @@ def blamed(
 
 
 def _covers(rule: PolicyRule, goal: str, source: str, iif: str) -> bool:
-    return (
-        (not rule.destination or _within(goal, rule.destination))
+    """Whether a rule is for a packet without a mark, of no certain user or port."""
+    described = (
+        not rule.special
+        and (not rule.destination or _within(goal, rule.destination))
         and (not rule.source or (bool(source) and _within(source, rule.source)))
         and rule.iif in ("", iif)
     )
+    return described != rule.inverted
 
 
 def _within(address: str, subnet: str) -> bool:

@@ -21,6 +21,10 @@ _RTM_GETNEIGH, _RTM_GETRULE = 30, 34
 _RTM_F_LOOKUP_TABLE = 0x1000
 """The answer names the table that the route was found in, not just ``main``."""
 _FRA_DST, _FRA_SRC, _FRA_IIFNAME, _FRA_PRIORITY, _FRA_TABLE = 1, 2, 3, 6, 15
+_SPECIAL = (10, 12, 16, 17, 19, 20, 22, 23, 24, 25)
+"""FWMARK, TUN_ID, FWMASK, OIFNAME, L3MDEV, UID_RANGE, IP_PROTO, SPORT_RANGE, DPORT_RANGE, DSCP: the
+kernel shows them where they are given."""
+_INVERT = 0x2
 _REFUSING = (6, 7, 8)
 """Actions of rules: blackhole, unreachable, prohibit."""
 _NDA_DST, _NDA_LLADDR = 1, 2
@@ -73,6 +77,10 @@ class PolicyRule(Record):
     iif: str = ""
     """The interface that packets come in by, ``lo`` for those from here; empty for all."""
     refuses: bool = False
+    special: bool = False
+    """Whether it is for packets with more than these: a mark, a user, a port."""
+    inverted: bool = False
+    """Whether it is for all packets that it does not describe."""
 
 
 class Neighbour(Record):
@@ -151,6 +159,8 @@ def _rule(body: bytes) -> PolicyRule:
         source=f"{source}/{body[2]}" if source else "",
         iif=found.get(_FRA_IIFNAME, b"").rstrip(b"\0").decode(errors="replace"),
         refuses=body[7] in _REFUSING,
+        special=bool(body[3]) or not found.keys().isdisjoint(_SPECIAL),
+        inverted=bool(struct.unpack_from("=I", body, 8)[0] & _INVERT),
     )
 
 

@@ -255,7 +255,7 @@ def test_what_ends_a_way_is_named_and_mended(way: Way, cases: list[Trace]) -> No
         to = _filled(case.destination, known)
         way.followed(case.sandbox, to, _is_named(case, known))
         _mended(way, case, to)
-        way.host.sh(f"{_SHELL}{_filled(case.undo, known)}\nnetctl check")
+        way.host.sh(f"{_SHELL}set -e\n{_filled(case.undo, known)}\nnetctl check")
 
 
 def _is_named(case: Trace, known: dict[str, str]) -> Callable[[Stations], bool]:

@@ -51,6 +51,16 @@ ROUTES = [
     Trace("ip -n c1 rule add prohibit pref 5", "no-route", OUTSIDE, "prohibit"),
     Trace("ip -n c1 -6 rule add prohibit pref 5", "no-route", OUTSIDE6, "prohibit"),
     Trace("ip -n c1 rule add from 172.17.0.2 blackhole pref 5", "no-route", OUTSIDE, "blackhole"),
+    Trace("ip -n c1 rule add not fwmark 9 prohibit pref 5", "no-route", OUTSIDE, "prohibit"),
+    Trace(
+        # The rule is for others: it is left alone.
+        "ip -n c1 rule add fwmark 9 prohibit pref 5; ip -n c1 rule add uidrange 9-9 prohibit pref 6;"
+        " ip -n c1 route replace blackhole default",
+        "no-route",
+        OUTSIDE,
+        "blackhole",
+        "ip -n c1 rule del pref 5 && ip -n c1 rule del pref 6",
+    ),
     Trace(
         "ip -n c1 rule add lookup 77 pref 5; ip -n c1 route add unreachable default table 77",
         "no-route",
