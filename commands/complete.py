@@ -81,6 +81,12 @@ def _networks(ctx: click.Context) -> Iterable[str]:
     return [network.name for network in _store(ctx).all(Network)]
 
 
+def _run_networks(ctx: click.Context, incomplete: str) -> Iterable[str]:
+    """Return the networks; docker's words too once one is begun, or where they are all there is."""
+    found = list(_networks(ctx))
+    return [*found, *(("none", "host") if incomplete or not found else ())]
+
+
 def _sandboxes(ctx: click.Context) -> Iterable[str]:
     from netctl.models import Sandbox
 
@@ -310,9 +316,7 @@ def programs(
 
 file = _path("file")
 networks = _completer(_networks)
-run_networks = _answered(
-    lambda ctx, word: dict.fromkeys((*_networks(ctx), *(("none", "host") if word else ())))
-)
+run_networks = _answered(_run_networks)
 sandboxes = _completer(_sandboxes)
 endpoints = _endpoints_that(lambda endpoint: True)
 free_endpoints = _endpoints_that(_is_free)

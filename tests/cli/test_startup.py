@@ -150,6 +150,16 @@ def test_completion_offers_what_there_is(
     assert offered == expected
 
 
+def test_without_a_network_run_offers_the_other_stacks(tmp_path: Path) -> None:
+    out, heavy = imported(
+        tmp_path,
+        _NETCTL_COMPLETE="bash_complete",
+        COMP_WORDS="netctl run --network ",
+        COMP_CWORD="3",
+    )
+    assert out.split() == ["plain,none", "plain,host"] and heavy == set()
+
+
 def test_completion_never_fails(tmp_path: Path) -> None:
     (tmp_path / "s").write_text("not a directory")
     out, _ = imported(
