@@ -37,14 +37,17 @@ NETWORKS: dict[str, dict[str, str]] = {
 }
 SECOND = """\
 ip netns add pc
-ip link add lan type veth peer name lan0 netns pc
+ip link add lan type veth peer name lan0 address 02:00:00:ff:02:02 netns pc
 ip link set lan addrgenmode none
 ip address add 198.51.100.1/24 dev lan; ip address add 2001:db8:1::1/64 dev lan nodad
 ip link set lan up
+ip neighbour add 2001:db8:1::2 lladdr 02:00:00:ff:02:02 dev lan nud permanent
 ip -n pc address add 198.51.100.2/24 dev lan0; ip -n pc address add 2001:db8:1::2/64 dev lan0 nodad
 ip -n pc link set lan0 up
 ip -n pc route add default via 198.51.100.1; ip -n pc -6 route add default via 2001:db8:1::1
 """
+"""A host on another interface; without a link-local address that has to know its neighbour, as the
+uplink does (``tests.kernel.host_build``)."""
 
 
 def prepare(c: Controller) -> None:
