@@ -24,7 +24,7 @@ from bench.operations import OPERATIONS
 from bench.worldset import FEW
 
 MAKE, REMOVE = "bulk: make", "bulk: remove"
-_BULK_TARGETS = {MAKE: (Target(limit=2.0, than="ip"),), REMOVE: ()}
+_BULK_TARGETS = {MAKE: (Target(limit=1.8, than="ip"),), REMOVE: (Target(limit=3.0, than="ip"),)}
 _MEMORY = ("network ls", "network create", "endpoint join", "network connect", MAKE)
 
 
