@@ -95,10 +95,9 @@ def _by_rule(network: Network, pool: Pool, rule: PolicyRule, evidence: str) -> D
 def _by_route(
     network: Network, pool: Pool, address: str, evidence: str, kernel: Kernel
 ) -> Diversion:
-    routes = [*kernel.routes(""), *kernel.dead_ends("")]
     covering = [
         route
-        for route in routes
+        for route in kernel.all_routes("")
         if route.link != network.facts["bridge"]
         and ip_address(address) in ip_network(route.destination)
     ]

@@ -87,6 +87,9 @@ class DryKernel:
     def dead_ends(self, netns: str) -> list[Route]:
         return self._there(netns, self._kernel.dead_ends)
 
+    def all_routes(self, netns: str) -> list[Route]:
+        return self._there(netns, self._kernel.all_routes)
+
     def _there(self, netns: str, look: Callable[[str], list[_L]]) -> list[_L]:
         if netns not in self._made:
             return look(netns)

@@ -42,7 +42,7 @@ class Room(Record):
         """Return the default routes, perhaps with others."""
         kernel, netns = self.kernel, self.sandbox.netns
         try:
-            return [*kernel.routes(netns), *kernel.dead_ends(netns)]
+            return kernel.all_routes(netns)
         except KernelError as error:
             if error.errno != errno.EFBIG:
                 raise

@@ -73,7 +73,7 @@ def mended(kernel: Kernel, netns: str, way: Way, goal: str, source: str = "") ->
         return
     taken = [
         route
-        for route in (*kernel.routes(netns), *kernel.dead_ends(netns))
+        for route in kernel.all_routes(netns)
         if _within(goal, route.destination)
         and (
             (route.link, route.gateway) == (way.link, way.gateway)

@@ -255,6 +255,10 @@ class Kernel(Protocol):
         """Routes of the main table that lead nowhere, both families."""
         ...
 
+    def all_routes(self, netns: str) -> list[Route]:
+        """``routes`` and ``dead_ends``, at the price of one."""
+        ...
+
     def way(
         self, netns: str, destination: str, *, source: str = "", iif: str = "", oif: str = ""
     ) -> Way:

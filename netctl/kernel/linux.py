@@ -233,6 +233,9 @@ class LinuxKernel:
     def dead_ends(self, netns: str) -> list[Route]:
         return self._routes.dead_ends(netns)
 
+    def all_routes(self, netns: str) -> list[Route]:
+        return self._routes.all_routes(netns)
+
     def way(
         self, netns: str, destination: str, *, source: str = "", iif: str = "", oif: str = ""
     ) -> Way:

@@ -112,6 +112,10 @@ class Routes:
         """``ip route show type unicast``, both families."""
         return self._listed(netns, "unicast")
 
+    def all_routes(self, netns: str) -> list[Route]:
+        """``ip route show``, both families."""
+        return self._listed(netns)
+
     def dead_ends(self, netns: str) -> list[Route]:
         """``ip route show type blackhole`` and so on."""
         return [route for kind in _DEAD_ENDS for route in self._listed(netns, kind)]
@@ -120,17 +124,19 @@ class Routes:
         wanted = route if route.metric else replace(route, metric=_IPV6_METRIC)
         return wanted in self._listed(netns, route.kind, (socket.AF_INET6,))
 
-    def _listed(self, netns: str, kind: str, families: tuple[int, ...] = _FAMILIES) -> list[Route]:
+    def _listed(
+        self, netns: str, kind: str = "", families: tuple[int, ...] = _FAMILIES
+    ) -> list[Route]:
         what = f"list the routes of {netns or 'the host'}"
         with self._sockets.at(netns) as sock:
             names = cache(sock.name_of)
             bodies = [b for family in families for b in self._dump(netns, what, family, kind)]
             routes = [route for body in bodies for route in _routes_of(body, names)]
         # An older kernel gives those of all types.
-        return [route for route in routes if route.kind == kind]
+        return [route for route in routes if route.kind == (kind or route.kind)]
 
     def _dump(self, netns: str, what: str, family: int, kind: str) -> list[bytes]:
-        header = _RTMSG.pack(family, 0, 0, 0, _TABLE_MAIN, 0, 0, _KINDS[kind], 0)
+        header = _RTMSG.pack(family, 0, 0, 0, _TABLE_MAIN, 0, 0, _KINDS.get(kind, 0), 0)
         found = self._sockets.dump(netns, Message(netlink.RTM_GETROUTE, header))
         if isinstance(found, Refusal) and found.errno in (*_NO_FAMILY, errno.ENOENT):
             return []  # A kernel without this family, or (ENOENT, since 4.20) an empty table.

@@ -312,6 +312,9 @@ class FakeRoutes(Base):
     def dead_ends(self, netns: str) -> list[Route]:
         return [route for route in self._stack(netns).routes if route.kind != "unicast"]
 
+    def all_routes(self, netns: str) -> list[Route]:
+        return [*self.routes(netns), *self.dead_ends(netns)]
+
     @mutating
     def neighbours_forget(self, link: str, addresses: Sequence[str]) -> None:
         pass

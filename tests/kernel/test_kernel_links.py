@@ -331,3 +331,14 @@ def test_a_link_that_the_kernel_keeps_is_refused(host: Host) -> None:
         return refusal.errno if refusal else 0
 
     assert host.call(work) == errno.EOPNOTSUPP
+
+
+def test_routes_of_all_kinds_are_listed_at_once(host: Host) -> None:
+    host.sh(
+        "ip route add 10.5.0.0/16 dev uplink; ip route add blackhole 10.6.0.0/16;"
+        "ip route add prohibit 10.7.0.0/16; ip -6 route add unreachable 2001:db8:7::/48"
+    )
+    together = with_kernel(host, lambda k: k.all_routes(""))
+    unicast, dead = with_kernel(host, lambda k: (k.routes(""), k.dead_ends("")))
+    assert {r.kind for r in together} >= {"unicast", "blackhole", "prohibit", "unreachable"}
+    assert sorted(map(repr, together)) == sorted(map(repr, [*unicast, *dead]))
