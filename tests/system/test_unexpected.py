@@ -90,7 +90,7 @@ def test_addresses_that_no_host_has_are_refused(host: Host) -> None:
     host.netctl("network", "create", "web", "--ipv6")
     for address in ("224.0.0.1", "239.1.2.3", "255.255.255.255", "[ff02::1]", "[::ffff:192.0.2.1]"):
         done = host.netctl("endpoint", "create", "web", "e", "-p", f"{address}:8080:80")
-        refused(done, 2, "no address of a host")
+        refused(done, 2, "not an address of a host")
     done = host.netctl("endpoint", "create", "web", "e", "-p", "192.0.2.255:8080:80")
     refused(done, 4, "192.0.2.255 is no address of this host")
     here = ("192.0.2.1", "127.0.0.9", "[2001:db8::1]", "0.0.0.0", "[::]")
@@ -124,7 +124,7 @@ def test_a_wire_taken_off_its_bridge_goes_all_the_same(host: Host) -> None:
     assert host.netctl("check").returncode == 0
     host.sh("ip link set $(ip -br link | grep -o 'nc[0-9a-f]*') nomaster")
     host.netctl("endpoint", "unpublish", "web/c1", "80")
-    refused(host.netctl("endpoint", "publish", "web/c1", "80"), 7, "is no port of a bridge")
+    refused(host.netctl("endpoint", "publish", "web/c1", "80"), 7, "is not a port of a bridge")
     bridge = host.netctl("network", "inspect", "web", "--format", "{bridge}").stdout.strip()
     host.sh(f"ip link del {bridge}")
     assert host.netctl("sandbox", "rm", "--force", "c1", "c2").returncode == 0
