@@ -13,7 +13,7 @@ from functools import cached_property
 from textwrap import dedent
 from typing import Any
 
-from netctl import errors
+from netctl import api_records, errors
 from netctl.controller import Controller
 from netctl.definitions.endpoint import EndpointOptions
 from netctl.endpoints import Endpoints
@@ -23,18 +23,33 @@ from netctl.sandboxes import Sandboxes
 
 CLASSES: dict[str, type] = {
     "Controller": Controller,
-    "controller.networks": Networks,
-    "controller.endpoints": Endpoints,
-    "controller.sandboxes": Sandboxes,
+    "Networks": Networks,
+    "Endpoints": Endpoints,
+    "Sandboxes": Sandboxes,
     "NetworkHandle": NetworkHandle,
-    "NetworkHandle.endpoints": NetworkEndpoints,
+    "NetworkEndpoints": NetworkEndpoints,
     "EndpointHandle": EndpointHandle,
     "SandboxHandle": SandboxHandle,
 }
+_PLACES = {
+    "Networks": "controller.networks",
+    "Endpoints": "controller.endpoints",
+    "Sandboxes": "controller.sandboxes",
+    "NetworkEndpoints": "network.endpoints",
+}
+"""How a program gets the object of a class that has only one way to it."""
+_ATTRIBUTES = {
+    Controller: {"self.notices": "list[str]", "self.left": "list[str]"},
+    NetworkHandle: {"doc": "Network"},
+    EndpointHandle: {"doc": "Endpoint"},
+    SandboxHandle: {"doc": "Sandbox"},
+}
+"""Attributes with their types; their texts stand below them in the source."""
 _INTERNAL = frozenset(
     {
         *("operation", "check_config", "look_around", "once", "guard", "boot_id", "reader"),
-        *("forget_notices", "gives_way", "reclaiming", "controller", "doc"),
+        *("forget_notices", "gives_way", "reclaiming", "controller", "noticing", "happened"),
+        *("proceed", "through", "is_stopping", "tell_progress"),
     }
 )
 """Public for netctl's modules, not for programs; so is every method with a parameter ``op``."""
@@ -67,8 +82,10 @@ def page() -> str:
     """Return the page as Markdown."""
     parts = [_INTRODUCTION]
     for title, kind in CLASSES.items():
-        parts += [f"## {title}\n\n", _described(kind), *_members(kind)]
-    parts += ["## Options of an endpoint\n\n", *_options(), "## Exceptions\n\n", *_exceptions()]
+        place = f": `{_PLACES[title]}`" if title in _PLACES else ""
+        parts += [f"## {title}{place}\n\n", _described(kind), *_attributes(kind), *_members(kind)]
+    parts += ["## Options of an endpoint\n\n", *_options(), *api_records.sections(markdown)]
+    parts += ["## Exceptions\n\n", *_exceptions()]
     return "".join(parts).rstrip() + "\n"
 
 
@@ -81,11 +98,18 @@ def example(kind: type) -> str:
 def _described(thing: object) -> str:
     text = inspect.getdoc(thing) or ""
     shown = _EXAMPLE.sub(lambda found: f"\n\n```python\n{dedent(found[1]).strip()}\n```\n\n", text)
-    return f"{_markdown(shown.strip())}\n\n"
+    return f"{markdown(shown.strip())}\n\n"
 
 
-def _markdown(text: str) -> str:
+def markdown(text: str) -> str:
+    """Return a docstring's text as Markdown has it."""
     return re.sub(r"(?<!`)``(?!`)", "`", text)
+
+
+def _attributes(kind: type) -> Iterator[str]:
+    texts = api_records.texts(inspect.getsource(kind))
+    for name, of in _ATTRIBUTES.get(kind, {}).items():
+        yield f"### {name.removeprefix('self.')}: {of}\n\n{markdown(texts[name])}\n\n"
 
 
 def _members(kind: type) -> Iterator[str]:
@@ -142,12 +166,7 @@ def _argument(argument: ast.arg, default: ast.expr | None) -> str:
 def _options() -> Iterator[str]:
     """Yield what each key of ``EndpointOptions`` says; the text stands below it in the source."""
     yield "Keyword arguments of `endpoints.create` and `endpoints.connect`.\n\n"
-    (definition,) = ast.parse(inspect.getsource(EndpointOptions)).body
-    assert isinstance(definition, ast.ClassDef)
-    for key, text in zip(definition.body, definition.body[1:], strict=False):
-        if isinstance(key, ast.AnnAssign) and isinstance(text, ast.Expr):
-            said = _markdown(" ".join(ast.literal_eval(text.value).split()))
-            yield f"- `{ast.unparse(key.target)}: {ast.unparse(key.annotation)}`: {said}\n"
+    yield from api_records.fields(EndpointOptions, markdown)
     yield "\n"
 
 
@@ -157,5 +176,5 @@ def _exceptions() -> Iterator[str]:
     yield "| exception | `code` | `exit_code` | meaning |\n|---|---|---|---|\n"
     for kind in kinds:
         if issubclass(kind, errors.NetctlError) and kind is not errors.NetctlError:
-            said = _markdown(" ".join((inspect.getdoc(kind) or "").split()))
+            said = markdown(" ".join((inspect.getdoc(kind) or "").split()))
             yield f"| `{kind.__name__}` | {kind.code} | {kind.exit_code} | {said} |\n"

@@ -94,14 +94,17 @@ class Controller:
         """What is told when operations begin, and cannot be ended: a command line's handling of
         signals."""
         self.left: list[str] = []
-        """What the last operation did not come to, because a signal ended it."""
+        """Names of the objects that the last operation did not reach, because a signal ended
+        it."""
         self._progress = progress
         self._batched = 0
         self._batch_progress: Progress | None = None
         self.dry_run = dry_run
         self.notices = Notices()
-        """What was settled of other processes' unfinished work, and what of somebody else's is in
-        the way; each begins with a line that says it."""
+        """What happened beside the results, one text each: an unfinished operation of another
+        process that was settled, a foreign firewall rule that drops a network's traffic. Texts are
+        added; ``clear`` empties the list, and so do ``repair``, ``restore`` and ``collect``, which
+        return them in ``Repaired.done``."""
         self._happened: set[str] = set()
         if dry_run:
             self._pretend()

@@ -43,6 +43,7 @@ class NetworkHandle(_Shown, Record):
 
     controller: Controller
     doc: Network
+    """The document as it was read: see Documents."""
 
     @property
     def id(self) -> str:
@@ -114,6 +115,7 @@ class EndpointHandle(_Shown):
     """
 
     doc: Endpoint
+    """The document as it was last read or changed here: see Documents."""
 
     def __init__(self, controller: Controller, doc: Endpoint) -> None:
         self.controller = controller
@@ -211,6 +213,7 @@ class SandboxHandle(_Shown, Record):
 
     controller: Controller
     doc: Sandbox
+    """The document as it was read: see Documents."""
 
     @property
     def id(self) -> str:

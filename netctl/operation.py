@@ -148,7 +148,7 @@ class LockedOperation:
         except NetctlError as error:
             if plan:
                 for problem in settle(plan, self._kernel, forward=False, rebooted=False):
-                    error.add_note(f"could not be undone: {problem}")
+                    error.add_note(f"could not be undone: {said(problem)}")
                 _abort(writer, error)
             raise
 
@@ -169,7 +169,7 @@ def _abort(writer: Writer, error: BaseException) -> None:
     try:
         writer.abort()
     except NetctlError as problem:
-        error.add_note(str(problem))
+        error.add_note(said(problem))
 
 
 def settle_pending(writer: Writer, kernel: Kernel) -> str | None:
@@ -205,12 +205,12 @@ def _given_up(intent: Intent, problems: list[Exception], writer: Writer) -> str:
     if any(isinstance(problem, NotPermitted) for problem in problems):
         error = NotPermitted(f"{left}, cannot be settled", hint="run it as root: netctl repair")
         for problem in problems:
-            error.add_note(str(problem))
+            error.add_note(said(problem))
         raise error
     writer.abort()
     return (
-        f"{left}, could not be settled wholly ({problems[0]}): netctl check shows what differs,"
-        " netctl repair and netctl gc mend it"
+        f"{left}, could not be settled wholly ({said(problems[0])}): netctl check shows what"
+        " differs, netctl repair and netctl gc mend it"
     )
 
 

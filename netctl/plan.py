@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
-from netctl.errors import NetctlError
+from netctl.errors import NetctlError, said
 from netctl.record import Record, replace
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ Interface = tuple[str, str]
 
 
 class Difference(Record):
-    """Something that is not as a step left it."""
+    """A setting or an object that is not as netctl left it."""
 
     what: str
-    """The object, and of it what differs: ``link br-0123456789ab mtu``."""
+    """The object and the setting that differs: ``link br-0123456789ab mtu``."""
     expected: str
     found: str
     repair: Plan = ()
@@ -35,7 +35,7 @@ class Difference(Record):
     on: tuple[Interface, ...] = ()
     """The interfaces that it is about: where one is gone, it follows from that."""
     remedy: tuple[str, ...] = ()
-    """The lines for the operator where there is no repair, and the step knows them."""
+    """The commands that mend it where ``repair`` does not."""
 
 
 def in_words(lines: Iterable[str]) -> str:
@@ -165,7 +165,7 @@ class Assembly(Record):
                 step.apply(kernel)
         except BaseException as error:
             for problem in _each([first], lambda step: step.revert(kernel)):
-                error.add_note(f"could not be undone: {problem}")
+                error.add_note(f"could not be undone: {said(problem)}")
             raise
 
     def revert(self, kernel: Kernel) -> bool | Step:
@@ -232,7 +232,7 @@ def execute(plan: Plan, kernel: Kernel, observe: Observer | None = None) -> tupl
                 done.append(step if took is None or took is True else took)
     except BaseException as error:
         for problem in _each(reversed(done), lambda step: step.revert(kernel)):
-            error.add_note(f"could not be undone: {problem}")
+            error.add_note(f"could not be undone: {said(problem)}")
         raise
     return tuple(refused)
 

@@ -17,10 +17,10 @@ class Severity(StrEnum):
 
 
 class Finding(Record):
-    """One thing that is wrong, or may be."""
+    """A problem of the host that ``examine`` found, or a possible one."""
 
     code: str
-    """The word by which a script knows it; it stays the same."""
+    """A stable word for scripts."""
     severity: Severity
     what: str
     """What follows from it, in one sentence."""

@@ -7,17 +7,20 @@ from netctl.record import Record
 
 
 class Station(Record):
-    """A place on a packet's way."""
+    """A place on a packet's way: one hop of ``follow``."""
 
     where: str
+    """The place: the sandbox, an interface, a chain of a firewall."""
     what: str
     """What happens to it there."""
     passes: bool = True
     """Whether it goes on from there, or has arrived."""
     evidence: str = ""
+    """What was found there, as the kernel shows it."""
     remedy: tuple[str, ...] = ()
+    """The commands that mend it, if the packet ends here."""
     code: str = ""
-    """Where it ends: the word by which a script knows why, which stays the same."""
+    """Why the packet ends here, as a stable word for scripts; empty if it does not."""
 
 
 def passes(where: str, what: str, evidence: str) -> Station:

@@ -29,32 +29,34 @@ Listing = list[dict[str, Any]]
 
 
 class Finding(Record):
-    """A difference, and of which object."""
+    """A difference between the store and the kernel, and the object that it concerns."""
 
     title: str
     """``network web``, ``sandbox c1``, ``firewall``, ``operation``."""
     difference: Difference
     lost: bool = False
-    """Whether the whole object is gone, and is made anew as a whole."""
+    """Whether the whole object is missing, so that ``repair`` makes all of it."""
     changes: Changes | None = None
     """For documents that contradict each other: the ones that put it right."""
     because: str = ""
-    """The line of the finding that it merely follows from: an interface that is not there lacks its
-    addresses too."""
+    """The line of the finding that causes this one: an interface that is missing has no addresses
+    either."""
     remedy: str = "take away what is in its place, which is not netctl's to do; then: netctl repair"
-    """What to do where it is not repairable, in words."""
+    """What to do if it is not repairable, in words."""
 
     @property
     def line(self) -> str:
+        """The object and what differs of it, in one line."""
         return f"{self.title}: {self.difference.what}"
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The remedy as an operator would type it; none where that is more than lines can say."""
+        """The commands that mend it; empty if commands alone cannot."""
         return ("netctl repair",) if self.repairable else self.difference.remedy
 
     @property
     def repairable(self) -> bool:
+        """Whether ``repair`` mends it."""
         return self.lost or bool(self.difference.repair) or self.changes is not None
 
 

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 
 class Ended(Record):
-    """A document at its end."""
+    """A network or sandbox that has expired, or whose owner is gone."""
 
     document: Network | Sandbox
     why: str
+    """Why it is removed, in words."""
 
     @property
     def what(self) -> str:
+        """Its kind and its name: ``sandbox c1``."""
         return f"{self.document.kind} {self.document.name}"
 
 

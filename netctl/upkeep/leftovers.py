@@ -31,10 +31,12 @@ _MARK = re.compile(f"{MARK}sandbox:([0-9a-f]{{64}})", re.ASCII)
 
 
 class Leftover(Record):
-    """Something of ours that nothing needs, and how it goes."""
+    """Something that netctl made and nothing needs."""
 
     what: str
+    """The object: ``interface nc-0123456789ab``."""
     why: str
+    """Why nothing needs it, in words."""
     plan: Plan
 
 

@@ -27,13 +27,16 @@ _ROUNDS = 3
 
 
 class Repaired(Record):
-    """What was brought back, and what could not be, one line each; and what to do about that."""
+    """The result of ``repair``, ``restore`` and ``collect``."""
 
     done: tuple[str, ...] = ()
+    """What was mended or removed, one line each."""
     left: tuple[str, ...] = ()
+    """What could not be, with the reason, one line each."""
     remedies: tuple[str, ...] = ()
+    """What to do about ``left``."""
     stopped: tuple[str, ...] = ()
-    """What was not come to, because a signal ended it."""
+    """Names of the objects that it did not reach, because a signal ended it."""
 
 
 class Repairs:

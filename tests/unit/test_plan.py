@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import pytest
 
-from netctl.errors import KernelError
+from netctl import operation
+from netctl.errors import KernelError, NotPermitted
 from netctl.kernel import Kernel
 from netctl.kernel.snapshot import Snapshot
 from netctl.plan import Assembly, Difference, Final, Undo, execute, inverse, settle
@@ -15,6 +17,7 @@ from netctl.steps.addresses import AddressAdd
 from netctl.steps.files import DirectoryCreate, FileWrite, Symlink
 from netctl.steps.links import LinkUp
 from netctl.steps.namespaces import NetnsCreate
+from netctl.store import Changes, Intent
 from tests.fake_kernel import FakeKernel
 from tests.namespaces import make_namespace
 
@@ -69,6 +72,44 @@ def test_a_revert_that_fails_with_anything_stops_no_other() -> None:
         "could not be undone: c stays",
         "could not be undone: b stays",
     ]
+
+
+def test_what_is_not_undone_is_noted_in_the_words_of_the_command_line() -> None:
+    plan = (Note("--ip 10.0.0.2, of netctl check,", [], (KernelError,)), Broken("b", []))
+    for whole in (plan, (Assembly(steps=plan),)):
+        with pytest.raises(KernelError) as caught:
+            execute(whole, FakeKernel())
+        note = "could not be undone: --ip 10.0.0.2, of netctl check, stays"
+        assert caught.value.command_notes == [note]
+        assert caught.value.notes == [
+            "could not be undone: ip='10.0.0.2', of controller.check(), stays"
+        ]
+
+
+def test_an_operation_tells_its_problems_in_the_words_of_the_command_line() -> None:
+    problem = KernelError("see netctl check")
+
+    class Refusing:
+        def abort(self) -> None:
+            raise problem
+
+    error = KernelError("first")
+    operation._abort(cast(Any, Refusing()), error)
+    assert error.command_notes == ["see netctl check"]
+
+    intent = Intent(
+        operation="network create", pid=1, boot_id="b", forward=False, plan=(), changes=Changes()
+    )
+    line = operation._given_up(intent, [problem], cast(Any, FakeWriter()))
+    assert "wholly (see netctl check)" in line
+    with pytest.raises(NotPermitted) as caught:
+        operation._given_up(intent, [NotPermitted("see netctl check")], cast(Any, FakeWriter()))
+    assert caught.value.command_notes == ["see netctl check"]
+
+
+class FakeWriter:
+    def abort(self) -> None:
+        pass
 
 
 def test_what_was_not_there_is_not_made_by_going_back() -> None:
