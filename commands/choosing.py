@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from netctl.endpoints import Endpoints
     from netctl.models import Endpoint
     from netctl.networks import Networks
+    from netctl.removing import References
     from netctl.sandboxes import Sandboxes
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,7 +35,8 @@ def removing(offered: Completer) -> Callable[[F], F]:
             multiple=True,
             metavar="K=V",
             shell_complete=offered,
-            help="Remove those that match, as in ls.",
+            help="Remove those that match, as in ls; name=TEXT matches part of a name. Asks on a"
+            " terminal, unless --force is given.",
         )(function)
         return click.option(
             "--all",
@@ -59,48 +61,44 @@ def pruning(offered: Completer) -> Callable[[F], F]:
             multiple=True,
             metavar="K=V",
             shell_complete=offered,
-            help="Only those that match, as in ls.",
+            help="Only those that match, as in ls; name=TEXT matches part of a name.",
         )(function)
 
     return add
 
 
 class Declined(NetctlError):
-    """Somebody was asked whether to go on, and answered no: nothing was touched."""
+    """Somebody was asked whether to go on, and answered no: nothing was touched. The exit status is
+    that of Ctrl-C at the same question."""
 
-    code = "declined"
-
-
-class Chosen:
-    """What is to be removed."""
-
-    def __init__(self, names: Sequence[str], *, found: bool) -> None:
-        self.names = names
-        self.found = found
-        """Whether they were found, not named: one that has gone meanwhile is no error."""
+    code, exit_code = "declined", 130
 
 
-def names(state: State, what: str, named: Sequence[str], given: Mapping[str, Any]) -> Chosen:
-    """Return the names given, or those of the objects that ``--all`` or ``--filter`` choose; on a
-    terminal all of them only after a question. Raises ``InvalidInput``."""
+def references(
+    state: State, what: str, named: Sequence[str], given: Mapping[str, Any]
+) -> References:
+    """Return the names given, or the ids and names of the objects that ``--all`` or ``--filter``
+    choose, on a terminal after a question. Raises ``InvalidInput``, ``Declined``."""
     everything, filters = given["everything"], given["filters"]
     if not (everything or filters):
         if not named:
             raise InvalidInput(
                 f"no {what} is named", hint="name them, or give --all or --filter K=V"
             )
-        return Chosen(named, found=False)
+        return named
     if named:
         raise InvalidInput(
             "--all and --filter exclude names",
             hint="give the one or the other",
         )
     passes = passing(state, what, filters)
-    chosen = [name for name, document in _all(state, what) if passes(document)]
-    if everything and chosen and not (given["force"] or state.dry_run):
+    chosen = {each.id: name for name, each in _all(state, what) if passes(each)}
+    # A script has always removed by a filter without --force.
+    asking = everything or sys.stdin.isatty()
+    if asking and chosen and not (given["force"] or state.dry_run):
         count = f"{len(chosen)} {what}{'' if len(chosen) == 1 else _plural(what)}"
         ask("rm --all", f"Remove {count}?")
-    return Chosen(chosen, found=True)
+    return chosen
 
 
 def remove(
@@ -110,16 +108,17 @@ def remove(
     named: Sequence[str],
     given: Mapping[str, Any],
 ) -> int:
-    """Remove the objects that ``names`` returns, by the manager of their kind; return the exit
+    """Remove the objects that ``references`` returns, by the manager of their kind; return the exit
     status."""
     from netctl.commands import several
 
-    chosen = names(state, what, named, given)
+    chosen = references(state, what, named, given)
     return several.remove_each(
         what,
-        chosen.names,
-        lambda names, tell: manager.remove_each(names, tell, force=given["force"]),
-        ignore_missing=given["ignore_missing"] or chosen.found,
+        chosen,
+        lambda chosen, tell: manager.remove_each(chosen, tell, force=given["force"]),
+        # One that was found and has gone meanwhile is no error.
+        ignore_missing=given["ignore_missing"] or isinstance(chosen, Mapping),
         style=given["style"],
         look=looking.named(manager.get),
     )
@@ -186,10 +185,10 @@ def prune(
     manager: Networks | Endpoints | Sandboxes,
     unused: str,
     given: Mapping[str, Any],
-) -> None:
+) -> int:
     """Remove the objects that ``unused`` describes and that pass the filters, on a terminal after a
-    question, and print their names; in a dry run behind the commands. Raises ``Stopped`` where a
-    signal ended it."""
+    question. Print their names, in a dry run behind the commands, then what failed; return the
+    first error's code. Raises ``Stopped`` where a signal ended it."""
     from netctl.commands import several
 
     passes = passing(state, what, given["filters"])
@@ -199,17 +198,33 @@ def prune(
     rows: dict[str, Row] = {}
 
     def chosen(document: Any) -> bool:
-        rows[called(document)] = {"id": document.id, "name": document.name}
-        return passes(document)
+        if passed := passes(document):
+            # As prune tells one whose network is gone.
+            rows[called(document) or f"/{document.name}"] = {
+                "id": document.id,
+                "name": document.name,
+            }
+        return passed
 
-    removed = manager.prune(chosen)
-    state.hide_progress()
+    errors: list[NetctlError] = []
+    tally = several.Tally(state, rows, errors.append, found=True)
+    try:
+        with tally.reporting():
+            manager.prune(chosen, tally.tell)
+    finally:
+        _show_pruned(state, what, {name: rows[name] for name in tally.gone}, given["style"])
+        for error in errors:
+            several.complain(state, error)
+    return tally.status
+
+
+def _show_pruned(state: State, what: str, names: Mapping[str, Row], style: str) -> None:
+    from netctl.commands import several
+
     if state.dry_run:
-        several.would_remove(what, removed)
-    elif given["style"]:
-        forms.gone([rows[name] for name in removed], given["style"])
+        several.would_remove(what, list(names))
+    elif style:
+        forms.gone(list(names.values()), style)
     else:
-        for name in removed:
+        for name in names:
             click.echo(name)
-    if left := state.controller.left:
-        raise several.stopped(state, removed, left)

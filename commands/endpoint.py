@@ -196,9 +196,9 @@ def rm(state: State, /, endpoints: tuple[str, ...], **given: Any) -> int:
 @choosing.pruning(complete.endpoint_filters)
 @dry_run
 @pass_state
-def prune(state: State, /, **given: Any) -> None:
+def prune(state: State, /, **given: Any) -> int:
     """Remove the endpoints that are in no sandbox, and print their names."""
-    choosing.prune(state, "endpoint", state.controller.endpoints, "is in no sandbox", given)
+    return choosing.prune(state, "endpoint", state.controller.endpoints, "is in no sandbox", given)
 
 
 @endpoint.command(

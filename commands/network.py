@@ -155,9 +155,9 @@ def exists(state: State, name: str) -> int:
 @choosing.pruning(complete.network_filters)
 @dry_run
 @pass_state
-def prune(state: State, /, **given: Any) -> None:
+def prune(state: State, /, **given: Any) -> int:
     """Remove the networks that have no endpoints, and print their names."""
-    choosing.prune(state, "network", state.controller.networks, "has no endpoints", given)
+    return choosing.prune(state, "network", state.controller.networks, "has no endpoints", given)
 
 
 @network.command(epilog="Example: netctl network connect web c1 --ip 172.17.0.10")

@@ -67,12 +67,15 @@ def _tell(state: State, repaired: Repaired) -> None:
     if repaired.stopped:
         from netctl.commands.several import stopped
 
-        raise stopped(state, list(repaired.done), list(repaired.stopped))
+        error = stopped(state, list(repaired.done), list(repaired.stopped))
+        for line in repaired.left:
+            error.add_note(f"failed: {line}")
+        raise error
     if repaired.left:
         hint = "; ".join(repaired.remedies) or "netctl check shows them"
         count = len(repaired.left)
         what = f"{count} would be left" if state.dry_run else f"done in part: {count} left"
-        error = Partial(what, hint=hint)
+        partial = Partial(what, hint=hint)
         for line in repaired.left:
-            error.add_note(line)
-        raise error
+            partial.add_note(line)
+        raise partial

@@ -132,12 +132,12 @@ def rm(state: State, /, sandboxes: tuple[str, ...], **given: Any) -> int:
 @choosing.pruning(complete.sandbox_filters)
 @dry_run
 @pass_state
-def prune(state: State, /, **given: Any) -> None:
+def prune(state: State, /, **given: Any) -> int:
     """Remove the sandboxes without endpoints and without processes, and print their names.
 
     A sandbox stays if its --owner-pid is alive, or if netctl run uses it.
     """
-    choosing.prune(
+    return choosing.prune(
         state, "sandbox", state.controller.sandboxes, "has no endpoints and no processes", given
     )
 

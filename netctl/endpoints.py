@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from netctl.controller import Controller
     from netctl.definitions.endpoint import EndpointDefinition, EndpointOptions
     from netctl.joining import Entrance
-    from netctl.removing import Report
+    from netctl.removing import References, Report
     from netctl.rooms import Room
 
 
@@ -132,7 +132,7 @@ class Endpoints:
         with self._controller.operation(f"endpoint rm {reference}") as op:
             self._remove_named(op, reference, force=force)
 
-    def remove_each(self, names: Sequence[str], report: Report, *, force: bool = False) -> None:
+    def remove_each(self, names: References, report: Report, *, force: bool = False) -> None:
         """Remove endpoints, many at once, as ``remove`` does one; ``report`` is given each name
         when that is done, with the error where it is not."""
         from netctl import removing  # of no use to other operations
@@ -146,16 +146,21 @@ class Endpoints:
             from netctl import presence
 
             holder = presence.holder(op.reader, endpoint.attachment)
+            place = references.network(op.reader, endpoint.network_id).name
             raise Conflict(
                 f"endpoint {endpoint.name} is in sandbox {holder}",
-                hint=f"netctl endpoint leave {reference}, or use --force",
+                hint=f"netctl endpoint leave {place}/{endpoint.name}, or use --force",
             )
         change = self.leaving(op, [endpoint])
         self._leave(op, change, delete=(endpoint,))
 
-    def prune(self, chosen: Callable[[Endpoint], bool] = lambda endpoint: True) -> Sequence[str]:
+    def prune(
+        self,
+        chosen: Callable[[Endpoint], bool] = lambda endpoint: True,
+        report: Report | None = None,
+    ) -> Sequence[str]:
         """Remove the endpoints in no sandbox that ``chosen`` accepts; return their names, each with
-        its network's."""
+        its network's. ``report`` is given each name when that is done."""
         with self._controller.operation("endpoint prune") as op:
             networks = {each.id: each.name for each in op.reader.all(Network)}
             unused = tuple(
@@ -163,7 +168,11 @@ class Endpoints:
             )
             if unused:
                 op.commit((), delete=unused)
-        return [f"{networks.get(each.network_id, '')}/{each.name}" for each in unused]
+        removed = [f"{networks.get(each.network_id, '')}/{each.name}" for each in unused]
+        if report:
+            for name in removed:
+                report(name, None)
+        return removed
 
     def connect(
         self,

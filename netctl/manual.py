@@ -24,14 +24,14 @@ SHELLS = {"bash": "netctl.bash", "zsh": "_netctl", "fish": "netctl.fish"}
 
 _EXIT_STATUS = """\
 .SH EXIT STATUS
-0 done; 1 a bug in netctl, or a question answered with no; 2 usage or bad configuration; 3 not
+0 done; 1 a bug in netctl; 2 usage or bad configuration; 3 not
 found; 4 conflict (exists, in use, wrong state); 5 exhausted (addresses, pools, ports); 6 not
 supported by this kernel or driver; 7 the kernel or the system refused; 8 the store is damaged; 9
 .B check
 found differences, or
 .B doctor
-a problem; 10 done in part; 75 another netctl holds the lock; 77 not permitted; 128+N killed by
-signal N.
+a problem; 10 done in part; 75 another netctl holds the lock; 77 not permitted; 128+N ended by
+signal N; 130 also where a question is answered with no.
 .BR "sandbox exec" " and " run
 return the command's own status, 126 where it cannot be run, 127 where it is not found. A command
 given several names goes on after a failure, reports each, and returns the first failure's code.

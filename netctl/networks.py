@@ -24,7 +24,7 @@ from netctl.store import Reader
 if TYPE_CHECKING:
     from netctl.controller import Controller
     from netctl.definitions.network import NetworkDefinition
-    from netctl.removing import Report
+    from netctl.removing import References, Report
 
 
 class Making(Record):
@@ -117,7 +117,7 @@ class Networks:
         with self._controller.operation(f"network rm {reference}") as op:
             self._remove_named(op, reference, force=force)
 
-    def remove_each(self, names: Sequence[str], report: Report, *, force: bool = False) -> None:
+    def remove_each(self, names: References, report: Report, *, force: bool = False) -> None:
         """Remove networks, many at once, as ``remove`` does one; ``report`` is given each name when
         that is done, with the error where it is not."""
         from netctl import removing  # of no use to other operations
@@ -181,11 +181,16 @@ class Networks:
         """Remove a network and its endpoints, joined or not, within an operation."""
         _remove(op, network, self._controller, force=True)
 
-    def prune(self, chosen: Callable[[Network], bool] = lambda network: True) -> Sequence[str]:
+    def prune(
+        self,
+        chosen: Callable[[Network], bool] = lambda network: True,
+        report: Report | None = None,
+    ) -> Sequence[str]:
         """Remove the networks without endpoints that ``chosen`` accepts; return their names.
 
         The default network and the drivers' only ones (host, null) stay. A network that cannot be
-        removed does not stop the others: its error is raised at the end.
+        removed does not stop the others: ``report`` is given each name, with the error where it is
+        not removed. Without it the first error is raised at the end; its notes say the others.
         """
         reader = self._controller.reader
         empty = [doc for doc in reader.all(Network) if self._prunable(reader, doc)]
@@ -193,7 +198,7 @@ class Networks:
         from netctl import removing  # of no use to other operations
 
         remove = partial(self._remove_named, force=False)
-        return removing.pruned(self._controller, "network prune", names, remove)
+        return removing.pruned(self._controller, "network prune", names, remove, report)
 
     def need(self, op: Operation, reference: Ref) -> Network:
         """Return a network for use; one from before a reboot is made again."""

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 Removal = Callable[[Operation, str], object]
 """Removes what a reference names, by one commit at the end."""
+References = Sequence[str] | Mapping[str, str]
+"""What is to be removed; where it was looked for, by id, with the names under which it is told."""
 Report = Callable[[str, NetctlError | None], object]
-"""Is given each reference, with the error where it could not be removed."""
+"""Is given each reference, with the error where it could not be removed; with ``Partial`` it is
+removed, and something is left."""
 _AT_ONCE = 100
 """Objects that go in one operation: others wait no longer than for these, and an interrupt comes
 through after them."""
@@ -24,51 +27,71 @@ _NAMED = 3
 
 
 def each(
-    controller: Controller, what: str, references: Sequence[str], remove: Removal, report: Report
+    controller: Controller, what: str, references: References, remove: Removal, report: Report
 ) -> None:
     """Remove what the references name, as many at once as can be. What cannot be removed stops
     nothing else."""
+    names = references if isinstance(references, Mapping) else {each: each for each in references}
+    todo = list(references)
 
     def alone(reference: str) -> None:
-        with controller.operation(f"{what} {reference}") as op:
+        with controller.operation(f"{what} {names[reference]}") as op:
             remove(op, reference)
 
     def begin(reference: str, number: int) -> None:
-        controller.tell_progress(f"{what} {reference}", number, len(references))
+        controller.tell_progress(f"{what} {names[reference]}", number, len(todo))
+
+    def told(reference: str, error: NetctlError | None) -> None:
+        report(names[reference], error)
 
     done = 0
-    while done < len(references):
-        group = references[done : done + _AT_ONCE]
+    while done < len(todo):
+        group = todo[done : done + _AT_ONCE]
         begin(group[0], done)
-        with controller.operation(_name(what, group)) as op:
-            seen, left = _at_once(controller, op, group, remove, report)
+        with controller.operation(_name(what, [names[each] for each in group])) as op:
+            seen, left = _at_once(controller, op, group, remove, told)
         done += seen
-        _one_by_one(left, done, begin, alone, report)
-        if controller.is_stopping() and done < len(references):
-            controller.left = list(references[done:])
+        _one_by_one(left, done, begin, alone, told)
+        if controller.is_stopping() and done < len(todo):
+            controller.left = [names[each] for each in todo[done:]]
             return
 
 
 def pruned(
-    controller: Controller, what: str, names: Mapping[str, str], remove: Removal
+    controller: Controller,
+    what: str,
+    names: Mapping[str, str],
+    remove: Removal,
+    report: Report | None,
 ) -> Sequence[str]:
     """Remove what is unused, given by id with its name; return the names of what was removed. What
-    cannot be removed does not stop the others: its error is raised at the end."""
+    cannot be removed does not stop the others: ``report`` is given its error. Without that the
+    first one is raised at the end, and its notes say the others and what was removed."""
     removed: list[str] = []
     errors: list[NetctlError] = []
 
-    def report(object_id: str, error: NetctlError | None) -> None:
-        if error is None:
-            removed.append(names[object_id])
-        elif not isinstance(error, (NotFound, Conflict)):
-            # Else it has gone, or come into use, since it was looked at.
+    def told(name: str, error: NetctlError | None) -> None:
+        if isinstance(error, (NotFound, Conflict)):
+            return  # It has gone, or come into use, since it was looked at.
+        if error is None or isinstance(error, Partial):
+            removed.append(name)
+        if report:
+            report(name, error)
+        elif error:
             errors.append(error)
 
-    each(controller, what, list(names), remove, report)
-    controller.left = [names[object_id] for object_id in controller.left]
+    each(controller, what, names, remove, told)
     if errors:
-        raise errors[0]
+        raise _first(errors, removed)
     return removed
+
+
+def _first(errors: Sequence[NetctlError], removed: Sequence[str]) -> NetctlError:
+    for other in errors[1:]:
+        errors[0].add_note(other.command_message)
+    if removed:
+        errors[0].add_note(f"removed: {', '.join(removed)}")
+    return errors[0]
 
 
 def within(

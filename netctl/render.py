@@ -69,10 +69,9 @@ def _table(rows: Sequence[Row], columns: Sequence[Column], view: View) -> None:
 
 def inspected(names: Sequence[str], look: Callable[[str], Row], style: str) -> int:
     """Print what an ``inspect`` found of every name; return the first error's code."""
-    from netctl.commands.several import each
+    from netctl.commands.several import looked_up
 
-    found: list[Row] = []
-    status = each(names, lambda name: found.append(look(name)))
+    found, status = looked_up(names, look)
     if style == "table":
         for row in found:
             described(row, style)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from netctl.definitions.sandbox import SandboxDefinition
     from netctl.kernel.inhabitants import Process
     from netctl.kernel.process import CompletedProcess
-    from netctl.removing import Report
+    from netctl.removing import References, Report
     from netctl.rooms import Room
 
 
@@ -124,7 +124,7 @@ class Sandboxes:
         with self._controller.operation(f"sandbox rm {reference}") as op:
             self._remove_named(op, reference, force=force)
 
-    def remove_each(self, names: Sequence[str], report: Report, *, force: bool = False) -> None:
+    def remove_each(self, names: References, report: Report, *, force: bool = False) -> None:
         """Remove sandboxes, many at once, as ``remove`` does one; ``report`` is given each name
         when that is done, with the error where it is not."""
         from netctl import removing  # of no use to other operations
@@ -150,18 +150,25 @@ class Sandboxes:
                 error.add_note(line)
             raise error
 
-    def prune(self, chosen: Callable[[Sandbox], bool] = lambda sandbox: True) -> Sequence[str]:
+    def prune(
+        self,
+        chosen: Callable[[Sandbox], bool] = lambda sandbox: True,
+        report: Report | None = None,
+    ) -> Sequence[str]:
         """Remove the sandboxes without endpoints and without processes that ``chosen`` accepts;
         return their names.
 
-        One whose owner lives stays, and so does one of a ``run`` that goes on.
+        One whose owner lives stays, and so does one of a ``run`` that goes on. A sandbox that
+        cannot be removed does not stop the others: ``report`` is given each name, with the error
+        where it is not removed. Without it the first error is raised at the end; its notes say the
+        others.
         """
         reader = self._controller.reader
         names = {each.id: each.name for each in self._unused(reader) if chosen(each)}
         from netctl import removing  # of no use to other operations
 
         remove = partial(self._remove_named, force=False)
-        return removing.pruned(self._controller, "sandbox prune", names, remove)
+        return removing.pruned(self._controller, "sandbox prune", names, remove, report)
 
     def _unused(self, reader: Reader) -> Iterable[Sandbox]:
         empty = [each for each in reader.all(Sandbox) if not each.endpoints]

@@ -9,9 +9,11 @@ import pty
 import select
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
+from netctl import removing
 from netctl.kernel.inhabitants import Process
 from tests.cli.conftest import Netctl
 from tests.fake_kernel import FakeKernel
@@ -97,6 +99,60 @@ def test_all_are_removed(full: Netctl, kind: str) -> None:
     assert full(kind, "rm", "--all").status == 0
 
 
+@pytest.mark.parametrize("words", ["--filter label=x", "--all --force"])
+@pytest.mark.parametrize("kind", ["network", "endpoint", "sandbox"])
+def test_another_that_took_the_name_meanwhile_stays(
+    netctl: Netctl, monkeypatch: pytest.MonkeyPatch, kind: str, words: str
+) -> None:
+    make = {"endpoint": ("endpoint", "create", "web", "a")}.get(kind, (kind, "create", "a"))
+    known = {"endpoint": "web/a"}.get(kind, "a")
+    if kind == "endpoint":
+        assert netctl("network", "create", "web").status == 0
+    assert netctl(*make, "--label", "x=1").status == 0
+    before = removing.each
+
+    def each(*arguments: Any) -> None:
+        monkeypatch.setattr(removing, "each", before)
+        assert netctl(kind, "rm", known).status == 0
+        assert netctl(*make).status == 0
+        before(*arguments)
+
+    monkeypatch.setattr(removing, "each", each)
+    done = netctl(kind, "rm", *words.split())
+    assert (done.status, done.err) == (0, "")
+    assert netctl(kind, "ls", "--format", "name").out == "a\n"
+
+
+def test_what_is_found_is_told_by_its_name(full: Netctl) -> None:
+    done = full("endpoint", "rm", "--filter", "name=c1", "--verbose")
+    assert done.status == 4 and "netctl endpoint leave web/c1" in done.err
+
+
+def in_the_place_of_its_bridge(netctl: Netctl, kernel: FakeKernel, network: str) -> str:
+    """Put somebody else's interface into the place of a network's bridge; return its name."""
+    [row] = netctl("network", "inspect", network).json
+    links = kernel.host.links
+    [bridge] = [name for name in links if row["id"] in (links[name].alias or "")]
+    kernel.link_delete("", bridge, alias=links[bridge].alias)
+    kernel.add_link(bridge, alias="theirs")
+    return bridge
+
+
+@pytest.mark.parametrize("style", ["", "json"])
+def test_prune_tells_what_went_and_each_that_did_not(
+    netctl: Netctl, kernel: FakeKernel, style: str
+) -> None:
+    for name in ("a", "b", "c", "d"):
+        assert netctl("network", "create", name).status == 0
+    bridges = [in_the_place_of_its_bridge(netctl, kernel, name) for name in ("b", "d")]
+    done = netctl("network", "prune", "--force", *(["--format", style] if style else []))
+    assert done.status == 7, done
+    removed = [row["name"] for row in done.json] if style else done.out.split()
+    assert removed == ["a", "c"]
+    assert all(bridge in done.err for bridge in bridges)
+    assert netctl("network", "ls", "--format", "name").out.split() == ["b", "d"]
+
+
 def on_terminal(answer: bytes, *arguments: str) -> tuple[int, str]:
     """Run netctl with a terminal as its input; return its status and what it said."""
     primary, secondary = pty.openpty()
@@ -115,18 +171,22 @@ def on_terminal(answer: bytes, *arguments: str) -> tuple[int, str]:
 
 def test_on_a_terminal_all_are_removed_after_a_question(full: Netctl) -> None:
     status, said = on_terminal(b"n\n", "endpoint", "rm", "--all")
-    assert status == 1 and "Remove 3 endpoints?" in said and left(full) == ALL
+    assert status == 130 and "Remove 3 endpoints?" in said and left(full) == ALL
     assert "netctl: nothing is removed: that was not confirmed" in said
     full("endpoint", "rm", "c1", "--force")
     status, said = on_terminal(b"y\n", "endpoint", "rm", "--all")
     assert status == 0 and "Remove 2 endpoints?" in said and left(full)[1] == []
     assert on_terminal(b"", "endpoint", "rm", "--all") == (0, "")
+    status, said = on_terminal(b"n\n", "network", "rm", "--filter", "name=d")
+    assert status == 130 and "Remove 1 network?" in said and left(full)[0] == ["db", "web"]
+    assert on_terminal(b"", "network", "rm", "--filter", "name=d", "--force") == (0, "")
+    assert left(full)[0] == ["web"]
     assert "no processes?" in on_terminal(b"n\n", "sandbox", "prune")[1]
     assert "in no sandbox?" in on_terminal(b"n\n", "endpoint", "prune")[1]
 
 
 @pytest.mark.parametrize(
-    ("key", "expected"), [(b"\x04", 1), (b"\x03", 130)], ids=["end of input", "Ctrl-C"]
+    ("key", "expected"), [(b"\x04", 130), (b"\x03", 130)], ids=["end of input", "Ctrl-C"]
 )
 @pytest.mark.parametrize("words", ["endpoint rm --all", "network prune"])
 def test_a_question_that_is_not_answered_removes_nothing(

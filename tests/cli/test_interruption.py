@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,9 @@ from typing import Any
 import pytest
 
 from netctl import Controller, controller, progress, removing
+from netctl.cli import State
+from netctl.columns import Row
+from netctl.commands import looking
 from netctl.config import Config
 from netctl.errors import KernelError
 from netctl.interruption import Interruption
@@ -89,14 +93,125 @@ def test_what_is_finished_is_not_interrupted(
     assert netctl("network", "rm", "web", "db").status == 0
 
 
+@pytest.mark.parametrize("left", [[], ["b"]], ids=["the last ones", "others left"])
 def test_what_fails_is_still_reported(
-    netctl: Netctl, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    netctl: Netctl, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, left: list[str]
 ) -> None:
     networks(netctl, "a", "b")
+    monkeypatch.setattr(removing, "_AT_ONCE", 3 - len(left))
     at_call(monkeypatch, "boot_id", 1, number)
     done = netctl("network", "rm", "nope", "a", "b")
-    assert done.status in (STATUS[number], 3)
-    assert "nope" in done.err
+    assert done.status == (STATUS[number] if left else 3)
+    assert done.err.startswith("netctl: no network 'nope'")
+    assert ("interrupted: 1 done, 1 left" in done.err) == bool(left)
+    assert netctl("network", "ls", "--format", "name").out.split() == left
+
+
+def refused(*arguments: Any, **given: Any) -> Any:
+    raise KernelError("it is refused")
+
+
+def test_prune_tells_what_it_did_before_a_signal(
+    netctl: Netctl, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """Also where each goes on its own, as after a refusal."""
+    networks(netctl, "a", "b", "c")
+    monkeypatch.setattr(FakeKernel, "links_delete", refused)
+    at_call(monkeypatch, "link_delete", 1, number)
+    done = netctl("network", "prune", "--force")
+    assert (done.status, done.out) == (STATUS[number], "a\n")
+    assert done.err.splitlines() == [
+        "netctl: interrupted: 1 done, 2 left",
+        "  done: a",
+        "  left: b, c",
+        "hint: to go on: netctl network prune --force",
+    ]
+
+
+@pytest.mark.parametrize("style", ["table", "json"])
+def test_many_names_can_be_gone_on_with(
+    netctl: Netctl, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, style: str
+) -> None:
+    monkeypatch.setattr(removing, "_AT_ONCE", 2)
+    rest = [f"network-of-a-long-name-{count}" for count in range(30)]
+    for more, said in (
+        ([], "the same command with --ignore-missing goes on"),
+        (["--ignore-missing"], "the same command goes on"),
+    ):
+        networks(netctl, "a", "b")
+        with monkeypatch.context() as patch:
+            at_call(patch, "links_delete", 1, number)
+            done = netctl("network", "rm", "--format", style, *more, "a", "b", *rest)
+        assert done.status == STATUS[number]
+        if style == "table":
+            assert f"hint: {said}" in done.err and "and 20 more" in done.err
+            continue
+        error = json.loads(done.err)["error"]
+        assert error["hint"].endswith(f"{' '.join(more)} {' '.join(rest)}".strip())
+        assert error["notes"] == ["done: a, b", f"left: {', '.join(rest)}"]
+
+
+def test_names_that_are_words_of_the_command_stay_in_it(
+    netctl: Netctl, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    networks(netctl, "network", "prune", "z")
+    monkeypatch.setattr(removing, "_AT_ONCE", 2)
+    at_call(monkeypatch, "links_delete", 1, number)
+    done = netctl("network", "prune", "--force")
+    assert "done: network, prune" in done.err
+    assert "hint: to go on: netctl network prune --force" in done.err
+
+
+def test_what_only_looks_just_ends(
+    netctl: Netctl, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    networks(netctl, "a", "b", "c")
+    look = looking.network
+
+    def interrupted(state: State, name: str) -> Row:
+        row = look(state, name)
+        if name == "b":
+            os.kill(os.getpid(), number)
+        return row
+
+    monkeypatch.setattr(looking, "network", interrupted)
+    done = netctl("network", "inspect", "a", "b", "c")
+    assert (done.status, done.out, done.err) == (STATUS[number], "", "")
+
+
+@pytest.mark.parametrize("command", ["repair", "restore", "gc --yes"])
+def test_what_failed_before_a_signal_is_told(
+    netctl: Netctl,
+    kernel: FakeKernel,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    command: str,
+) -> None:
+    collecting = command.startswith("gc")
+    for name in ("a", "b", "c"):
+        made = netctl("network", "create", name, *(["--ttl", "1s"] if collecting else []))
+        assert made.status == 0
+    if collecting:
+        until(lambda: netctl("gc").out.count("network") == 3, "the end of three leases")
+        monkeypatch.setattr(removing, "_AT_ONCE", 1)
+    else:
+        kernel.reboot()
+    method = "link_delete" if collecting else "bridge_add"
+    inner, calls = getattr(FakeKernel, method), []
+
+    def called(*arguments: Any, **given: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise KernelError("it is refused")
+        os.kill(os.getpid(), number)
+        return inner(*arguments, **given)
+
+    monkeypatch.setattr(FakeKernel, method, called)
+    done = netctl(*command.split())
+    assert done.status == STATUS[number], done
+    assert "interrupted: 1 done, 1 left" in done.err
+    [line] = [line for line in done.err.splitlines() if line.startswith("  failed: ")]
+    assert "network a" in line and "it is refused" in line
 
 
 @pytest.mark.parametrize("command", ["repair", "restore", "prune", "gc"])
@@ -221,11 +336,19 @@ def test_waiting_for_the_lock_is_announced(
         thread.join()
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("network rm a b", "0 done, 2 left"),
+        ("network prune --force", "0 done, 2 left"),
+        ("endpoint prune --force", "nothing done"),
+    ],
+)
 def test_a_process_that_waits_ends_at_once(
-    netctl: Netctl, tmp_path: Path, number: signal.Signals
+    netctl: Netctl, tmp_path: Path, number: signal.Signals, words: str, said: str
 ) -> None:
     networks(netctl, "a", "b")
-    command = [sys.executable, "-m", "netctl", "network", "rm", "a", "b"]
+    command = [sys.executable, "-m", "netctl", *words.split()]
     with (
         Store(str(tmp_path / "state"), str(tmp_path / "run")).locked("slow work"),
         subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process,
@@ -234,7 +357,7 @@ def test_a_process_that_waits_ends_at_once(
         assert "waiting for process" in process.stderr.readline()
         process.send_signal(number)
         assert process.wait(PATIENCE) == STATUS[number]
-        assert "interrupted: 0 done, 2 left" in process.stderr.readline()
+        assert f"interrupted: {said}" in process.stderr.readline()
 
 
 def test_the_library_is_told_by_callbacks_or_not_at_all(kernel: FakeKernel, tmp_path: Path) -> None:
