@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 
 from netctl.backends.driver import Site
 from netctl.errors import KernelError
@@ -97,10 +98,12 @@ def _release(site: Site) -> Forwarding:
     needed = any(wanted(other) for other in site.others)
     if not host.forwarding or needed or _newcomers(site):
         return Forwarding(without=host, with_it=host)
-    # What is different from what was found is a later decision of the operator's.
-    still = {k: v for k, v in host.reset.items() if site.kernel.sysctl_get("", k) == v}
+    # What is different from what was found, or set, is a later decision of the operator's.
+    look = partial(site.kernel.sysctl_get, "")
+    still = {k: v for k, v in host.reset.items() if look(k) == v}
+    heeding_still = tuple(n for n in host.advertised if look(advertisements(n)) == HEED)
     return Forwarding(
-        plan=steps(replace(host, reset=still)),
+        plan=steps(replace(host, reset=still, advertised=heeding_still)),
         without=HostState(boot_id=host.boot_id),
         with_it=host,
     )

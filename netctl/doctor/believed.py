@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netctl.doctor import apart
 from netctl.doctor.finding import Finding, problem
 from netctl.doctor.machine import Machine
+from netctl.kernel import Link
 from netctl.kernel.lookup import Neighbour
 from netctl.models import Attachment, Endpoint, Network
 from netctl.steps.base import ip
@@ -17,17 +19,25 @@ _FIXED = ("permanent", "noarp")
 def forged(machine: Machine) -> Iterator[Finding]:
     """Entries that somebody wrote into a table of neighbours, and that are wrong: of gateways in
     sandboxes, and of endpoints on the host."""
+    names = {room.sandbox.id: room.sandbox.name for room in machine.rooms}
     for network, endpoint, place in machine.intact:
         bridge = machine.bridge(network)
         if bridge and place.ifname:
-            own = machine.own(bridge.name)
-            for address in (pool.gateway for pool in network.pools if pool.gateway in own):
-                entry = machine.neighbour(place.netns, place.ifname, address)
-                whose = f"the gateway of network {network.name}"
-                yield from _fixed(entry, place.netns, bridge.mac, whose)
+            found = _of_gateways(machine, network, bridge, place)
+            yield from apart.noted("the neighbours", names[place.sandbox_id], found)
             title = f"endpoint {network.name}/{endpoint.name}"
             for entry in _of_endpoint(machine, bridge.name, endpoint):
                 yield from _fixed(entry, "", place.mac, title)
+
+
+def _of_gateways(
+    machine: Machine, network: Network, bridge: Link, place: Attachment
+) -> Iterator[Finding]:
+    own = machine.own(bridge.name)
+    for address in (pool.gateway for pool in network.pools if pool.gateway in own):
+        entry = machine.neighbour(place.netns, place.ifname, address)
+        whose = f"the gateway of network {network.name}"
+        yield from _fixed(entry, place.netns, bridge.mac, whose)
 
 
 def _fixed(entry: Neighbour | None, netns: str, mac: str, whose: str) -> Iterator[Finding]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from netctl.astray import astray
 from netctl.backends.foreign import OUTSIDE
 from netctl.backends.forwarding import SYSCTLS
-from netctl.doctor import ruled
+from netctl.doctor import apart, ruled
 from netctl.doctor.finding import Finding, note, problem, warning
 from netctl.doctor.machine import Machine
 from netctl.gateway import Member, ways_out
+from netctl.rooms import Room
 from netctl.steps.base import ip
 
 _CONF = {4: "net/ipv4/conf", 6: "net/ipv6/conf"}
@@ -145,36 +147,38 @@ def reverse_path(machine: Machine) -> Iterator[Finding]:
 
 def answers(machine: Machine) -> Iterator[Finding]:
     """Default routes in sandboxes that are somebody else's, and take the answers of ports."""
-    for room in (room for room in machine.rooms if room.alive):
-        ways = ways_out(room.members)
-        for item in room.members:
-            for found in astray(room, item, ways.get(item.endpoint.id, ())):
-                netns, place = room.sandbox.netns, item.attachment
-                outside = OUTSIDE[found.version]
-                way = machine.kernel.way(netns, outside, source=found.address)
-                # Without any the comparison misses one of ours.
-                if (
-                    place.boot_id == machine.boot_id
-                    and way.link != place.ifname
-                    and way.kind != "none"
-                ):
-                    via = f"via {way.gateway} dev {way.link}" if way.link else way.kind
-                    yield warning(
-                        "answers-astray",
-                        found.what,
-                        f"ip route get {outside} from {found.address} in {netns}: {via}",
-                        *found.remedy,
-                    )
+    yield from apart.of_rooms(machine, "the routes", partial(_answers_of, machine))
+
+
+def _answers_of(machine: Machine, room: Room) -> Iterator[Finding]:
+    ways = ways_out(room.members)
+    for item in room.members:
+        for found in astray(room, item, ways.get(item.endpoint.id, ())):
+            netns, place = room.sandbox.netns, item.attachment
+            outside = OUTSIDE[found.version]
+            way = machine.kernel.way(netns, outside, source=found.address)
+            # Without any the comparison misses one of ours.
+            if place.boot_id == machine.boot_id and way.link != place.ifname and way.kind != "none":
+                via = f"via {way.gateway} dev {way.link}" if way.link else way.kind
+                yield warning(
+                    "answers-astray",
+                    found.what,
+                    f"ip route get {outside} from {found.address} in {netns}: {via}",
+                    *found.remedy,
+                )
 
 
 def gateways(machine: Machine) -> Iterator[Finding]:
     """Gateways of sandboxes that are not the network's: what a neighbour advertised, or told by a
     redirect, or a route of somebody in the sandbox."""
-    for room in (room for room in machine.rooms if room.alive):
-        ways = ways_out(room.members)
-        for item in room.members:
-            for version in ways.get(item.endpoint.id, ()):
-                yield from _another_gateway(machine, room.sandbox.netns, item, version)
+    yield from apart.of_rooms(machine, "the gateways", partial(_gateways_of, machine))
+
+
+def _gateways_of(machine: Machine, room: Room) -> Iterator[Finding]:
+    ways = ways_out(room.members)
+    for item in room.members:
+        for version in ways.get(item.endpoint.id, ()):
+            yield from _another_gateway(machine, room.sandbox.netns, item, version)
 
 
 def _another_gateway(machine: Machine, netns: str, item: Member, version: int) -> Iterator[Finding]:
@@ -183,8 +187,11 @@ def _another_gateway(machine: Machine, netns: str, item: Member, version: int) -
     if way.link != link or way.gateway in ("", own):
         return
     tool = f"{ip(netns)} -{version} route"
-    routes = machine.kernel.routes(netns)
-    there = any((r.destination, r.gateway) == (_DEFAULT[version], way.gateway) for r in routes)
+    # Of too many to be read one is the way that was looked up.
+    routes = machine.found.routes(netns)
+    there = routes is None or any(
+        (r.destination, r.gateway) == (_DEFAULT[version], way.gateway) for r in routes
+    )
     yield warning(
         "gateway-foreign",
         f"endpoint {item.network.name}/{item.endpoint.name} sends its packets to the outside"

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
+from functools import partial
 from ipaddress import ip_address, ip_network
 
 from netctl.backends import diversion
 from netctl.backends.foreign import OUTSIDE
+from netctl.doctor import apart
 from netctl.doctor.finding import Finding, problem
 from netctl.doctor.machine import Machine
+from netctl.errors import KernelError
 from netctl.gateway import ways_out
 from netctl.kernel import Kernel
 from netctl.kernel.lookup import PolicyRule, Way
+from netctl.rooms import Room
 from netctl.steps.base import ip
 
 _DEFAULT, _MAIN, _LOCAL = 253, 254, 255
@@ -67,7 +72,17 @@ def deletion(rule: PolicyRule, netns: str, goal: str) -> str:
 
 def mended(kernel: Kernel, netns: str, way: Way, goal: str, source: str = "") -> Iterator[str]:
     """Yield the lines that take away what leads a sandbox's packet, if it is not netctl's, and
-    bring back netctl's."""
+    bring back netctl's; where it holds too many routes to be read, the line that shows which."""
+    try:
+        yield from tuple(_mended(kernel, netns, way, goal, source))
+    except KernelError as error:
+        if error.errno != errno.EFBIG:
+            raise
+        yield f"{ip(netns)} route get fibmatch {goal}  # shows what leads there"
+        yield "netctl repair"
+
+
+def _mended(kernel: Kernel, netns: str, way: Way, goal: str, source: str) -> Iterator[str]:
     if rule := blamed(kernel, netns, way, goal, source):
         yield deletion(rule, netns, goal)
         return
@@ -117,15 +132,18 @@ def refuses_all(machine: Machine, version: int) -> PolicyRule | None:
 
 
 def _inside(machine: Machine) -> Iterator[Finding]:
-    for room in (room for room in machine.rooms if room.alive and room.sandbox.netns):
-        ways, netns = ways_out(room.members), room.sandbox.netns
-        for version in sorted({v for found in ways.values() for v in found}):
-            outside = OUTSIDE[version]
-            way = machine.kernel.way(netns, outside)
-            rule = None if way.kind == "unicast" else blamed(machine.kernel, netns, way, outside)
-            if rule:
-                whose = f"the IPv{version} packets of sandbox {room.sandbox.name}"
-                yield _finding(whose, rule, netns, outside)
+    yield from apart.of_rooms(machine, "the rules of routing", partial(_inside_of, machine))
+
+
+def _inside_of(machine: Machine, room: Room) -> Iterator[Finding]:
+    ways, netns = ways_out(room.members), room.sandbox.netns
+    for version in sorted({v for found in ways.values() for v in found}) if netns else ():
+        outside = OUTSIDE[version]
+        way = machine.kernel.way(netns, outside)
+        rule = None if way.kind == "unicast" else blamed(machine.kernel, netns, way, outside)
+        if rule:
+            whose = f"the IPv{version} packets of sandbox {room.sandbox.name}"
+            yield _finding(whose, rule, netns, outside)
 
 
 def _finding(whose: str, rule: PolicyRule, netns: str, goal: str) -> Finding:

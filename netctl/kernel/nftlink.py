@@ -59,9 +59,14 @@ class Ruleset:
         """``nft -a list chain CHAIN``."""
         from netctl.kernel import decoding
 
-        where = _text(1, chain.table) + _text(2, chain.name)
-        found = self._dump(f"list {chain.place}", _GET_RULE, _family(chain), where)
+        found = self._dump(f"list {chain.place}", _GET_RULE, _family(chain), _rules_of(chain))
         return [decoding.rule(body) for body in found]
+
+    def has_more_rules(self, chain: Chain, most: int) -> bool:
+        """Whether a chain has more rules; this object is for nothing else afterwards."""
+        body = _HEADER.pack(_family(chain), 0, 0) + _rules_of(chain)
+        answer = self._socket.dump(Message(_GET_RULE, body), most)
+        return isinstance(answer, Refusal) and answer.errno == errno.EFBIG
 
     def key_size(self, chain: Chain, name: str) -> int:
         """Return the length of a set's keys, bytes; 0 where there is no such set."""
@@ -106,6 +111,10 @@ def _error(what: str, refusal: Refusal) -> NetctlError:
 
 def _family(chain: Chain) -> int:
     return _NUMBERS[chain.family] if chain.family in _NUMBERS else int(chain.family)
+
+
+def _rules_of(chain: Chain) -> bytes:
+    return _text(1, chain.table) + _text(2, chain.name)
 
 
 def _text(kind: int, value: str) -> bytes:

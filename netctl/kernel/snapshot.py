@@ -28,6 +28,8 @@ class Snapshot:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self._links: dict[str, dict[str, Link]] = {}
+        self._numbers: dict[str, int] = {}
+        self._by_index: dict[int, str] = {}
         self._inside: dict[tuple[str, str], Link | None] = {}
         self._addresses: dict[str, set[Address]] = {}
         self._routes: dict[str, list[Route] | None] = {}
@@ -62,13 +64,18 @@ class Snapshot:
 
     def number(self, netns: str) -> int:
         """Return the number that the host's links have for a namespace, -1 for none."""
-        return next(iter(self._there(netns, lambda place: [self.kernel.netns_number(place)])), -1)
+
+        def look() -> int:
+            return next(iter(self._there(netns, lambda at: [self.kernel.netns_number(at)])), -1)
+
+        return _kept(self._numbers, netns, look)
 
     def master_of(self, link: Link) -> str:
         """Return the name of the bridge that a link of the host is a port of, or ``""``."""
         if not link.master:
             return ""
-        return next((k for k, v in self.links("").items() if v.index == link.master), "?")
+        self._by_index = self._by_index or {v.index: k for k, v in self.links("").items()}
+        return self._by_index.get(link.master, "?")
 
     def addresses(self, netns: str) -> set[Address]:
         return _kept(self._addresses, netns, lambda: set(self._there(netns, self.kernel.addresses)))

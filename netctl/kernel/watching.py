@@ -11,6 +11,7 @@ import errno
 import select
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -36,6 +37,10 @@ _IPV4, _IPV6 = 20, 40
 _REST = 0.1
 """Seconds that events are awaited after the answer."""
 _EVENTS = 2000
+_LONGEST = 1.0
+"""Seconds that events are taken at most: what is inside may go on to send what is watched."""
+_BODY_BYTES = 4
+"""Of struct nfgenmsg, which a message begins with."""
 
 
 End = tuple[str, int]
@@ -88,16 +93,22 @@ class Watch:
         """Take the events that have come, and those that still come in a moment."""
         poll = select.poll()
         poll.register(self._sock, select.POLLIN)
+        end = time.monotonic() + _LONGEST
         for _ in range(_EVENTS):
-            if not poll.poll(_REST * 1000):
+            if time.monotonic() > end or not poll.poll(_REST * 1000):
                 return
-            try:
-                data = self._sock.recv(1 << 16)
-            except OSError as error:
-                if error.errno == errno.ENOBUFS:
-                    continue  # More events than fit: what is left is still in order.
-                raise KernelError(f"read trace events: {error}", errno=error.errno or 0) from error
-            self._events += _events(data, self._names)
+            self._events += _events(self._received(), self._names)
+
+    def _received(self) -> bytes:
+        """Return the messages of one datagram of the kernel's, nothing of any other."""
+        try:
+            data, _, _, sender = self._sock.recvmsg(1 << 16)
+        except OSError as error:
+            if error.errno == errno.ENOBUFS:
+                return b""  # More events than fit: what is left is still in order.
+            raise KernelError(f"read trace events: {error}", errno=error.errno or 0) from error
+        # Root in the sandbox may write to a netlink socket too.
+        return data if sender[0] == 0 else b""
 
     @property
     def came(self) -> bool:
@@ -171,12 +182,12 @@ def _within(sent: Sent) -> str:
 
 def _events(data: bytes, names: netlink.NetlinkSocket) -> Iterator[Event]:
     for kind, body in netlink.messages(data):
-        if kind == _TRACE:
+        if kind == _TRACE and len(body) >= _BODY_BYTES:
             yield _event(body, names.name_of)
 
 
 def _event(body: bytes, name_of: netlink.NameOf) -> Event:
-    found: dict[int, Any] = netlink.attributes(body, 4)
+    found: dict[int, Any] = netlink.attributes(body, _BODY_BYTES)
     family = FAMILIES.get(body[0], str(body[0]))
     kind = _KINDS.get(big(found, 4), "")
     said = 16 if kind == "policy" else 5

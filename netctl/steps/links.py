@@ -81,19 +81,19 @@ class VethAdd(Once):
         gone = (("", self.name), (self.netns, self.peer))
         if near and near.alias != self.alias:
             yield _somebody_elses(near, self.alias, *gone)
+        elif near and far and self._joined(near, far, found):
+            yield from _changed(near, "", mtu=self.mtu)
+            yield from _changed(far, self.netns, mtu=self.mtu, mac=self.peer_mac)
+            yield from self._as_port(near, found.master_of(near))
         elif far and self._foreign(near, far, found):
             yield self._in_the_way(far, gone)
         elif near is None:
             yield _missing(self, f"veth {self.name}", "veth", found, *gone)
-        elif far is None or not self._joined(near, far, found):
+        else:
             what = f"interface {self.peer}{place(self.netns)}"
             repair = (Undo(step=self), self)
             there = "that of another endpoint" if far else "nothing"
             yield Difference(what=what, expected=self.alias, found=there, repair=repair, gone=gone)
-        else:
-            yield from _changed(near, "", mtu=self.mtu)
-            yield from _changed(far, self.netns, mtu=self.mtu, mac=self.peer_mac)
-            yield from self._as_port(near, found.master_of(near))
 
     def _joined(self, near: Link, far: Link, found: Snapshot) -> bool:
         """Whether two interfaces are the ends of one wire, which the host's end says: whoever is

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netctl.backends.evaluation import Evaluation, Packet
-from netctl.kernel import decoding
+from netctl.kernel import decoding, nftables
 from netctl.kernel.linux import LinuxKernel
 from netctl.kernel.netlink import attribute
+from netctl.kernel.ruleset import Chain
 from netctl.record import replace
 from tests.kernel.host import Host
 from tests.kernel.with_kernel import with_kernel
@@ -161,3 +162,17 @@ def test_no_rule_is_too_strange_to_be_read(data: bytes, name: str) -> None:
     rule = decoding.rule(bytes(4) + attribute(4, attribute(1, expression) + data))
     assert list(rule.instructions)
     list(decoding.rule(data).instructions)
+
+
+def _text_of(netns: str) -> dict[int, str]:
+    return nftables.text_in(netns, Chain(family="inet", table="many", name="forward"))
+
+
+def test_the_text_of_a_long_chain_of_a_sandbox_is_not_read(host: Host) -> None:
+    """Whoever is inside decides how many rules there are."""
+    host.sh("ip netns add c1")
+    for number, is_read in ((3, True), (nftables._MOST_RULES + 1, False)):
+        rules = "add rule inet many forward accept\n" * number
+        text = f"add table inet many\nflush table inet many\nadd chain inet many forward\n{rules}"
+        host.sh(f"ip netns exec c1 nft -f - <<'END'\n{text}END")
+        assert bool(host.call(_text_of, "/run/netns/c1")) is is_read
