@@ -11,6 +11,7 @@ import subprocess
 import sys
 from typing import Any
 
+import click
 import pytest
 
 from netctl import removing
@@ -151,6 +152,29 @@ def test_prune_tells_what_went_and_each_that_did_not(
     assert removed == ["a", "c"]
     assert all(bridge in done.err for bridge in bridges)
     assert netctl("network", "ls", "--format", "name").out.split() == ["b", "d"]
+
+
+def test_prune_counts_as_removed_what_leaves_something(full: Netctl, kernel: FakeKernel) -> None:
+    path = "/run/netns/c2"
+    kernel.netns_delete(path, identity=kernel.netns_identity(path) or "")
+    kernel.netns_create(path, identity=kernel.netns_new(alias="theirs"))
+    assert full("sandbox", "create", "c3").status == 0
+    done = full("sandbox", "prune", "--force")
+    assert (done.status, done.out) == (10, "c2\nc3\n"), done
+    assert "netctl: sandbox c2 is removed, but not all that stands for it" in done.err
+    assert left(full)[2] == ["c1"]
+
+
+def test_what_is_removed_is_printed_before_what_failed(
+    netctl: Netctl, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        assert netctl("network", "create", name).status == 0
+    in_the_place_of_its_bridge(netctl, kernel, "a")
+    order: list[str] = []
+    monkeypatch.setattr(click, "echo", lambda line, **given: order.append(line.split()[0]))
+    assert netctl("network", "prune", "--force").status == 7
+    assert order == ["b", "c", "netctl:"]
 
 
 def on_terminal(answer: bytes, *arguments: str) -> tuple[int, str]:

@@ -253,6 +253,10 @@ def test_prune_removes_the_others_where_one_cannot_go(tmp_path: Path) -> None:
         c.networks.prune()
     assert sorted(caught.value.notes[-1].removeprefix("removed: ").split(", ")) == ["one", "three"]
     assert [network.name for network in c.networks.list()] == ["two"]
+    c.networks.create("four")
+    told: dict[str, NetctlError | None] = {}
+    assert c.networks.prune(report=told.__setitem__) == ["four"]
+    assert told.pop("four") is None and bridge in str(told.pop("two")) and not told
 
 
 def test_the_same_name_twice_is_gone_the_second_time(tmp_path: Path) -> None:
