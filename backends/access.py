@@ -22,19 +22,19 @@ DEFAULT_BRIDGE = PREFIX + "bridge.default_bridge"
 
 NAT, UNPROTECTED, ROUTED, ISOLATED = MODES = ("nat", "nat-unprotected", "routed", "isolated")
 OPTIONS = {
-    MODE[4]: Option(form="|".join(MODES), help="Who is reached by IPv4, and how.", default=NAT),
-    MODE[6]: Option(form="|".join(MODES), help="The same by IPv6.", default=NAT),
+    MODE[4]: Option(form="|".join(MODES), help="How endpoints are reached by IPv4.", default=NAT),
+    MODE[6]: Option(form="|".join(MODES), help="How endpoints are reached by IPv6.", default=NAT),
     BINDING: Option(
         form="IP",
-        help="The host's address that ports are published on where none is given.",
+        help="Host address that ports are published on by default.",
         default="all of them",
     ),
     DIRECT: switch("Let published ports be reached on the endpoints' addresses.", default=False),
     TRUSTED: Option(
-        form="IFNAME[:IFNAME]", help="Interfaces of the host from which they are reached so."
+        form="IFNAME[:IFNAME]", help="Host interfaces that allow_direct_routing is limited to."
     ),
     DEFAULT_BRIDGE: Option(
-        form="false", help="Nothing else: the configuration names the default network."
+        form="false", help="Only false: the configuration names the default network."
     ),
 }
 ALL = EVERYWHERE

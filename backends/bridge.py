@@ -39,8 +39,8 @@ MTU = PREFIX + "driver.mtu"
 IFACE_PREFIX = PREFIX + "container_iface_prefix"
 SNAT = {4: PREFIX + "host_ipv4", 6: PREFIX + "host_ipv6"}
 _INHIBITS = (
-    "Keep the IPv4 gateway address off the bridge: the host is no way out then, nor in to published"
-    " ports, until you give it an address there."
+    "Do not give the bridge the IPv4 gateway address. Until you add one, the host does not route"
+    " for the network, and published ports do not work."
 )
 
 DEFAULT_MTU = 1500
@@ -62,7 +62,7 @@ class BridgeDriver:
     options: Mapping[str, Option] = {
         NAME: Option(
             form="NAME",
-            help="The bridge; one that is there is used, and never deleted.",
+            help="Name of the bridge; an existing bridge is used, and never deleted.",
             default="br-ID",
         ),
         ICC: switch("Let endpoints of the network reach each other.", default=True),
@@ -70,14 +70,14 @@ class BridgeDriver:
         INHIBIT_IPV4: switch(_INHIBITS, default=False),
         MTU: Option(
             form=f"{_MTU_LOW[4]}-{_MTU_HIGH}",
-            help=f"Largest packet, bytes; with IPv6 at least {_MTU_LOW[6]}.",
-            default="that of the route to the outside, or of a bridge that is there",
+            help=f"MTU in bytes; at least {_MTU_LOW[6]} with IPv6.",
+            default="that of the route to the outside, or of an existing bridge",
         ),
         IFACE_PREFIX: Option(
-            form="PREFIX", help="How interface names in a sandbox begin.", default="eth"
+            form="PREFIX", help="Prefix of interface names in a sandbox.", default="eth"
         ),
-        SNAT[4]: Option(form="IP", help="IPv4 source address to the outside, not the host's."),
-        SNAT[6]: Option(form="IP", help="IPv6 source address to the outside, not the host's."),
+        SNAT[4]: Option(form="IP", help="IPv4 source address outside, in place of the host's."),
+        SNAT[6]: Option(form="IP", help="IPv6 source address outside, in place of the host's."),
         **wire.OPTIONS,
         **access.OPTIONS,
     }

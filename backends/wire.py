@@ -18,11 +18,11 @@ COUNT = PREFIX + "advertise_addr_nmsgs"
 GAP = PREFIX + "advertise_addr_ms"
 OPTIONS: Mapping[str, Option] = {
     COUNT: Option(
-        form="0-3", help="How often a join tells the network the endpoint's addresses.", default="1"
+        form="0-3", help="How many times a join announces the endpoint's addresses.", default="1"
     ),
     GAP: Option(
         form="100-2000",
-        help="Milliseconds from one time to the next, which the join waits.",
+        help="Milliseconds between two announcements; the join waits for them.",
         default="1000",
     ),
 }

@@ -18,9 +18,9 @@ DRIFT = 9
 def check(state: State, style: str) -> int:
     """Compare the kernel with the store: print every difference, and exit with 9 if there is one.
 
-    Nothing is changed: netctl repair brings back what differs. What only follows from another
-    difference, as the addresses of an interface that is gone, is counted; json shows it, with the
-    cause in "because".
+    Nothing is changed: netctl repair does that. A difference that only follows from another one,
+    such as the addresses of a missing interface, is counted but not printed; json shows it, with
+    the cause in "because".
     """
     from netctl import render
 

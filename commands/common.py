@@ -107,28 +107,28 @@ dry_run = click.option(
     is_flag=True,
     expose_value=False,
     callback=_set_dry_run,
-    help="Print what would be done, as commands, and do nothing.",
+    help="Print the commands that would run, and change nothing.",
 )
 if_not_exists = click.option(
-    "--if-not-exists", is_flag=True, help="Accept an existing one of the same definition."
+    "--if-not-exists", is_flag=True, help="Do nothing if it exists with the same definition."
 )
-label = click.option("--label", "labels", multiple=True, metavar="K[=V]", help="A label.")
+label = click.option("--label", "labels", multiple=True, metavar="K[=V]", help="Set a label.")
 
 
 def lease(function: F) -> F:
     """Add the options that say until when something is wanted."""
     function = click.option(
-        "--owner-pid", type=int, metavar="PID", help="Wanted as long as this process lives."
+        "--owner-pid", type=int, metavar="PID", help="Expires when this process ends."
     )(function)
     return click.option(
-        "--ttl", metavar="DURATION", help="Wanted for 30m, 2h, 1d; then gc removes it."
+        "--ttl", metavar="DURATION", help="Expires after 30m, 2h, 1d; then gc removes it."
     )(function)
 
 
 def label_changes(function: F) -> F:
     """Add the options that set labels and take them away."""
     function = click.option(
-        "--label-rm", "labels_gone", multiple=True, metavar="K", help="Take a label away."
+        "--label-rm", "labels_gone", multiple=True, metavar="K", help="Remove a label."
     )(function)
     return label(function)
 
@@ -141,23 +141,25 @@ def terminal(function: F) -> F:
             name,
             is_flag=True,
             expose_value=False,
-            help="As with docker; no effect: the command has this terminal and input anyway.",
+            help="As in docker; no effect: the command always has this terminal and input.",
         )(function)
     return function
 
 
 ignore_missing = click.option(
-    "--ignore-missing", is_flag=True, help="What is not there is no error."
+    "--ignore-missing", is_flag=True, help="Do not fail if there is nothing to remove."
 )
 if_not_joined = click.option(
-    "--if-not-exists", is_flag=True, help="Accept one that is there already in the same way."
+    "--if-not-exists",
+    is_flag=True,
+    help="Do nothing if it is already joined with the same options.",
 )
 
 priority = click.option(
     "--priority",
     type=int,
     default=0,
-    help="Highest gives the default route, if its network is not internal;"
+    help="The highest gives the default route, unless its network is internal;"
     " -2147483648 to 2147483647.",
 )
 publish = click.option(
@@ -173,12 +175,12 @@ sysctl = click.option(
     "sysctls",
     multiple=True,
     metavar="K=V",
-    help="Setting of the interface, such as net.ipv4.conf.IFNAME.rp_filter=2.",
+    help="Set a sysctl of the interface: net.ipv4.conf.IFNAME.rp_filter=2.",
 )
 limit_options = (
     click.option("--rate-in", metavar="RATE", help="Limit toward the sandbox, such as 10mbit."),
-    click.option("--rate-out", metavar="RATE", help="Limit from the sandbox likewise."),
-    click.option("--burst", metavar="BYTES", help="What may go at once  [what suits the rate]"),
+    click.option("--rate-out", metavar="RATE", help="Limit from the sandbox, such as 10mbit."),
+    click.option("--burst", metavar="BYTES", help="Burst size in bytes  [chosen from the rate]"),
 )
 
 
@@ -187,7 +189,7 @@ endpoint_aliases = click.option(
     "aliases",
     multiple=True,
     metavar="NAME[:ALIAS]",
-    help="One more name of it; with a colon, another name for NAME in this sandbox alone.",
+    help="Another name for it; NAME:ALIAS is another name for NAME, in this sandbox only.",
 )
 _ENDPOINT = (
     click.option("--ip", metavar="IP", help="IPv4 address, in the network's subnet."),
@@ -203,7 +205,7 @@ _ENDPOINT = (
         multiple=True,
         metavar="K=V[,K=V]",
         shell_complete=complete.endpoint_options,
-        help="As --ifname and --sysctl: endpoint.ifname=NAME, endpoint.sysctls=K=V[,K=V].",
+        help="Same as --ifname and --sysctl: endpoint.ifname=NAME, endpoint.sysctls=K=V[,K=V].",
     ),
     publish,
     click.option(
@@ -211,10 +213,10 @@ _ENDPOINT = (
         "exposed",
         multiple=True,
         metavar="PORT[/PROTO]",
-        help="Say what is served; nothing is opened.",
+        help="Document a port; nothing is opened.",
     ),
-    click.option("--anonymous", is_flag=True, help="Not known by its name, only by its aliases."),
-    click.option("--no-dns", is_flag=True, help="No name server for its sandbox."),
+    click.option("--anonymous", is_flag=True, help="Hide its name; only its aliases resolve."),
+    click.option("--no-dns", is_flag=True, help="Give its sandbox no name server."),
     sysctl,
     click.option(
         "--route",
@@ -223,7 +225,9 @@ _ENDPOINT = (
         metavar="DST[,GW][,METRIC]",
         help="Static route; GW may be blackhole, unreachable or prohibit.",
     ),
-    click.option("--no-default-route", is_flag=True, help="Never be the sandbox's way out."),
+    click.option(
+        "--no-default-route", is_flag=True, help="Never give the sandbox its default route."
+    ),
     *limit_options,
 )
 

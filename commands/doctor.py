@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 )
 @click.argument("sandbox", required=False, shell_complete=complete.sandboxes)
 @click.argument("destination", required=False, shell_complete=complete.destinations)
-@click.option("--probe", is_flag=True, help="Ask the name servers too, whether they answer.")
+@click.option("--probe", is_flag=True, help="Also check that the name servers answer.")
 @format_option("table", "explanation")
 @pass_state
 def doctor(
@@ -32,12 +32,12 @@ def doctor(
 ) -> int:
     """Explain why traffic would fail; exit with 9 if something is wrong.
 
-    Without arguments the machine is read: each finding comes with what was found and the lines that
-    mend it, and nothing is changed. With a SANDBOX one packet is sent from there, to the host's
-    gateway or to DESTINATION, and followed to where it ends. DESTINATION is
-    ADDRESS[:PORT[/tcp|udp]], or an endpoint or a sandbox in the place of the address; without a
-    port it is a ping. An IPv6 address with a port is in brackets; one of a link has the sandbox's
-    interface with it, as fe80::1%eth0.
+    Without arguments, check the host: print each problem with its evidence and the commands that
+    mend it, and change nothing. With a SANDBOX, send one packet from there, to the host's gateway
+    or to DESTINATION, and follow it to where it ends. DESTINATION is ADDRESS[:PORT[/tcp|udp]], with
+    an endpoint or a sandbox in place of the address if you like; without a port it is a ping. Put
+    an IPv6 address with a port in brackets. A link-local address needs the sandbox's interface:
+    fe80::1%eth0.
     """
     if sandbox is None:
         return _examined(state, style, probe)

@@ -26,7 +26,7 @@ def endpoint() -> None:
 @click.argument("network", shell_complete=complete.networks)
 @click.argument("name")
 @common.endpoint_options
-@click.option("--alias", "aliases", multiple=True, metavar="NAME", help="One more name of it.")
+@click.option("--alias", "aliases", multiple=True, metavar="NAME", help="Another name for it.")
 @if_not_exists
 @forms.made_format("endpoint")
 @dry_run
@@ -54,7 +54,7 @@ def create(state: State, /, network: str, name: str, **given: Any) -> None:
     "aliases",
     multiple=True,
     metavar="NAME:ALIAS",
-    help="Another name for NAME, in this sandbox alone.",
+    help="Another name for NAME, in this sandbox only.",
 )
 @common.if_not_joined
 @dry_run
@@ -83,9 +83,9 @@ def publish(state: State, name: str, ports: tuple[str, ...], style: str) -> None
     """Publish ports of an endpoint on the host.
 
     SPEC is [HOSTIP:][HOSTPORT[-END]:]PORT[-END][/tcp|udp|sctp], with an IPv6 HOSTIP in brackets.
-    Without a HOSTPORT, or with 0, any ephemeral one that is free is taken, and of a range for a
-    single PORT, 8080-8090:80, the first that is free. They are reachable while the
-    endpoint is the way out of its sandbox.
+    Without a HOSTPORT, or with 0, netctl chooses a free ephemeral port. With a range for a single
+    PORT, 8080-8090:80, it chooses the first free one. The ports are reachable while the endpoint
+    gives its sandbox the default route.
     """
     changed = state.controller.endpoints.publish(name, ports)
     forms.changed(state, changed.id, style, looking.endpoint)
@@ -100,9 +100,9 @@ def publish(state: State, name: str, ports: tuple[str, ...], style: str) -> None
 @dry_run
 @pass_state
 def unpublish(state: State, name: str, ports: tuple[str, ...], style: str) -> None:
-    """Publish ports no more; SPEC may say less than it did: 80 is every publication of port 80.
+    """Stop publishing ports; 80 means every publication of port 80.
 
-    A range ends as it was published, as a whole.
+    A range is unpublished as a whole.
     """
     changed = state.controller.endpoints.unpublish(name, ports)
     forms.changed(state, changed.id, style, looking.endpoint)
@@ -112,13 +112,15 @@ def unpublish(state: State, name: str, ports: tuple[str, ...], style: str) -> No
 @click.argument("name", metavar="ENDPOINT", shell_complete=complete.endpoints)
 @click.option("--rate-in", metavar="RATE", help="Toward the sandbox: 10mbit, or none.")
 @click.option("--rate-out", metavar="RATE", help="From the sandbox: 10mbit, or none.")
-@click.option("--burst", metavar="BYTES", help="What may go at once, or none for what suits.")
+@click.option(
+    "--burst", metavar="BYTES", help="Burst size in bytes; none chooses it from the rate."
+)
 @dry_run
 @pass_state
 def limit(
     state: State, name: str, rate_in: str | None, rate_out: str | None, burst: str | None
 ) -> None:
-    """Change how fast an endpoint is, at once; what is not given stays as it is."""
+    """Change the rate limits of an endpoint at once; limits that are not given stay."""
     if rate_in is rate_out is burst is None:
         raise InvalidInput(
             "nothing to change is given", hint="--rate-in, --rate-out or --burst; none lifts it"
@@ -133,7 +135,7 @@ def limit(
 @dry_run
 @pass_state
 def leave(state: State, name: str, sandbox: str | None, ignore_missing: bool) -> None:
-    """Take an endpoint out of its sandbox; it keeps its addresses."""
+    """Remove an endpoint from its sandbox; it keeps its addresses."""
     with common.missing_ignored(ignore_missing):
         state.controller.endpoints.leave(name, sandbox)
 
@@ -147,7 +149,7 @@ def rename(state: State, name: str, new: str) -> None:
     """Give an endpoint another name; sandboxes of its network resolve it at once.
 
     Its aliases and the name of its sandbox stay. An alias that another sandbox has by --alias
-    NAME:ALIAS still stands for the old name.
+    NAME:ALIAS still refers to the old name.
     """
     state.controller.endpoints.rename(name, new)
 
@@ -156,15 +158,13 @@ def rename(state: State, name: str, new: str) -> None:
     name="set", epilog="Example: netctl endpoint set web/web1 --alias www --label-rm old"
 )
 @click.argument("name", metavar="ENDPOINT", shell_complete=complete.endpoints)
-@click.option("--alias", "aliases", multiple=True, metavar="NAME", help="One more name of it.")
-@click.option(
-    "--alias-rm", "aliases_gone", multiple=True, metavar="NAME", help="Take such a name away."
-)
+@click.option("--alias", "aliases", multiple=True, metavar="NAME", help="Another name for it.")
+@click.option("--alias-rm", "aliases_gone", multiple=True, metavar="NAME", help="Remove an alias.")
 @common.label_changes
 @dry_run
 @pass_state
 def set_(state: State, /, name: str, **given: Any) -> None:
-    """Change the aliases and the labels of an endpoint, at once where it is in a sandbox."""
+    """Change the aliases and labels of an endpoint; a sandbox sees new aliases at once."""
     keys = ("labels", "labels_gone", "aliases", "aliases_gone")
     hint = "--alias NAME, --alias-rm NAME, --label K=V or --label-rm K"
     common.check_change(*(given[key] for key in keys), hint=hint)
@@ -182,7 +182,7 @@ def set_(state: State, /, name: str, **given: Any) -> None:
 )
 @click.argument("endpoints", nargs=-1, shell_complete=complete.endpoints)
 @choosing.removing(complete.endpoint_filters)
-@click.option("-f", "--force", is_flag=True, help="Take it out of its sandbox first.")
+@click.option("-f", "--force", is_flag=True, help="Make it leave its sandbox first.")
 @common.ignore_missing
 @forms.removed_format
 @dry_run
@@ -204,15 +204,17 @@ def prune(state: State, /, **given: Any) -> int:
 @endpoint.command(
     epilog="Examples: netctl endpoint ls; netctl endpoint ls --network web --format json"
 )
-@click.option("--network", shell_complete=complete.networks, help="Only those of this network.")
+@click.option(
+    "--network", shell_complete=complete.networks, help="Show only those of this network."
+)
 @listing("endpoint", "name, id, network, sandbox, label, label!, until", complete.endpoint_filters)
 @pass_state
 def ls(state: State, network: str | None, filters: tuple[str, ...], view: View) -> None:
     """List endpoints.
 
-    REACHED FROM says for each of the ports, in their order, who reaches it beside the host and the
-    endpoints of its network: anywhere, host, via:ADDRESS, link:ADDRESS, trusted:INTERFACES or
-    nobody:REASON, and at the end unpublished=WORDS where what is not published is reached too.
+    REACHED FROM lists for each port, in the same order, which clients reach it beside the host and
+    the endpoints of its network: anywhere, host, via:ADDRESS, link:ADDRESS, trusted:INTERFACES or
+    nobody:REASON. unpublished=WORDS follows if ports that are not published are reachable too.
     """
     looking.listed(state, "endpoint", filters, view, network)
 
@@ -222,7 +224,7 @@ def ls(state: State, network: str | None, filters: tuple[str, ...], view: View) 
 @format_option("json", "endpoint in full")
 @pass_state
 def inspect(state: State, endpoints: tuple[str, ...], style: str) -> int:
-    """Show all there is to know of endpoints."""
+    """Show endpoints in full."""
     from netctl import render
 
     return render.inspected(endpoints, lambda name: looking.endpoint(state, name), style)

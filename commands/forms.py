@@ -48,22 +48,24 @@ def format_option(default: str, kind: str) -> Callable[[F], F]:
 
 def made_format(kind: str) -> Callable[[F], F]:
     """Return the ``--format`` of what makes an object."""
-    what = "Print it as inspect does, in that form: json, ...  [its id alone]"
+    what = "Print it as inspect does, in this format: json, ...  [only its id]"
     return _format(f"{kind} in full", "", what)
 
 
 changed_format = _format(
-    "endpoint in full", "", "Print the endpoint as inspect does, in that form: json, ...  [nothing]"
+    "endpoint in full", "", "Print the endpoint as inspect does, as json, ...  [nothing]"
 )
-removed_format = _format("removed", "", "Print what was removed in that form: json, ...  [nothing]")
+removed_format = _format(
+    "removed", "", "Print what was removed in this format: json, ...  [nothing]"
+)
 pruned_format = _format(
-    "removed", "", "Print what was removed in that form: json, ...  [the names]"
+    "removed", "", "Print what was removed in this format: json, ...  [the names]"
 )
 
 _LISTING = (
-    ("quiet", click.option("-q", "--quiet", is_flag=True, help="Print the ids alone.")),
+    ("quiet", click.option("-q", "--quiet", is_flag=True, help="Print only the ids.")),
     ("no_trunc", click.option("--no-trunc", is_flag=True, help="Print ids in full.")),
-    ("no_headers", click.option("--no-headers", is_flag=True, help="Print no headings.")),
+    ("no_headers", click.option("--no-headers", is_flag=True, help="Print no header line.")),
     (
         "columns",
         click.option(
@@ -71,7 +73,7 @@ _LISTING = (
             default="",
             metavar="A,B",
             shell_complete=complete.columns,
-            help="These columns, in this order; a wrong one prints which there are.",
+            help="Show these columns, in this order; an unknown name lists the columns.",
         ),
     ),
     (
@@ -81,7 +83,7 @@ _LISTING = (
             default="",
             metavar="COLUMN",
             shell_complete=complete.sorting,
-            help="Sort by it; -COLUMN: descending.",
+            help="Sort by COLUMN; -COLUMN sorts descending.",
         ),
     ),
 )

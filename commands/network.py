@@ -33,7 +33,11 @@ def network() -> None:
     "--subnet", "subnets", multiple=True, metavar="CIDR", help="Subnet, or auto/N for a free one."
 )
 @click.option(
-    "--ip-range", "ip_ranges", multiple=True, metavar="CIDR", help="Addresses come from here."
+    "--ip-range",
+    "ip_ranges",
+    multiple=True,
+    metavar="CIDR",
+    help="Take endpoint addresses from this range.",
 )
 @click.option("--gateway", "gateways", multiple=True, metavar="IP", help="Gateway of a subnet.")
 @click.option(
@@ -41,11 +45,11 @@ def network() -> None:
     "aux",
     multiple=True,
     metavar="NAME=IP",
-    help="Address that is never handed out.",
+    help="Address that no endpoint gets.",
 )
 @click.option("--ipv6", is_flag=True, help="Give the network IPv6.")
 @click.option("--no-ipv4", is_flag=True, help="Give the network no IPv4.")
-@click.option("--internal", is_flag=True, help="No way to the outside.")
+@click.option("--internal", is_flag=True, help="No route to the outside.")
 @click.option(
     "-o",
     "--opt",
@@ -73,7 +77,7 @@ def network() -> None:
 def create(state: State, /, name: str, **given: Any) -> None:
     """Create a network and print its id.
 
-    Endpoints of driver null have no interface; those of driver host are for sandboxes made with
+    Endpoints of driver null have no interface; endpoints of driver host are for sandboxes made with
     --host. One network of each is enough, and has neither addresses nor names nor published ports.
     """
     made = state.controller.networks.create(
@@ -126,7 +130,7 @@ def ls(state: State, filters: tuple[str, ...], view: View) -> None:
 @format_option("json", "network in full")
 @pass_state
 def inspect(state: State, networks: tuple[str, ...], style: str) -> int:
-    """Show all there is to know of networks."""
+    """Show networks in full."""
     from netctl import render
 
     return render.inspected(networks, lambda name: looking.network(state, name), style)
@@ -172,7 +176,7 @@ def prune(state: State, /, **given: Any) -> int:
 @dry_run
 @pass_state
 def connect(state: State, /, name: str, sandbox: str, **given: Any) -> None:
-    """Make an endpoint and join it to a sandbox; print the endpoint's id."""
+    """Create an endpoint and join it to a sandbox; print the endpoint's id."""
     everywhere, here = common.aliases(given["aliases"])
     made = state.controller.endpoints.connect(
         name,
@@ -193,7 +197,7 @@ def connect(state: State, /, name: str, sandbox: str, **given: Any) -> None:
 @dry_run
 @pass_state
 def disconnect(state: State, name: str, sandbox: str, ignore_missing: bool) -> None:
-    """Take a sandbox out of a network."""
+    """Remove a sandbox from a network."""
     with common.missing_ignored(ignore_missing):
         state.controller.endpoints.disconnect(name, sandbox)
 

@@ -14,7 +14,7 @@ from netctl.commands.common import dry_run, pass_state
 def reload(state: State) -> None:
     """Put the firewall's rules back, as after somebody flushed them.
 
-    One transaction, which works with the rules there or not. The chains user-pre and user-post
-    stay as they are.
+    This is one transaction, and works whether the rules are there or not. The chains user-pre and
+    user-post stay as they are.
     """
     state.controller.reload()

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 @dry_run
 @pass_state
 def repair(state: State) -> None:
-    """Settle what a killed netctl left half done, and bring the kernel back to the store.
+    """Finish or undo what a killed netctl left, and make the kernel match the store.
 
-    Only what differs is touched (see netctl check), and printed, a line each. What cannot be
-    brought back is named, and the exit status is 10.
+    Only differences are repaired (see netctl check); each is printed on a line. If something cannot
+    be repaired, netctl names it and exits with 10.
     """
     _tell(state, state.controller.repair())
 
@@ -30,22 +30,22 @@ def repair(state: State) -> None:
 @dry_run
 @pass_state
 def restore(state: State) -> None:
-    """Make networks and sandboxes anew after a reboot, with the same addresses, MACs and ports.
+    """Recreate networks and sandboxes after a reboot, with the same addresses, MACs and ports.
 
-    Whatever else differs is brought back as by netctl repair. A namespace that somebody else had
-    made cannot be made again: it is named, and the exit status is 10.
+    Other differences are repaired, as by netctl repair. netctl cannot recreate a namespace that it
+    did not create: it names the sandbox and exits with 10.
     """
     _tell(state, state.controller.restore())
 
 
 @click.command(epilog="Examples: netctl gc; netctl gc --yes")
-@click.option("--yes", is_flag=True, help="Remove it.")
+@click.option("--yes", is_flag=True, help="Remove what is listed.")
 @dry_run
 @pass_state
 def gc(state: State, yes: bool) -> None:
-    """List what bears netctl's mark and no document knows; remove it with --yes.
+    """List what netctl created and nothing needs; remove it with --yes.
 
-    What expires later is named on stderr, the next one first.
+    What expires later is listed on stderr, the next one first.
     """
     if not yes or state.dry_run:
         for item in state.controller.leftovers():

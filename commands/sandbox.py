@@ -37,7 +37,7 @@ def sandbox_options(function: F) -> F:
                 "--hostname",
                 metavar="NAME",
                 default="",
-                help="Its name in its hosts file  [the sandbox's]",
+                help="Host name in its hosts file  [the sandbox's name]",
             ),
             click.option("--domainname", metavar="NAME", default="", help="Domain name."),
             click.option("--dns", multiple=True, metavar="IP", help="Name server."),
@@ -47,12 +47,12 @@ def sandbox_options(function: F) -> F:
                 "--add-host",
                 multiple=True,
                 metavar="NAME:IP",
-                help="Line for hosts; of IPv6 while the sandbox has IPv6.",
+                help="Add a line to the hosts file; IPv6 lines only while the sandbox has IPv6.",
             ),
-            _file_option("--hosts-path", "Write hosts there."),
-            _file_option("--resolv-conf-path", "Write resolv.conf there."),
-            _file_option("--origin-hosts-path", "Copy hosts."),
-            _file_option("--origin-resolv-conf-path", "Copy resolv.conf."),
+            _file_option("--hosts-path", "Write the hosts file to FILE."),
+            _file_option("--resolv-conf-path", "Write resolv.conf to FILE."),
+            _file_option("--origin-hosts-path", "Use a copy of FILE as hosts."),
+            _file_option("--origin-resolv-conf-path", "Use a copy of FILE as resolv.conf."),
             label,
         )
     ):
@@ -113,7 +113,7 @@ def create(state: State, /, name: str, **given: Any) -> None:
 )
 @click.argument("sandboxes", nargs=-1, shell_complete=complete.sandboxes)
 @choosing.removing(complete.sandbox_filters)
-@click.option("-f", "--force", is_flag=True, help="Take its endpoints out first.")
+@click.option("-f", "--force", is_flag=True, help="Make its endpoints leave first.")
 @common.ignore_missing
 @forms.removed_format
 @dry_run
@@ -121,9 +121,9 @@ def create(state: State, /, name: str, **given: Any) -> None:
 def rm(state: State, /, sandboxes: tuple[str, ...], **given: Any) -> int:
     """Remove sandboxes.
 
-    With --force their endpoints leave first; those that network connect or run made go with them,
-    and their addresses are free. Where something that is not netctl's stands in the place of the
-    namespace, that is left and named, and the exit status is 10.
+    With --force their endpoints leave first. Endpoints made by network connect or run are removed
+    with them, and their addresses are free. If something that is not netctl's is in the place of
+    the namespace, netctl leaves it, names it, and exits with 10.
     """
     return choosing.remove(state, "sandbox", state.controller.sandboxes, sandboxes, given)
 
@@ -155,7 +155,7 @@ def ls(state: State, filters: tuple[str, ...], view: View) -> None:
 @format_option("json", "sandbox in full")
 @pass_state
 def inspect(state: State, sandboxes: tuple[str, ...], style: str) -> int:
-    """Show all there is to know of sandboxes."""
+    """Show sandboxes in full."""
     from netctl import render
 
     return render.inspected(sandboxes, lambda name: looking.sandbox(state, name), style)
@@ -190,9 +190,9 @@ def exists(state: State, name: str) -> int:
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, shell_complete=complete.programs)
 @pass_state
 def exec_(state: State, name: str, command: tuple[str, ...]) -> None:
-    """Become a command in a sandbox, with its files over /etc; the exit status is the command's.
+    """Run a command in a sandbox, with its files over /etc, and exit with its status.
 
-    Without a command it is a shell: $SHELL, else /bin/sh.
+    Without a command, run a shell: $SHELL, else /bin/sh.
     """
     state.controller.sandboxes.become(name, command)
 
@@ -252,7 +252,7 @@ def set_(state: State, name: str, labels: tuple[str, ...], labels_gone: tuple[st
 @dry_run
 @pass_state
 def refresh(state: State, name: str) -> None:
-    """Make a sandbox's interfaces, files and, where it is gone, its namespace anew."""
+    """Recreate a sandbox's interfaces and files, and its namespace if it is gone."""
     state.controller.sandboxes.refresh(name)
 
 
@@ -266,7 +266,7 @@ def refresh(state: State, name: str) -> None:
 def stats(state: State, sandboxes: tuple[str, ...], watch: str | None, style: str) -> None:
     """Show the counters of sandboxes' interfaces: bytes, packets, errors, drops.
 
-    Without a name those of all sandboxes. With --watch they are shown again and again until Ctrl-C.
+    Without a name, show all sandboxes. With --watch, repeat until Ctrl-C.
     """
     if watch is None:
         counters.show(state, sandboxes, style)
@@ -281,7 +281,7 @@ def stats(state: State, sandboxes: tuple[str, ...], watch: str | None, style: st
 @click.argument("name", shell_complete=complete.sandboxes)
 @pass_state
 def unit(state: State, name: str) -> None:
-    """Print the drop-in that puts a service of systemd into a sandbox, files and all."""
+    """Print a systemd drop-in that runs a service in a sandbox, with its files."""
     from netctl import files, system
 
     found = state.controller.sandboxes.get(name).doc

@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 def service() -> None:
     """Services: endpoints, in dnet's words.
 
-    SERVICE is NAME.NETWORK: the last dot splits, without one it is of the default network. The
-    beginning of an id does as well.
+    SERVICE is NAME.NETWORK, split at the last dot; without a dot, the default network's. The
+    beginning of an id works as well.
     """
 
 
 @service.command(epilog="Examples: netctl service publish web1.web; netctl service publish web1")
 @click.argument("name", metavar="SERVICE")
-@click.option("--alias", "aliases", multiple=True, metavar="NAME", help="One more name of it.")
+@click.option("--alias", "aliases", multiple=True, metavar="NAME", help="Another name for it.")
 @forms.made_format("endpoint")
 @dry_run
 @pass_state
 def publish(state: State, name: str, aliases: tuple[str, ...], style: str) -> None:
-    """Make a service and print its id."""
+    """Create a service and print its id."""
     from netctl.references import split_service
 
     controller = state.controller
@@ -45,7 +45,7 @@ def publish(state: State, name: str, aliases: tuple[str, ...], style: str) -> No
 
 @service.command(epilog="Example: netctl service unpublish web1.web")
 @click.argument("name", metavar="SERVICE", shell_complete=complete.services)
-@click.option("-f", "--force", is_flag=True, help="Take it out of its container first.")
+@click.option("-f", "--force", is_flag=True, help="Make it leave its container first.")
 @forms.removed_format
 @dry_run
 @pass_state
@@ -73,12 +73,12 @@ def unpublish(state: State, name: str, force: bool, style: str) -> int:
     "aliases",
     multiple=True,
     metavar="NAME:ALIAS",
-    help="Another name for NAME, in this container alone.",
+    help="Another name for NAME, in this container only.",
 )
 @dry_run
 @pass_state
 def attach(state: State, container: str, name: str, aliases: tuple[str, ...]) -> None:
-    """Bring a service into a container."""
+    """Join a service to a container."""
     everywhere, here = common.aliases(aliases)
     # A name alone is an alias for itself, as in dnet.
     local = {**{alias: alias for alias in everywhere}, **here}
@@ -91,12 +91,14 @@ def attach(state: State, container: str, name: str, aliases: tuple[str, ...]) ->
 @dry_run
 @pass_state
 def detach(state: State, container: str, name: str) -> None:
-    """Take a service out of a container; it keeps its addresses."""
+    """Remove a service from its container; it keeps its addresses."""
     state.controller.endpoints.leave(_find(state, name).id, container)
 
 
 @service.command(epilog="Example: netctl service ls --network web")
-@click.option("--network", shell_complete=complete.networks, help="Only those of this network.")
+@click.option(
+    "--network", shell_complete=complete.networks, help="Show only those of this network."
+)
 @forms.brief_listing("service")
 @pass_state
 def ls(state: State, network: str | None, view: View) -> None:
@@ -109,7 +111,7 @@ def ls(state: State, network: str | None, view: View) -> None:
 @forms.format_option("table", "service in full")
 @pass_state
 def info(state: State, name: str, style: str) -> None:
-    """Show a service for people."""
+    """Show a service at a glance."""
     from netctl import render, views
 
     names = views.Names(state.controller.store, state.controller.kernel)

@@ -28,7 +28,7 @@ watch = click.option(
     is_flag=False,
     flag_value=_PAUSE,
     metavar="[SECONDS]",
-    help=f"Show them again and again, every {_PAUSE} seconds or as given.",
+    help=f"Repeat every {_PAUSE} seconds, or every SECONDS.",
 )
 
 

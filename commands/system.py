@@ -11,11 +11,11 @@ from netctl.groups import AliasGroup
 
 @click.group(cls=AliasGroup)
 def system() -> None:
-    """The units of systemd that keep networks alive, and words for network managers."""
+    """Units of systemd, and configuration for network managers."""
 
 
 _root = click.option(
-    "--root", metavar="DIR", default="", help="Below this directory, as for an image  [/]"
+    "--root", metavar="DIR", default="", help="Use this root directory, such as an image's  [/]"
 )
 
 
@@ -24,7 +24,7 @@ _root = click.option(
 def install(root: str) -> None:
     """Install and enable the units, and print the paths of their files.
 
-    At boot netctl-restore.service makes networks and sandboxes anew, netctl-check.timer compares
+    At boot netctl-restore.service recreates networks and sandboxes, netctl-check.timer compares
     them with the store now and then, netctl-resolver.service keeps names resolving, and
     NetworkManager and systemd-networkd keep off netctl's interfaces.
     """
@@ -39,7 +39,7 @@ def install(root: str) -> None:
 @system.command(epilog="Example: netctl system uninstall")
 @_root
 def uninstall(root: str) -> None:
-    """Remove what install has put there, and print the paths."""
+    """Remove what install installed, and print the paths."""
     from netctl import system as core
 
     for path in core.remove(root.rstrip("/")):
@@ -49,9 +49,9 @@ def uninstall(root: str) -> None:
 @system.command(epilog="Example: netctl system resolver")
 @pass_state
 def resolver(state: State) -> None:
-    """Be the resolver in the foreground, for netctl-resolver.service, until a signal comes.
+    """Run the resolver in the foreground, for netctl-resolver.service, until a signal ends it.
 
-    It takes the place of one that a command has started, and stays when the last sandbox goes.
+    It replaces a resolver that a command started, and stays after the last sandbox is removed.
     """
     from netctl import serving
 

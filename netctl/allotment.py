@@ -118,7 +118,7 @@ def _notices(place: Place, port: Port) -> Iterator[str]:
     network = place.network
     inside = f"{port.first}/{port.protocol}"
     if network.internal:
-        yield f"network {network.name} is internal: nobody outside reaches port {inside}"
+        yield f"network {network.name} is internal: port {inside} is not reachable from outside"
         return
     asked = port.host_ip not in ("", *access.ALL.values()) or port.host_first
     if asked and all(_opens(place, version) for version in place.versions if port.on(version)):

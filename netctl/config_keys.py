@@ -178,10 +178,10 @@ def _pairs(text: str) -> dict[str, str]:
 
 KEYS: dict[str, Key] = {
     "default_network": Key(
-        help="network that is used where none is named", example="bridge", check=_name_of("network")
+        help="network that is used if none is named", example="bridge", check=_name_of("network")
     ),
     "default_driver": Key(
-        help="driver of a network that is made without -d",
+        help="driver of a network that is created without -d",
         example="bridge",
         check=_name_of("driver"),
     ),
@@ -223,14 +223,14 @@ KEYS: dict[str, Key] = {
     "lock_timeout": Key(help="seconds to wait for another netctl", example="30", check=_seconds),
     "ip_forward": Key(
         example="auto",
-        help="whether forwarding is turned on where it is off: auto does, until the last network"
-        " goes, and drops what would pass between interfaces that are not netctl's; no-drop does"
-        " for good, and does not drop; off never turns it on",
+        help="whether netctl turns on forwarding if it is off. auto: until the last network is"
+        " removed, and packets between two interfaces that are not netctl's are dropped. no-drop:"
+        " for good, and nothing is dropped. off: never",
         check=_one_of("auto", "no-drop", "off"),
     ),
     "ip_forward_interfaces": Key(
         help="interfaces of other tools and routers, to and from which ip_forward: auto drops"
-        " nothing; br-* means all that begin so; netctl reload makes a change take effect",
+        " nothing; br-* means all names with that prefix; run netctl reload after a change",
         example='[docker0, "br-*"]',
         text="docker0,br-*",
         check=_list_of(_interface),

@@ -362,7 +362,7 @@ class Controller:
         return self._repaired("repair", lambda repairs: repairs.everything())
 
     def restore(self) -> Repaired:
-        """Make anew what a reboot took away: ``repair``, of which that is a part."""
+        """Recreate what a reboot removed, and repair what else differs: the same as ``repair``."""
         return self._repaired("restore", lambda repairs: repairs.everything())
 
     def gives_way(self, op: Operation, document: Network | Sandbox) -> bool:
@@ -392,8 +392,8 @@ class Controller:
             return choose()
 
     def leftovers(self) -> list[Leftover | Ended]:
-        """Return what ``collect`` takes away: what has expired, whose owner or namespace is gone,
-        and what bears netctl's mark and belongs to no document."""
+        """Return what ``collect`` removes: networks and sandboxes that have expired, or whose owner
+        or namespace is gone, and what netctl created and no document needs."""
         from netctl.upkeep import leases, leftovers
 
         ended = (*leases.find(self.store, self), *leases.for_good(self.store, self))

@@ -120,7 +120,7 @@ class BadConfig(InvalidInput):
 
 
 class NotFound(NetctlError):
-    """No object bears that name or id."""
+    """No object has that name or id."""
 
     code, exit_code = "not_found", 3
 

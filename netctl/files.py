@@ -241,6 +241,6 @@ def _digest(content: str) -> str:
 
 def _edited(path: str, sandbox: Sandbox) -> str:
     return (
-        f"left as it is: {path}, which somebody edited or removed (to have it made anew: remove it,"
-        f" then netctl sandbox refresh {sandbox.name})"
+        f"left as it is: {path}, which somebody edited or removed (to recreate it, remove it, then"
+        f" run netctl sandbox refresh {sandbox.name})"
     )

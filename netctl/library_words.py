@@ -66,7 +66,7 @@ _ALIKE = frozenset(
 )
 """Options whose keyword is their own name."""
 
-_PROSE = r"(?!(?:shows|makes|removes|runs|gives|uses|mends?|brings|and|or|it|to)\b)"
+_PROSE = r"(?!(?:shows|makes|recreates|removes|runs|gives|uses|mends?|brings|and|or|it|to)\b)"
 """Words of the sentence that a command stands in."""
 _WORD = r"[\w./:\[\]-]*[\w/\]]"
 _COMMAND = re.compile(rf"netctl (network|endpoint|sandbox) ([a-z-]+)((?: {_PROSE}(?!-){_WORD})*)")

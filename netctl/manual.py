@@ -33,12 +33,11 @@ found differences, or
 a problem; 10 done in part; 75 another netctl holds the lock; 77 not permitted; 128+N ended by
 signal N; 130 also where a question is answered with no.
 .BR "sandbox exec" " and " run
-return the command's own status, 126 where it cannot be run, 127 where it is not found. A command
-given several names goes on after a failure, reports each, and returns the first failure's code.
-Where
-.B \\-\\-format json
-is an option of the command itself, and not of one that it runs, errors are JSON objects, one a
-line:
+return the command's own status, 126 if it cannot be run, 127 if it is not found. A command with
+several names goes on after a failure, reports each failure, and returns the first one's code.
+If netctl's own command has
+.BR "\\-\\-format json" ,
+errors are JSON objects, one per line:
 {"error": {"code", "message", "hint", "notes"}}.
 """
 _FILES = """\
@@ -49,9 +48,9 @@ The configuration, see
 .BR netctl.yaml (5).
 .TP
 .I /var/lib/netctl
-The store, and the hosts and resolv.conf of each sandbox. Whoever is not root, or root of a user
-namespace alone, has a store of his own in $XDG_DATA_HOME/netctl (~/.local/share/netctl): what root
-made is not in it, so that lists are empty there.
+The store, and the hosts and resolv.conf of each sandbox. A user who is not root, or who is root
+only in a user namespace, has a store in $XDG_DATA_HOME/netctl (~/.local/share/netctl). That store
+does not contain what root created, so lists are empty there.
 .TP
 .I /run/netctl
 The lock; without root $XDG_RUNTIME_DIR/netctl (~/.cache/netctl).
@@ -71,7 +70,7 @@ for the file,
 .B NO_COLOR
 for no colour,
 .B NETCTL_DEBUG
-for a traceback where netctl has a bug. Other variables that begin so mean nothing.
+for a traceback if netctl has a bug. Other variables with this prefix have no effect.
 """
 
 
@@ -185,12 +184,12 @@ def _configuration_page() -> str:
     return (
         _heading("netctl.yaml", 5, "configuration of netctl")
         + ".SH DESCRIPTION\n"
-        + "YAML, KEY: VALUE, every key optional. An option goes before the environment, the\n"
-        + "environment before the file. A key that is not known, or a wrong value, is an error\n"
-        + "that names file and line, or the variable. That a driver and its options are known is\n"
-        + "looked at by what uses drivers: a command that only lists loads none. The values of\n"
-        + "driver options are looked at when a network is made with them. Of each key an example\n"
-        + "follows, and one of the environment.\n"
+        + "YAML, KEY: VALUE; every key is optional. Options override the environment, and the\n"
+        + "environment overrides the file. An unknown key or a wrong value is an error that names\n"
+        + "the file and line, or the variable. Only commands that use drivers check the names of\n"
+        + "drivers and their options; a command that only lists loads no driver. The values of\n"
+        + "driver options are checked when a network is created with them. Each key has two\n"
+        + "examples: one for the file, one for the environment.\n"
         + ".SH KEYS\n.nh\n.ad l\n"
         + "".join(_keys())
         + ".SH SEE ALSO\n.BR netctl (1)\n"

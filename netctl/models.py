@@ -279,7 +279,7 @@ class Endpoint(Record):
     limits: Limits = Limits()
     folded: bool = False
     """Whether it claims its name in small letters as well, so that no other differs from it by case
-    alone, which DNS does not see. One that an earlier netctl made does not."""
+    alone, which DNS does not see. False for endpoints that an earlier netctl created."""
     attachment: Attachment | None = None
 
     @property

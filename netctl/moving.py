@@ -86,7 +86,7 @@ def _check_movable(room: rooms.Room, new: Sandbox, source: str) -> None:
         raise rooms.misfit(
             old,
             f"is in the namespace at {source} already",
-            f"netctl sandbox refresh {old.name} makes its interfaces anew",
+            f"netctl sandbox refresh {old.name} recreates its interfaces",
         )
     if not new.pinned:
         return

@@ -40,7 +40,7 @@ def joined_already(
     if endpoint.attachment.sandbox_id == wanted.id:
         return Conflict(
             f"endpoint {name} is in sandbox {there} already",
-            hint=f"netctl sandbox refresh {there} makes its interface anew",
+            hint=f"netctl sandbox refresh {there} recreates its interface",
         )
     return Conflict(f"endpoint {name} is in sandbox {there}", hint=f"netctl endpoint leave {name}")
 

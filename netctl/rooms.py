@@ -125,7 +125,7 @@ def absent(room: Room) -> Conflict:
         return intruder(sandbox)
     return Conflict(
         f"the namespace of sandbox {sandbox.name} ({sandbox.netns}) is gone",
-        hint=f"netctl sandbox refresh {sandbox.name} makes it anew, netctl sandbox rm removes it",
+        hint=f"netctl sandbox refresh {sandbox.name} recreates it, netctl sandbox rm removes it",
     )
 
 

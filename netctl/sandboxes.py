@@ -239,7 +239,7 @@ class Sandboxes:
             return self._handle(change.sandbox)
 
     def refresh(self, reference: Ref) -> SandboxHandle:
-        """Make a sandbox's files, interfaces and, where it is gone, its namespace anew."""
+        """Recreate a sandbox's files and interfaces, and its namespace if it is gone."""
         with self._controller.operation(f"sandbox refresh {reference}") as op:
             return self._handle(self.renew(op, references.sandbox(op.reader, reference)))
 

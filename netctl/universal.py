@@ -64,7 +64,7 @@ def _options(*, hidden: bool) -> tuple[click.Option, ...]:
         option(
             "--color", metavar="WHEN", help="auto, always or never  [NETCTL_COLOR, NO_COLOR; auto]"
         ),
-        option("-v", "--verbose", count=True, help="Print each step as it is taken."),
+        option("-v", "--verbose", count=True, help="Print each step as it runs."),
     )
 
 

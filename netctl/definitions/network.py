@@ -24,9 +24,9 @@ _FLAGS = {
     PREFIX + "internal": "internal",
 }
 OPTIONS = {
-    PREFIX + "enable_ipv4": switch("As --no-ipv4, where it is false.", default=True),
-    PREFIX + "enable_ipv6": switch("As --ipv6.", default=False),
-    PREFIX + "internal": switch("As --internal.", default=False),
+    PREFIX + "enable_ipv4": switch("Same as --no-ipv4 if false.", default=True),
+    PREFIX + "enable_ipv6": switch("Same as --ipv6.", default=False),
+    PREFIX + "internal": switch("Same as --internal.", default=False),
 }
 """libnetwork's labels that are options of every driver."""
 

@@ -203,7 +203,7 @@ class Crossing:
             yield ends("uplink-down", way.link, what, text, line)
         elif state in SILENT:
             text = f"ip neighbour show {hop}: {state}"
-            yield ends("next-hop-silent", way.link, f"nobody answers for {hop}", text)
+            yield ends("next-hop-silent", way.link, f"no host answers for {hop}", text)
 
 
 def _within(network: Network, address: IPv4Address | IPv6Address) -> bool:

@@ -120,7 +120,7 @@ def managers(machine: Machine) -> Iterator[Finding]:
     if "NetworkManager" in running and machine.kernel.file_read(_NM_CONF) is None:
         yield warning(
             "network-manager",
-            "NetworkManager runs and is not told to keep off netctl's interfaces",
+            "NetworkManager runs and is not configured to ignore netctl's interfaces",
             f"process {running['NetworkManager']}; no {_NM_CONF}",
             remedy,
         )
@@ -198,7 +198,7 @@ def lost_addresses(machine: Machine) -> Iterator[Finding]:
             yield warning(
                 "published-address-gone",
                 f"port {outside(item.port)}/{item.port.protocol} of {item.name} is published on"
-                f" {address}, which is no address of this host any more: nobody reaches it",
+                f" {address}, which is no longer an address of this host: it is unreachable",
                 f"ip route get {address}: {machine.way(address).kind}",
                 f"netctl endpoint unpublish {item.name} {inside(item.port)}/{item.port.protocol}",
             )

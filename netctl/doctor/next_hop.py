@@ -34,7 +34,11 @@ class NextHop:
             yield self._nobody(member.network, text)
         elif silent:
             yield ends(
-                "neighbour-silent", way.link, f"nobody answers for {address}", text, *self._mended()
+                "neighbour-silent",
+                way.link,
+                f"no host answers for {address}",
+                text,
+                *self._mended(),
             )
         elif member:
             mac, whose = self._known(member.network)
@@ -78,7 +82,7 @@ class NextHop:
             return self._no_gateway(network, title, text)
         if not holder:
             remedy = f"netctl endpoint ls --network {network.name}"
-            what = f"nobody has the address {address}"
+            what = f"no host has the address {address}"
             return ends("address-unheld", title, what, text, remedy)
         named = f"{network.name}/{holder.name}"
         if network.facts["icc"] != "true":

@@ -25,7 +25,7 @@ def outdated(machine: Machine) -> Iterator[Finding]:
                 "resolv-conf-outdated",
                 f"the host's resolv.conf has changed since that of sandbox {sandbox.name} was made",
                 "; ".join(_shown(sandbox.resolv, now, part) for part in differing),
-                f"netctl sandbox refresh {sandbox.name}  # makes its interfaces anew too",
+                f"netctl sandbox refresh {sandbox.name}  # recreates its interfaces too",
             )
 
 

@@ -35,7 +35,7 @@ _AGAIN = 1.0
 _DYING = 5.0
 _PAUSE = 0.01
 _PIECE = 1 << 16
-_HINT = "netctl repair starts it anew"
+_HINT = "netctl repair starts it again"
 
 
 def socket_path(run_dir: str) -> str:
@@ -201,7 +201,7 @@ def read_answer(sock: socket.socket, *, impatient: bool) -> bytes:
     except TimeoutError as error:
         if impatient:
             kill(sock)
-        done = " and was killed: the next command starts it anew" if impatient else ""
+        done = " and was killed: the next command starts it again" if impatient else ""
         raise KernelError(
             f"{_WHAT} gives no answer in {sock.gettimeout():g} s{done}",
             hint=_HINT,

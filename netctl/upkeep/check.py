@@ -212,7 +212,7 @@ def lost_sandboxes(rooms: Iterable[Room]) -> Iterator[Finding]:
             left = Difference(
                 what=f"namespace {room.sandbox.netns}",
                 expected=f"that of {room.sandbox.source}",
-                found="one that was left: no process is in it",
+                found="a namespace that was left: no process is in it",
             )
             yield Finding(
                 title=f"sandbox {room.sandbox.name}",

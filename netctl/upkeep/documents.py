@@ -72,7 +72,7 @@ def _claims(reader: Reader) -> Iterator[Contradiction]:
             title="store",
             what=f"claims {', '.join(names[:_SHOWN])}{more}",
             expected="held by those whose they are",
-            found="held by others, or by nobody",
+            found="held by others, or not held",
             changes=Changes(claims=wrong),
         )
 

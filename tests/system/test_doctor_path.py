@@ -156,7 +156,7 @@ def test_an_address_of_a_link_is_reached_by_its_interface(way: Way) -> None:
     with way.host.server("/run/netns/c2", "::", 80):
         way.arrives("c1", f"[{own}%eth0]:80", f"[{own}%eth0]:80/tcp: answers")
     way.ends("c1", f"[{own}%eth0]:80", "is reached, and no process listens on that port")
-    way.ends("c1", "fe80::dead%eth0", "nobody has the address fe80::dead")
+    way.ends("c1", "fe80::dead%eth0", "no host has the address fe80::dead")
     way.arrives("c2", f"{own}%eth0", "it is for the sandbox itself")
     done = way.host.netctl("doctor", "c1", "fe80::1%eth9")
     assert done.returncode == 2 and "sandbox c1 has no interface eth9" in done.stderr
@@ -192,7 +192,7 @@ def test_where_packets_end(way: Way) -> None:
     way.ends("empty", GATEWAY, "has no endpoint, so no route", "none")
     way.ends("i1", GATEWAY, "none of its networks (inner) leads outside by IPv4")
     way.ends("d1", "2001:db8::fe", "none of its networks (db) leads outside by IPv6")
-    way.ends("c1", "172.17.7.7", "network web: nobody has the address 172.17.7.7", "failed")
+    way.ends("c1", "172.17.7.7", "network web: no host has the address 172.17.7.7", "failed")
     way.ends("c1", "web/idle", "web/idle, which has 172.17.0.4, does not answer")
     way.ends("d1", "db/d2", "forbids its endpoints to reach each other", "enable_icc is false")
     apart = "chain inet netctl forward: dropped by netctl's own rules, which keep network db apart"
@@ -200,7 +200,7 @@ def test_where_packets_end(way: Way) -> None:
     sh("nft add rule inet netctl user-pre tcp dport 443 reject")
     way.ends("c1", f"{GATEWAY}:443", "user-pre: dropped by a rule of yours", "tcp dport 443 reject")
     sh("nft flush chain inet netctl user-pre")
-    way.ends("c1", "192.0.2.77", "uplink: nobody answers for 192.0.2.77", "incomplete")
+    way.ends("c1", "192.0.2.77", "uplink: no host answers for 192.0.2.77", "incomplete")
     sh("ip route add blackhole 198.51.100.0/24; ip route add prohibit 203.0.113.0/24")
     way.ends("c1", "198.51.100.1", "host: has a route that refuses it (blackhole)")
     way.ends("c1", "203.0.113.1", "host: has a route that refuses it (prohibit)")
@@ -395,7 +395,7 @@ def test_what_a_foreign_namespace_brings_along(way: Way) -> None:
         "ip address add 198.51.100.1/24 dev own"
     )
     way.arrives("c1", "198.51.100.1", "theirs: is not netctl's", "198.51.100.1: answers")
-    way.ends("c1", "198.51.100.7", "theirs: nobody answers for 198.51.100.7")
+    way.ends("c1", "198.51.100.7", "theirs: no host answers for 198.51.100.7")
 
 
 def test_what_cannot_be_followed(way: Way) -> None:

@@ -80,7 +80,7 @@ ROUTES = [
         "ip -n c1 route replace default via 10.77.0.1 dev own",
         "neighbour-silent",
         OUTSIDE,
-        "nobody answers for 10.77.0.1",
+        "no host answers for 10.77.0.1",
         "ip -n c1 link delete own",
     ),
     Trace("", "no-endpoint", OUTSIDE, "no endpoint", sandbox="empty"),
@@ -230,11 +230,11 @@ INSIDE = [
     ),
 ]
 ENDS = [
-    Trace("", "address-unheld", "172.17.7.7", "nobody has the address 172.17.7.7"),
+    Trace("", "address-unheld", "172.17.7.7", "no host has the address 172.17.7.7"),
     Trace("", "endpoint-silent", "web/idle", "web/idle, which has 172.17.0.4, does not answer"),
     Trace("", "port-not-served", f"{OUTSIDE}:80", "no process listens on that port"),
     Trace("", "icc-forbidden", "db/d2", "enable_icc is false", sandbox="d1"),
-    Trace("", "next-hop-silent", "192.0.2.77", "uplink: nobody answers for 192.0.2.77"),
+    Trace("", "next-hop-silent", "192.0.2.77", "uplink: no host answers for 192.0.2.77"),
 ]
 
 TRACES = (*ROUTES, *HOSTS, *FIREWALLS, *INSIDE, *ENDS)

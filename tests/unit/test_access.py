@@ -134,7 +134,7 @@ def notices(where: Network, spec: str) -> list[str]:
 def test_what_is_ignored_is_said() -> None:
     assert notices(ROUTED, "80") == notices(NAT, "8080:80") == []
     assert "not used" in notices(ROUTED, "8080:80")[0]
-    assert "nobody outside" in notices(network(internal=True), "8080:80")[0]
+    assert "not reachable from outside" in notices(network(internal=True), "8080:80")[0]
 
 
 def endpoint(*specs: str) -> Endpoint:
