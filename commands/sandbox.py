@@ -266,7 +266,7 @@ def refresh(state: State, name: str) -> None:
 def stats(state: State, sandboxes: tuple[str, ...], watch: str | None, style: str) -> None:
     """Show the counters of sandboxes' interfaces: bytes, packets, errors, drops.
 
-    Without a name, show all sandboxes. With --watch, repeat until Ctrl-C.
+    Without a name those of all sandboxes. With --watch they are shown again and again until Ctrl-C.
     """
     if watch is None:
         counters.show(state, sandboxes, style)

@@ -54,7 +54,7 @@ class Signals(Protocol):
 
 
 class Controller:
-    """Networks, endpoints and sandboxes of one host. It is a context manager, too.
+    """The networks, endpoints and sandboxes of one host. It is also a context manager.
 
     Example::
 
@@ -65,11 +65,11 @@ class Controller:
             ep.join(sb)
             print(ep.mac_address, sb.key)
 
-    ``config`` defaults to the host's configuration. With ``dry_run`` nothing is changed, and
-    ``observe`` is given each step that would be taken; without, each step as it is taken.
-    ``progress`` is called during long work: with what is next, how many objects are done, and how
-    many there are (None where that is not known). ``waiting`` is called once with the holder of the
-    lock, where it is waited for longer than one second. One controller belongs to one thread.
+    ``config`` defaults to the host's configuration. ``observe`` is called with each step before it
+    runs. With ``dry_run`` it is called with the same steps, and nothing is changed. ``progress`` is
+    called during long work, with the next object, the number of finished objects, and the number of
+    all (None if unknown). ``waiting`` is called once with the holder of the lock, if the wait takes
+    longer than one second. Use a controller in one thread only.
     """
 
     def __init__(
@@ -103,8 +103,8 @@ class Controller:
         self.notices = Notices()
         """What happened beside the results, one text each: an unfinished operation of another
         process that was settled, a foreign firewall rule that drops a network's traffic. Texts are
-        added; ``clear`` empties the list, and so do ``repair``, ``restore`` and ``collect``, which
-        return them in ``Repaired.done``."""
+        added until ``clear`` empties the list; ``repair``, ``restore`` and ``collect`` move them to
+        ``Repaired.done``."""
         self._happened: set[str] = set()
         if dry_run:
             self._pretend()
@@ -315,9 +315,10 @@ class Controller:
 
     @contextmanager
     def batch(self, name: str = "batch", *, progress: Progress | None = None) -> Iterator[None]:
-        """Hold the lock over many operations. Each is still done or not done on its own; names can
-        be resolved at the end at the latest, and ``KernelError`` says then which were refused.
-        ``progress`` is called after each operation, with its name and how many are done."""
+        """Hold the lock over many operations. Each operation still succeeds or fails on its own.
+        Names resolve at the end of the batch at the latest; ``KernelError`` then says which the
+        resolver refused. ``progress`` is called after each operation, with its name and the number
+        of finished ones."""
         if self.dry_run or self._in_batch:
             yield
             return
@@ -338,8 +339,8 @@ class Controller:
         return check(self)
 
     def examine(self, *, probe: bool = False) -> list[Symptom]:
-        """Return what is wrong with the machine, or may be, the worst first; nothing is changed.
-        ``probe`` allows to ask the name servers whether they answer."""
+        """Return the problems of the host, and possible ones, the worst first; nothing is changed.
+        ``probe`` also checks that the name servers answer."""
         from netctl.doctor.examination import examine
 
         return examine(self, probe=probe)
@@ -348,8 +349,8 @@ class Controller:
         """Send one packet from a sandbox and return the stations of its way; the last one says
         whether it arrives.
 
-        ``destination`` is ``ADDRESS[:PORT[/tcp|udp]]``, or in the place of the address an endpoint
-        or a sandbox; the host's gateway where it is not given. Raises ``NotFound``,
+        ``destination`` is ``ADDRESS[:PORT[/tcp|udp]]``, with an endpoint or a sandbox in place of
+        the address if wanted. The default is the host's gateway. Raises ``NotFound``,
         ``InvalidInput``, ``Unsupported`` or ``NotPermitted``.
         """
         from netctl.doctor import path
@@ -357,8 +358,8 @@ class Controller:
         return path.of(self, sandbox, destination)
 
     def repair(self) -> Repaired:
-        """Settle what dead processes left unfinished, and bring the kernel to the store. What is
-        right is not touched."""
+        """Finish or undo what dead processes left, and make the kernel match the store. Only
+        differences are repaired."""
         return self._repaired("repair", lambda repairs: repairs.everything())
 
     def restore(self) -> Repaired:
@@ -406,7 +407,7 @@ class Controller:
         return leases.upcoming(self.store, self)
 
     def collect(self) -> Repaired:
-        """Take away the leftovers."""
+        """Remove the leftovers."""
         return self._repaired("gc", lambda repairs: repairs.collect())
 
     def _repaired(self, name: str, mend: Callable[[Repairs], None]) -> Repaired:
@@ -432,7 +433,7 @@ class Controller:
             op.commit(plan, forward=True)
 
     def close(self) -> None:
-        """Close the sockets to the kernel; they open again where the controller is used further."""
+        """Close the sockets to the kernel. They open again if the controller is used again."""
         self.kernel.close()
 
     def __enter__(self) -> Self:

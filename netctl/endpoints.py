@@ -92,9 +92,10 @@ class Endpoints:
 
         Among a sandbox's endpoints the one of highest ``priority`` gives the default route.
         ``local_aliases`` are names that hold in this sandbox alone, each with the name in the
-        network that it stands for. ``if_not_exists`` accepts an endpoint that is in that sandbox
-        already, with the same priority and aliases. Raises ``Conflict`` where it is joined already,
-        or does not fit, ``Exhausted`` where a port that it publishes has come to be held.
+        network that it stands for. ``if_not_exists`` does nothing if the endpoint is in that
+        sandbox already, with the same priority and aliases. Raises ``Conflict`` if it is
+        joined already or does not fit, and ``Exhausted`` if another process now holds a port that
+        it publishes.
         """
         from netctl.joining import Entrance
 
@@ -115,8 +116,8 @@ class Endpoints:
             return self._joined(op, room, network, endpoint, entrance)
 
     def leave(self, reference: Ref, sandbox: Ref | None = None) -> EndpointHandle:
-        """Take an endpoint out of its sandbox. Raises ``NotJoined``, a ``Conflict``, where it is in
-        none, and ``Conflict`` where it is in another than the given one."""
+        """Remove an endpoint from its sandbox. Raises ``NotJoined``, a ``Conflict``, if it is in no
+        sandbox, and ``Conflict`` if it is in another than the given one."""
         from netctl import presence
 
         with self._controller.operation(f"endpoint leave {reference}") as op:
@@ -253,8 +254,7 @@ class Endpoints:
         aliases: Iterable[str] = (),
         aliases_gone: Iterable[str] = (),
     ) -> EndpointHandle:
-        """Set labels, give an endpoint more names in its network, and take labels and names away,
-        at once where it is in a sandbox.
+        """Set and remove labels, and aliases in its network; a sandbox sees new aliases at once.
 
         Raises ``InvalidInput``, or ``NotFound`` for what it does not have.
         """
@@ -321,8 +321,9 @@ class Endpoints:
         rate_out: str | None = None,
         burst: str | None = None,
     ) -> EndpointHandle:
-        """Change how fast an endpoint is, at once where it is in a sandbox: ``none`` lifts a limit,
-        what is not given stays. Raises ``InvalidInput``, ``NotFound`` or ``Unsupported``."""
+        """Change the rate limits of an endpoint, at once if it is in a sandbox. ``none`` removes a
+        limit; limits that are not given stay. Raises ``InvalidInput``, ``NotFound`` or
+        ``Unsupported``."""
         from netctl import limiting
 
         given = {"rate_in": rate_in, "rate_out": rate_out, "burst": burst}
@@ -335,8 +336,8 @@ class Endpoints:
             return self._handle(after)
 
     def unpublish(self, reference: Ref, ports: Iterable[str]) -> EndpointHandle:
-        """Publish ports no more. A port is named as it was given, or by less: ``80`` is every
-        publication of port 80. Raises ``NotFound`` for one that is not published."""
+        """Stop publishing ports. Name a port as it was given, or in part: ``80`` means every
+        publication of port 80. Raises ``NotFound`` for a port that is not published."""
         from netctl import port_changes
         from netctl.ports import parse_all
         from netctl.publishing import published_as
@@ -353,7 +354,7 @@ class Endpoints:
             return self._handle(after)
 
     def disconnect(self, network: Ref, sandbox: Ref) -> None:
-        """Take the endpoints of a network out of a sandbox; those that connect made are removed."""
+        """Make the endpoints of a network leave a sandbox; remove those that connect created."""
         with self._controller.operation(f"network disconnect {network} {sandbox}") as op:
             parent = references.network(op.reader, network)
             holder = references.sandbox(op.reader, sandbox)

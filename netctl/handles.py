@@ -72,7 +72,7 @@ class NetworkHandle(_Shown, Record):
     def update(
         self, *, labels: Mapping[str, str] | None = None, labels_gone: Iterable[str] = ()
     ) -> NetworkHandle:
-        """Set and take away labels: see ``Networks.update``."""
+        """Set and remove labels: see ``Networks.update``."""
         return self.controller.networks.update(self.id, labels=labels, labels_gone=labels_gone)
 
     def remove(self, *, force: bool = False) -> None:
@@ -102,7 +102,7 @@ class NetworkEndpoints(Record):
 
 
 class EndpointHandle(_Shown):
-    """An endpoint. What changes it here brings ``doc`` up to date.
+    """An endpoint. Methods that change it update ``doc``.
 
     Example::
 
@@ -185,7 +185,7 @@ class EndpointHandle(_Shown):
         aliases: Iterable[str] = (),
         aliases_gone: Iterable[str] = (),
     ) -> None:
-        """Set and take away labels and aliases: see ``Endpoints.update``."""
+        """Set and remove labels and aliases: see ``Endpoints.update``."""
         self.doc = self.controller.endpoints.update(
             self.id,
             labels=labels,
@@ -237,7 +237,7 @@ class SandboxHandle(_Shown, Record):
     def update(
         self, *, labels: Mapping[str, str] | None = None, labels_gone: Iterable[str] = ()
     ) -> SandboxHandle:
-        """Set and take away labels: see ``Sandboxes.update``."""
+        """Set and remove labels: see ``Sandboxes.update``."""
         return self.controller.sandboxes.update(self.id, labels=labels, labels_gone=labels_gone)
 
     def remove(self, *, force: bool = False) -> None:

@@ -45,13 +45,13 @@ class Document(Protocol):
 
 
 class Lease(Record):
-    """Until when something is wanted: after that it is removed when it is in the way."""
+    """When a network or sandbox expires. Then ``collect`` removes it, or what needs its place."""
 
     expires: str = ""
     owner_pid: int = 0
-    """A process with whose end the lease ends; 0 for none."""
+    """Process whose end is the end of the lease; 0 for none."""
     owner_start: int = 0
-    """When it was started, in clock ticks after the boot: its number may be given again."""
+    """When that process was started, in clock ticks after the boot: pids are reused."""
     boot_id: str = ""
 
 
@@ -110,7 +110,7 @@ class Network(Record):
     ipam_options: dict[str, str] = field(default_factory=dict)
     pools: tuple[Pool, ...] = ()
     facts: dict[str, str] = field(default_factory=dict)
-    """What the driver decided at creation and needs for taking down, such as the bridge's name."""
+    """What the driver decided at creation and needs for removal, such as the bridge's name."""
     boot_id: str = ""
     """The boot in which the kernel objects were made; empty where the driver makes none."""
     lease: Lease | None = None
@@ -142,7 +142,7 @@ class Network(Record):
 
 
 class Attachment(Record):
-    """An endpoint's place in a sandbox: the facts that taking it out again needs."""
+    """An endpoint's place in a sandbox, with what ``leave`` needs."""
 
     sandbox_id: str
     netns: str
@@ -151,8 +151,8 @@ class Attachment(Record):
     """Name inside the sandbox; empty where the driver makes no interface."""
     host_ifname: str = ""
     ifb: str = ""
-    """The host's interface through which goes what the sandbox sends, where that is limited; empty
-    where it is not, or where the kernel has no ifb."""
+    """The host's interface that limits what the sandbox sends; empty if there is no such limit, or
+    if the kernel has no ifb."""
     mac: str = ""
     mtu: int = 0
     """Bytes; 0 where the driver makes no interface."""
@@ -161,7 +161,7 @@ class Attachment(Record):
     """Position among the sandbox's joins, from 1."""
     boot_id: str = ""
     aliases: dict[str, str] = field(default_factory=dict)
-    """Alias to the name that it stands for in the network, in this sandbox alone."""
+    """Alias to the name in the network that it refers to, in this sandbox only."""
 
 
 LOOPBACK6 = "::1"
@@ -183,11 +183,11 @@ class Port(Record):
     """The host's address it is published on; ``0.0.0.0`` or ``::`` for all of a family, empty for
     all of both."""
     host_first: int = 0
-    """The host's port for ``first``; those of a range follow. 0 is none chosen yet."""
+    """The host's port for ``first``; a range continues from there. 0: not chosen yet."""
     host_last: int = 0
-    """Of a port not chosen yet: the last that it may be."""
+    """Last port that may be chosen, while none is."""
     version: int = 0
-    """The family (4, 6) of a port without an address whose endpoint has only that; 0 is both."""
+    """Family (4, 6) of a port without ``host_ip`` if the endpoint has only one; 0 is both."""
 
     @property
     def size(self) -> int:
@@ -211,14 +211,14 @@ class Port(Record):
 
 
 class Limits(Record):
-    """How fast an endpoint is, in bits/s of Ethernet frames; 0 is as fast as it can."""
+    """The rate limits of an endpoint, in bits/s of Ethernet frames; 0 is no limit."""
 
     rate_in: int = 0
     """Toward the sandbox."""
     rate_out: int = 0
     """From the sandbox."""
     burst: int = 0
-    """Bytes that may go at once; 0 lets netctl choose."""
+    """Burst size in bytes; 0 lets netctl choose."""
 
     def __bool__(self) -> bool:
         return bool(self.rate_in or self.rate_out)
@@ -262,17 +262,17 @@ class Endpoint(Record):
     transient: bool = False
     """Made by connect: it goes with disconnect, or with its sandbox."""
     ports: tuple[Port, ...] = ()
-    """What is published, while it is the way out of its sandbox."""
+    """Ports that are published while it gives its sandbox the default route."""
     aliases: tuple[str, ...] = ()
     """More names by which the network knows it."""
     anonymous: bool = False
     """Whether the network does not know it by its name, only by its aliases."""
     no_dns: bool = False
-    """Whether its sandbox gets no name server for its sake."""
+    """Whether it gives its sandbox no name server."""
     exposed: tuple[str, ...] = ()
-    """Ports that it says to serve, ``80/tcp``: for people and tools, nothing is opened."""
+    """Ports that it documents, ``80/tcp``; nothing is opened."""
     sysctls: dict[str, str] = field(default_factory=dict)
-    """Settings of its interface, ``net.ipv4.conf.IFNAME.rp_filter`` with that word IFNAME."""
+    """Sysctls of its interface: ``net.ipv4.conf.IFNAME.rp_filter``, with the word IFNAME."""
     routes: tuple[StaticRoute, ...] = ()
     no_default_route: bool = False
     """Whether it is never the way out of its sandbox."""
@@ -292,7 +292,7 @@ class Endpoint(Record):
 
     @property
     def routed_addresses(self) -> tuple[str, ...]:
-        """Those that mean something without the zone of an interface."""
+        """The addresses that are not link-local."""
         return tuple(address for address in self.addresses if not is_link_local(address))
 
     def claims(self) -> frozenset[str]:
@@ -342,9 +342,9 @@ class ResolvConf(Record):
     others: tuple[str, ...] = ()
     """Further lines of the host's."""
     upstream: tuple[Upstream, ...] = ()
-    """Whom the resolver asks."""
+    """Name servers that the resolver asks."""
     overridden: bool = False
-    """Whether something was asked for, rather than taken from the host."""
+    """Whether the user set any of it, instead of taking it from the host."""
 
 
 class Sandbox(Record):
@@ -359,11 +359,11 @@ class Sandbox(Record):
     netns: str = ""
     """Path of the namespace, ``/run/netns/NAME``; ``""`` for the host's."""
     identity: str = ""
-    """What tells its namespace from every other: see ``Kernel.netns_identity``."""
+    """Identifies its namespace: see ``Kernel.netns_identity``."""
     source: str = ""
-    """Path at which somebody else's namespace was found; empty for one that netctl made."""
+    """Path at which an external namespace was found; empty if netctl created the namespace."""
     pinned: bool = True
-    """Whether ``netns`` is a mount of ours (of an external namespace: our pin)."""
+    """Whether ``netns`` is a mount that netctl made."""
     boot_id: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     hostname: str = ""

@@ -168,8 +168,8 @@ class Networks:
         labels: Mapping[str, str] | None = None,
         labels_gone: Iterable[str] = (),
     ) -> NetworkHandle:
-        """Set labels of a network, and take others away. Raises ``InvalidInput``, or ``NotFound``
-        for a label that it does not have."""
+        """Set and remove labels of a network. Raises ``InvalidInput``, or ``NotFound`` for a label
+        that it does not have."""
         from netctl.relabelling import label_change, relabelled
 
         change = label_change(labels, labels_gone)

@@ -118,8 +118,8 @@ class Sandboxes:
         """Remove a sandbox without endpoints; with ``force`` they leave it first, and those that
         connect made are removed.
 
-        Raises ``Conflict`` where it has some, and ``Partial`` where it is removed and something is
-        left: what stands in the place of its namespace and is not netctl's.
+        Raises ``Conflict`` if it has endpoints. Raises ``Partial`` if it is removed, but something
+        that is not netctl's is in the place of its namespace.
         """
         with self._controller.operation(f"sandbox rm {reference}") as op:
             self._remove_named(op, reference, force=force)
@@ -158,7 +158,7 @@ class Sandboxes:
         """Remove the sandboxes without endpoints and without processes that ``chosen`` accepts;
         return their names.
 
-        One whose owner lives stays, and so does one of a ``run`` that goes on. A sandbox that
+        A sandbox stays if its owner is alive, or if a ``run`` uses it. A sandbox that
         cannot be removed does not stop the others: ``report`` is given each name, with the error
         where it is not removed. Without it the first error is raised at the end; its notes say the
         others.
@@ -216,8 +216,8 @@ class Sandboxes:
         labels: Mapping[str, str] | None = None,
         labels_gone: Iterable[str] = (),
     ) -> SandboxHandle:
-        """Set labels of a sandbox, and take others away. Raises ``InvalidInput``, or ``NotFound``
-        for a label that it does not have."""
+        """Set and remove labels of a sandbox. Raises ``InvalidInput``, or ``NotFound`` for a label
+        that it does not have."""
         from netctl.relabelling import label_change, relabelled
 
         change = label_change(labels, labels_gone)

@@ -25,39 +25,40 @@ class EndpointOptions(TypedDict, total=False):
     """What may be asked for of an endpoint; None and what is left out are the default."""
 
     ip: str | None
-    """IPv4 address in the network's subnet, else a free one."""
+    """IPv4 address in the network's subnet; by default a free one."""
     ip6: str | None
-    """IPv6 address likewise."""
+    """IPv6 address in the network's subnet; by default a free one."""
     mac: str | None
-    """Unicast MAC address, else one of the endpoint's own."""
+    """Unicast MAC address; by default netctl chooses one."""
     ifname: str | None
     """Interface name in the sandbox, at most 15 bytes."""
     options: Mapping[str, str] | None
     """libnetwork's labels: ``endpoint.ifname``, and ``endpoint.sysctls`` with commas between."""
     labels: Mapping[str, str] | None
+    """Labels, key to value."""
     ports: Iterable[str]
-    """Ports to publish while it is its sandbox's way out, as docker writes them: ``8080:80``."""
+    """Ports to publish, as docker writes them: ``8080:80``."""
     aliases: Iterable[str]
-    """More names by which the network knows it."""
+    """More names in its network."""
     anonymous: bool
-    """The network does not know it by its name, only by its aliases."""
+    """Hide its name; only its aliases resolve."""
     no_dns: bool
-    """Its sandbox gets no name server for its sake."""
+    """Give its sandbox no name server."""
     exposed: Iterable[str]
-    """Ports that it says to serve, ``80/tcp``: for people and tools, nothing is opened."""
+    """Ports that it documents, ``80/tcp``; nothing is opened."""
 
     sysctls: Mapping[str, str] | None
-    """Settings of the interface: ``net.ipv4.conf.IFNAME.rp_filter`` (with the word IFNAME)."""
+    """Sysctls of the interface: ``net.ipv4.conf.IFNAME.rp_filter`` (with the word IFNAME)."""
     routes: Iterable[str]
     """Static routes ``DST[,GATEWAY][,METRIC]`` or ``DST,blackhole|unreachable|prohibit``."""
     no_default_route: bool
-    """Whether it is never to be its sandbox's way out."""
+    """Never give the sandbox its default route."""
     rate_in: str | None
-    """Fastest rate toward the sandbox, as tc writes it: ``10mbit``."""
+    """Rate limit toward the sandbox, as tc writes it: ``10mbit``."""
     rate_out: str | None
-    """Fastest rate from the sandbox likewise."""
+    """Rate limit from the sandbox, as tc writes it."""
     burst: str | None
-    """Bytes that may go at once, ``64k``, else what suits the rate."""
+    """Burst size in bytes, ``64k``; by default chosen from the rate."""
 
 
 _AS_ASKED = (
