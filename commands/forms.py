@@ -89,6 +89,10 @@ _LISTING = (
 )
 
 
+_IN_COLUMNS = ("json", "jsonl", "yaml")
+"""Forms beside a table that ``--columns`` chooses from."""
+
+
 def brief_listing(kind: str) -> Callable[[F], F]:
     """Return the options of an ``ls`` that knows no filters, of objects of a kind; the function
     gets them as ``view``."""
@@ -100,6 +104,7 @@ def brief_listing(kind: str) -> Callable[[F], F]:
             from netctl.columns import View
 
             asked = {name: given.pop(name) for name, _ in _LISTING}
+            _check_apart(given["style"], asked)
             view = View(
                 style=given.pop("style"),
                 quiet=asked["quiet"],
@@ -115,6 +120,25 @@ def brief_listing(kind: str) -> Callable[[F], F]:
         return called  # type: ignore[return-value]
 
     return add
+
+
+def _check_apart(style: str, asked: Mapping[str, Any]) -> None:
+    """Raise ``InvalidInput`` for options of an ``ls`` of which one would have no effect."""
+    if style == "table":
+        form = ""
+    else:
+        form = f"--format {style}" if style in _IN_COLUMNS or style == "name" else "a template"
+    columns = "--columns" if asked["columns"] else ""
+    if asked["quiet"] and (other := columns or form):
+        raise InvalidInput(
+            f"--quiet and {other} exclude each other",
+            hint="leave out --quiet, or the other; '{id}' is a template for the ids",
+        )
+    if columns and form and style not in _IN_COLUMNS:
+        raise InvalidInput(
+            f"--columns and {form} exclude each other",
+            hint="--columns goes with --format table, json, jsonl or yaml",
+        )
 
 
 def listing(kind: str, filters: str, offered: complete.Completer) -> Callable[[F], F]:

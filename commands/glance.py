@@ -56,10 +56,7 @@ def endpoint(row: Row, style: str) -> None:
         "IPV6": _by_way(row["ipv6"], row["gateway6"]),
         "MAC": row["mac"],
         "ALIASES": row["aliases"],
-        "PORTS": [
-            f"{port}  {reach}"
-            for port, reach in zip(row["ports"], row["reached_from"], strict=False)
-        ],
+        "PORTS": _ports(row),
         "RATE IN": row["rate_in"],
         "RATE OUT": row["rate_out"],
         **_life(row),
@@ -103,6 +100,13 @@ def _life(row: Row) -> Facts:
 def _pool(pool: Row) -> str:
     gateway = f", gateway {pool['gateway']}" if pool["gateway"] else ""
     return f"{pool['subnet']}{gateway}, {pool['addresses_in_use']} addresses in use"
+
+
+def _ports(row: Row) -> list[str]:
+    """Return each published port with who reaches it, and then what is reached unpublished."""
+    ports, reached = row["ports"], row["reached_from"]
+    pairs = zip(ports, reached, strict=False)
+    return [*(f"{port}  {reach}" for port, reach in pairs), *reached[len(ports) :]]
 
 
 def _by_way(address: str | None, gateway: str | None) -> str:

@@ -263,16 +263,16 @@ def refresh(state: State, name: str) -> None:
 @counters.watch
 @format_option("table", "counters")
 @pass_state
-def stats(state: State, sandboxes: tuple[str, ...], watch: str | None, style: str) -> None:
+def stats(state: State, sandboxes: tuple[str, ...], watch: str | None, style: str) -> int:
     """Show the counters of sandboxes' interfaces: bytes, packets, errors, drops.
 
-    Without a name those of all sandboxes. With --watch they are shown again and again until Ctrl-C.
+    Without a name those of all sandboxes. With --watch they are shown again and again until Ctrl-C,
+    without those of sandboxes that are gone.
     """
     if watch is None:
-        counters.show(state, sandboxes, style)
-        return
+        return counters.show(state, sandboxes, style)
     seconds, names = counters.pause(watch, sandboxes)
-    counters.follow(state, names, style, seconds)
+    return counters.follow(state, names, style, seconds)
 
 
 @sandbox.command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netctl.cli import State
-from netctl.errors import InvalidInput, NetctlError
+from netctl.errors import Conflict, InvalidInput, NetctlError, NotFound
 
 if TYPE_CHECKING:
     from netctl.columns import Column, Row
@@ -19,9 +20,9 @@ _PAUSE = "2"
 _HOME = "\x1b[H\x1b[2J"
 """What takes a terminal back to an empty screen."""
 _SHORTEST, _LONGEST = 0.1, 86400.0
-_KEYS = [
-    f"{way}_{what}" for way in ("rx", "tx") for what in ("bytes", "packets", "errors", "dropped")
-]
+_SECONDS = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)s?", re.ASCII)
+_NAME = re.compile(r"[^\W\d]")
+"""How the name of a sandbox begins that may stand behind ``--watch``: not as a number does."""
 
 watch = click.option(
     "--watch",
@@ -35,35 +36,44 @@ watch = click.option(
 def pause(text: str, names: tuple[str, ...]) -> tuple[float, tuple[str, ...]]:
     """Return the seconds of ``--watch``, and the sandboxes: a name behind it is one of these.
     Raises ``InvalidInput``."""
-    if not text.replace(".", "", 1).isdecimal():
+    if _NAME.match(text):
         text, names = _PAUSE, (text, *names)
-    if not _SHORTEST <= float(text) <= _LONGEST:
+    found = _SECONDS.fullmatch(text)
+    if not found or not _SHORTEST <= float(found[1]) <= _LONGEST:
+        wrong = "is too short or too long" if found else "is not a number of seconds"
         raise InvalidInput(
-            f"--watch {text[:40]} is too short or too long", hint="0.1 to 86400 seconds"
+            f"--watch {text[:40]} {wrong}",
+            hint="0.1 to 86400 seconds; names of sandboxes stand before --watch",
         )
-    return float(text), names
+    return float(found[1]), names
 
 
-def show(state: State, names: Sequence[str], style: str) -> None:
-    """Print the counters of the sandboxes named, of all where none is."""
-    _print(_rows(state, names), names, style, head=True)
+def show(state: State, names: Sequence[str], style: str) -> int:
+    """Print the counters of the sandboxes named, of all where none is; return the first error's
+    code."""
+    rows, status = _first(state, names)
+    _print(rows, names, style, head=True)
+    return status
 
 
-def follow(state: State, names: Sequence[str], style: str, seconds: float) -> None:
+def follow(state: State, names: Sequence[str], style: str, seconds: float) -> int:
     """Print them again and again: on a terminal in the same place, in a pipe one below the other,
-    with the headings once, and with json an object a line."""
+    with the headings once, and with json an object a line. Return the first error's code where
+    there is nothing to print of any that is named; raise the error where the last of them goes."""
     from netctl import render
 
     redrawn = style == "table" and render.for_people()
     head = True
-    while True:
-        rows = _rows(state, names)
+    rows, status = _first(state, names)
+    while rows or not names:
         if redrawn:
             click.echo(_HOME, nl=False, color=True)
         _print(rows, names, "jsonl" if style == "json" else style, head=head)
         sys.stdout.flush()
         head = redrawn
         time.sleep(seconds)
+        rows = _present(state, names)
+    return status
 
 
 def _print(rows: Sequence[Row], names: Sequence[str], style: str, *, head: bool) -> None:
@@ -75,24 +85,40 @@ def _print(rows: Sequence[Row], names: Sequence[str], style: str, *, head: bool)
 
 def _columns(*, alone: bool) -> list[Column]:
     from netctl.columns import Column
+    from netctl.samples import COUNTERS
 
     columns = [Column("SANDBOX", "sandbox", shown=not alone), Column("INTERFACE", "name")]
-    return columns + [Column(key.replace("_", " ").upper(), key) for key in _KEYS]
+    return columns + [Column(key.replace("_", " ").upper(), key) for key in COUNTERS]
 
 
-def _rows(state: State, names: Sequence[str]) -> list[Row]:
-    """Return a row for each interface. Of all sandboxes, those that are gone have none."""
-    sandboxes = state.controller.sandboxes
+def _first(state: State, names: Sequence[str]) -> tuple[list[Row], int]:
+    """Return a row for each interface, and the first error's code: each error is reported."""
+    if not names:
+        return _present(state, names), 0
+    from netctl.commands.several import each
+
     found: list[Row] = []
-    for name in names or [each.name for each in sandboxes.list()]:
+    status = each(names, lambda name: found.extend(_rows(state, name)))
+    return found, status
+
+
+def _present(state: State, names: Sequence[str]) -> list[Row]:
+    """Return the rows without those of sandboxes that are gone. Raises their error where all that
+    are named are."""
+    found: list[Row] = []
+    gone: NetctlError | None = None
+    for name in names or [each.name for each in state.controller.sandboxes.list()]:
         try:
-            links = sandboxes.stats(name)
-        except NetctlError:
-            if names:
-                raise
-            continue
-        found += [
-            {"name": link.name, "mtu": link.mtu, "up": link.up, **link.counters, "sandbox": name}
-            for link in links
-        ]
+            found += _rows(state, name)
+        except (Conflict, NotFound) as error:
+            gone = error
+    if gone and names and not found:
+        raise gone
     return found
+
+
+def _rows(state: State, name: str) -> list[Row]:
+    return [
+        {"name": link.name, "mtu": link.mtu, "up": link.up, **link.counters, "sandbox": name}
+        for link in state.controller.sandboxes.stats(name)
+    ]

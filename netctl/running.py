@@ -136,7 +136,7 @@ def _chosen(controller: Controller, name: str, entry: Entry) -> Entry:
         raise InvalidInput(
             f"--network {stacks[0]} and another network exclude each other", hint="give one of them"
         )
-    wanted = asked(name, details).of_interface
+    wanted = asked(name, details).of_endpoint
     given = ["--publish"] if entry.ports else []
     given += ["--priority"] if entry.priority else []
     given += ["--alias"] if entry.local_aliases and "--alias" not in wanted else []

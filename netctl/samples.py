@@ -89,7 +89,7 @@ _SANDBOX_DETAIL = Fixed(
     extra_hosts=Some([Fixed(name="", address="")]),
     endpoints=Some([_ENDPOINT_DETAIL]),
 )
-_COUNTERS = [
+COUNTERS = [
     f"{way}_{what}" for way in ("rx", "tx") for what in ("bytes", "packets", "errors", "dropped")
 ]
 _VERSIONS = Fixed(
@@ -118,7 +118,7 @@ ROWS: dict[str, Fixed] = {
         remedy=Some([""]),
     ),
     "process": Fixed(**_numbers("pid", "uid"), **_texts("user", "command")),
-    "counters": Fixed(name="", sandbox="", up=False, mtu=0, **_numbers(*_COUNTERS)),
+    "counters": Fixed(name="", sandbox="", up=False, mtu=0, **_numbers(*COUNTERS)),
     "versions": Fixed(name="", **_VERSIONS),
     "survey": Fixed(name="", configuration=Some([_SETTING]), features={}, versions=_VERSIONS),
 }

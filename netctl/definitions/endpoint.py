@@ -73,9 +73,11 @@ _OF_INTERFACE = {
     "sysctls": "--sysctl",
     "routes": "--route",
     "no_default_route": "--no-default-route",
-    "limits": "--rate-in, --rate-out",
     "aliases": "--alias",
 }
+_OF_LIMITS = {"rate_in": "--rate-in", "rate_out": "--rate-out", "burst": "--burst"}
+_OF_NAMES = {"anonymous": "--anonymous", "no_dns": "--no-dns", "exposed": "--expose"}
+"""What says something of an endpoint that may have no interface."""
 
 
 class EndpointDefinition(Record):
@@ -131,7 +133,12 @@ class EndpointDefinition(Record):
     @property
     def of_interface(self) -> list[str]:
         """The options of what is asked for that need an interface."""
-        return [option for name, option in _OF_INTERFACE.items() if getattr(self, name)]
+        return [*_given(self, _OF_INTERFACE), *_given(self.limits, _OF_LIMITS)]
+
+    @property
+    def of_endpoint(self) -> list[str]:
+        """The options of what is asked for that need an endpoint."""
+        return [*self.of_interface, *_given(self, _OF_NAMES)]
 
     @property
     def without_ipv6(self) -> bool:
@@ -209,6 +216,10 @@ def uncalled(network: Network, name: str) -> Iterator[str]:
             f"endpoint {network.name}/{name} cannot be asked for by its name: {reason}; --name or"
             " --alias gives another"
         )
+
+
+def _given(wanted: EndpointDefinition | Limits, options: Mapping[str, str]) -> list[str]:
+    return [option for name, option in options.items() if getattr(wanted, name)]
 
 
 def _each_once(texts: Iterable[str]) -> tuple[str, ...]:

@@ -52,6 +52,33 @@ def test_an_unknown_column_is_named_beside_those_that_are_known(
     assert "no column 'nope'" in done.err and "hint: columns: " in done.err
 
 
+@pytest.mark.parametrize("group", LISTS)
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("-q", "--columns", "id"), "--quiet and --columns"),
+        (("-q", "--format", "json"), "--quiet and --format json"),
+        (("--format", "name", "--quiet"), "--quiet and --format name"),
+        (("-q", "--format", "{id}"), "--quiet and a template"),
+        (("--columns", "name", "--format", "{id}"), "--columns and a template"),
+        (("--columns", "name", "--format", "table {{.ID}}"), "--columns and a template"),
+        (("--columns", "name", "--format", "name"), "--columns and --format name"),
+    ],
+)
+def test_options_of_which_one_would_have_no_effect_are_refused(
+    made: Netctl, group: str, words: tuple[str, ...], said: str
+) -> None:
+    done = made(group, "ls", *words)
+    assert (done.status, done.out) == (2, "")
+    assert f"{said} exclude each other" in done.err and "hint" in done.err
+
+
+@pytest.mark.parametrize("form", ["table", "jsonl", "yaml"])
+def test_columns_of_each_form_that_has_them(made: Netctl, form: str) -> None:
+    done = made("network", "ls", "--columns", "driver", "--format", form, "--no-headers")
+    assert done.status == 0 and "bridge" in done.out and "web" not in done.out
+
+
 def test_columns_are_chosen_and_ordered(made: Netctl) -> None:
     done = made("network", "ls", "--columns", "internal,Name,network-id")
     first, *lines = done.out.splitlines()

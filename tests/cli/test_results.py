@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 import time
+from typing import NoReturn
 
 import pytest
 
+from netctl.controller import Controller
+from netctl.errors import NotPermitted
 from netctl.names import is_id
 from tests.cli.conftest import Netctl
 from tests.fake_kernel import FakeKernel
@@ -98,7 +101,74 @@ def test_counters_of_several_and_of_all(netctl: Netctl) -> None:
     assert netctl("sandbox", "stats", "c1", "c2", "--format", "json").json == rows
     assert netctl("sandbox", "stats").out.startswith("SANDBOX")
     assert netctl("sandbox", "stats", "c1").out.startswith("INTERFACE")
-    assert netctl("sandbox", "stats", "c1", "nope").status == 3
+
+
+def test_counters_of_several_are_shown_beside_each_error(
+    netctl: Netctl, kernel: FakeKernel
+) -> None:
+    netctl("sandbox", "create", "gone")
+    kernel.reboot()
+    for name in ("c1", "c2"):
+        netctl("sandbox", "create", name)
+    done = netctl("sandbox", "stats", "c1", "nope", "gone", "c2", "--format", "jsonl")
+    assert done.status == 3
+    assert [json.loads(line)["sandbox"] for line in done.out.splitlines()] == ["c1", "c2"]
+    assert "no sandbox 'nope'" in done.err and "namespace of sandbox gone" in done.err
+    assert netctl("sandbox", "stats", "gone", "c1", "nope").status == 4
+    done = netctl("sandbox", "stats", "nope", "--watch", "gone")
+    assert (done.status, done.out) == (4, "")
+
+
+@pytest.mark.parametrize("words", [[], ["a"], ["a", "b"], ["--watch"]])
+def test_counters_that_may_not_be_read_are_an_error(
+    netctl: Netctl, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    for name in ("a", "b"):
+        netctl("sandbox", "create", name)
+
+    def refused(netns: str = "") -> NoReturn:
+        raise NotPermitted("enter the namespace: not permitted")
+
+    monkeypatch.setattr(kernel, "links", refused)
+    done = netctl("sandbox", "stats", *words)
+    assert done.status == 77 and "not permitted" in done.err
+
+
+@pytest.mark.parametrize("names", [[], ["a", "b"], ["a", "nope", "b"]])
+def test_counters_shown_again_leave_out_what_went(
+    netctl: Netctl, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch, names: list[str]
+) -> None:
+    for name in ("a", "b"):
+        netctl("sandbox", "create", name)
+    steps = iter("ba" if names else "b")
+
+    def sleep(seconds: float) -> None:
+        if (name := next(steps, None)) is None:
+            raise KeyboardInterrupt
+        with Controller() as controller:
+            controller.sandboxes.remove(name)
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    done = netctl("sandbox", "stats", *names, "--watch", "1", "--format", "json")
+    assert [json.loads(line)["sandbox"] for line in done.out.splitlines()] == ["a", "b", "a"]
+    assert done.err.count("no sandbox 'nope'") == names.count("nope")
+    # The watch of those that are named ends with the last one.
+    assert done.status == (3 if names else 130)
+
+
+@pytest.mark.parametrize("mode", ["nat", "nat-unprotected"])
+@pytest.mark.parametrize("ports", [[], ["-p", "127.0.0.1:8080:80"]])
+def test_what_is_reached_unpublished_is_seen_at_a_glance(
+    netctl: Netctl, mode: str, ports: list[str]
+) -> None:
+    netctl("network", "create", "web", "-o", f"bridge.gateway_mode_ipv4={mode}")
+    netctl("sandbox", "create", "c1")
+    netctl("network", "connect", "web", "c1", *ports)
+    lines = [line.strip() for line in netctl("endpoint", "info", "c1").out.splitlines()]
+    found = [line.split() for line in lines if "unpublished=anywhere" in line]
+    bare = ["unpublished=anywhere"] if ports else ["PORTS", "unpublished=anywhere"]
+    assert found == ([bare] if mode == "nat-unprotected" else [])
+    assert any("8080" in line and line.endswith("  host") for line in lines) == bool(ports)
 
 
 def test_all_counters_without_those_that_are_gone(netctl: Netctl, kernel: FakeKernel) -> None:
@@ -109,7 +179,9 @@ def test_all_counters_without_those_that_are_gone(netctl: Netctl, kernel: FakeKe
     assert {row["sandbox"] for row in rows} == {"c2"}
 
 
-@pytest.mark.parametrize("words", [["--watch", "5"], ["--watch"], ["--watch", "c1"]])
+@pytest.mark.parametrize(
+    "words", [["--watch", "5"], ["--watch=5s"], ["--watch", "5."], ["--watch"], ["--watch", "c1"]]
+)
 def test_counters_are_shown_again(
     netctl: Netctl, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
@@ -124,7 +196,7 @@ def test_counters_are_shown_again(
     netctl("sandbox", "create", "c1")
     done = netctl("sandbox", "stats", *words)
     assert done.status == 130
-    assert pauses == [5.0 if "5" in words else 2.0] * 3
+    assert pauses == [5.0 if "5" in "".join(words) else 2.0] * 3
     headings = [line for line in done.out.splitlines() if "INTERFACE" in line]
     assert len(headings) == 1 and done.out.count("lo") == 3
     pauses.clear()
@@ -132,9 +204,9 @@ def test_counters_are_shown_again(
     assert [json.loads(line)["name"] for line in lines] == ["lo"] * 3
 
 
-@pytest.mark.parametrize("seconds", ["0", "0.01", "999999"])
+@pytest.mark.parametrize("seconds", ["0", "0.01", "999999", "2m", "1.2.3", ".", "2 s", "1web"])
 def test_a_pause_has_its_bounds(netctl: Netctl, seconds: str) -> None:
-    done = netctl("sandbox", "stats", "--watch", seconds)
+    done = netctl("sandbox", "stats", f"--watch={seconds}")
     assert done.status == 2 and "0.1 to 86400" in done.err
 
 
