@@ -95,11 +95,10 @@ def _first(state: State, names: Sequence[str]) -> tuple[list[Row], int]:
     """Return a row for each interface, and the first error's code: each error is reported."""
     if not names:
         return _present(state, names), 0
-    from netctl.commands.several import each
+    from netctl.commands.several import looked_up
 
-    found: list[Row] = []
-    status = each(names, lambda name: found.extend(_rows(state, name)))
-    return found, status
+    found, status = looked_up(names, lambda name: _rows(state, name))
+    return [row for rows in found for row in rows], status
 
 
 def _present(state: State, names: Sequence[str]) -> list[Row]:
