@@ -174,14 +174,15 @@ def created(state: State, object_id: str, style: str, look: Look) -> None:
 
 
 def changed(state: State, reference: str, style: str, look: Look) -> None:
-    """Print what was changed where a style is given; nothing in a dry run. Raises ``Partial`` as
-    ``created`` does."""
+    """Print the endpoint that was changed where a style is given; nothing in a dry run. Raises
+    ``Partial`` as ``created`` does."""
     if state.dry_run or not style:
         return
     from netctl import render
 
-    with afterwards(f"{reference} is changed"):
-        render.described(look(state, reference), style)
+    row = look(state, reference)
+    with afterwards(f"{row['network']}/{row['name']} is changed"):
+        render.described(row, style)
 
 
 def gone(rows: Sequence[Row], style: str) -> None:
@@ -189,7 +190,7 @@ def gone(rows: Sequence[Row], style: str) -> None:
     from netctl import render
 
     columns = [render.Column("ID", "id"), render.Column("NAME", "name")]
-    with afterwards(f"{len(rows)} are removed"):
+    with afterwards(f"{len(rows)} {'is' if len(rows) == 1 else 'are'} removed"):
         render.show(rows, columns, style)
 
 

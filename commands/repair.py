@@ -45,7 +45,7 @@ def restore(state: State) -> None:
 def gc(state: State, yes: bool) -> None:
     """List what netctl created and nothing needs; remove it with --yes.
 
-    What expires later is listed on stderr, the next one first.
+    Without --yes, what expires later is listed on stderr, the next one first.
     """
     if not yes or state.dry_run:
         for item in state.controller.leftovers():

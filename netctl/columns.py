@@ -13,20 +13,20 @@ _HEXADECIMAL = ("id", "sandbox_id", "mac")
 _DIGITS = re.compile(r"(\d+)", re.ASCII)
 
 
+def is_never(text: str) -> bool:
+    """Whether a text that says nothing of a state needs attention: it does not."""
+    return False
+
+
 class Column(NamedTuple):
     """A heading, and the key of a row that is shown below it."""
 
     heading: str
     key: str
-    alarming: Callable[[str], bool] = lambda text: False
+    alarming: Callable[[str], bool] = is_never
     """Whether a text in this column says that something needs attention."""
     shown: bool | None = True
     """Whether it is shown unasked; None: where a row has something in it."""
-
-
-def is_never(text: str) -> bool:
-    """Whether a text that says nothing of a state needs attention: it does not."""
-    return False
 
 
 def is_amiss(state: str) -> bool:

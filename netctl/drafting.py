@@ -10,10 +10,10 @@ from netctl.definitions import rates
 from netctl.definitions.endpoint import EndpointDefinition, check_called, uncalled
 from netctl.definitions.routes import check_on
 from netctl.definitions.sysctls import check_known
-from netctl.models import Document, Endpoint, Network, now
+from netctl.models import Document, Endpoint, Network, Sandbox, now
 from netctl.names import mac_of, new_id
 from netctl.record import replace
-from netctl.references import check_endpoint_free
+from netctl.references import check_endpoint_free, endpoint_of
 from netctl.store import Reader
 
 if TYPE_CHECKING:
@@ -26,19 +26,17 @@ def draft(
     wanted: EndpointDefinition,
     controller: Controller,
     *,
-    transient: bool,
+    holder: Sandbox | None = None,
 ) -> tuple[Endpoint, tuple[Document, ...]]:
-    """Return the document of a new endpoint, and what its choices are remembered in.
+    """Return the document of a new endpoint, and what its choices are remembered in. One with a
+    ``holder`` is transient: it lives as long as it is in that sandbox.
 
     Raises ``InvalidInput``, ``Conflict``, ``Exhausted`` or ``Unsupported``.
     """
     driver = registry.load(network.driver)
     asked = driver.has_pools and not wanted.anonymous
-    hint = (
-        "--name gives the endpoint another name"
-        if transient
-        else "--if-not-exists accepts one of the same definition"
-    )
+    transient = holder is not None
+    hint = _other_than(endpoint_of(reader, network.id, wanted.name), holder)
     check_endpoint_free(reader, network, wanted.name, asked=asked, hint=hint)
     if asked and not transient:
         check_called(wanted.name)
@@ -74,10 +72,20 @@ def draft(
         folded=asked,
     )
     if asked and transient:
-        controller.notices += uncalled(network, wanted.name)
+        controller.notices += uncalled(network, wanted.name, "--name or --alias")
     if not wanted.ports:
         return endpoint, cursor
     from netctl.publishing import ports_for
 
     chosen = ports_for(reader, network, endpoint, wanted.ports, controller)
     return replace(endpoint, ports=chosen.ports), (*cursor, *chosen.cursor)
+
+
+def _other_than(existing: Endpoint | None, holder: Sandbox | None) -> str:
+    """Return what helps where the name is taken."""
+    accepted = "--if-not-exists accepts one of the same definition"
+    if holder is None:
+        return accepted
+    another = "--name gives the endpoint another name"
+    place = existing.attachment if existing else None
+    return f"{accepted}, {another}" if place and place.sandbox_id == holder.id else another

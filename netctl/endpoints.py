@@ -206,7 +206,7 @@ class Endpoints:
                 presence.check_entered(self._room(op, holder), there, entrance)
                 return self._handle(there)
             parent = self._controller.networks.needed(op, network)
-            make = partial(draft, op.reader, parent, wanted, self._controller, transient=True)
+            make = partial(draft, op.reader, parent, wanted, self._controller, holder=holder)
             endpoint, extra = self._controller.reclaiming(op, make, parent.id, holder.id)
             room = self._room(op, references.sandbox(op.reader, holder.id))
             return self._joined(op, room, parent, endpoint, entrance, extra)
@@ -449,7 +449,7 @@ class Endpoints:
             return existing
         from netctl.drafting import draft
 
-        make = partial(draft, op.reader, network, wanted, self._controller, transient=False)
+        make = partial(draft, op.reader, network, wanted, self._controller)
         endpoint, extra = self._controller.reclaiming(op, make, network.id)
         making = self._controller.networks.making(op, network)
         op.commit(making.plan, put=(*making.put, endpoint, *extra))

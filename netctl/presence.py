@@ -27,7 +27,7 @@ def check_joined(reader: Reader, endpoint: Endpoint, expected: Sandbox | None) -
         there = holder(reader, endpoint.attachment)
         raise Conflict(
             f"endpoint {endpoint.name} is in sandbox {there}, not in {expected.name}",
-            hint=f"netctl endpoint leave {endpoint.name} {there}",
+            hint=f"netctl endpoint leave {_path(reader, endpoint)} {there}",
         )
 
 
@@ -43,6 +43,12 @@ def joined_already(
             hint=f"netctl sandbox refresh {there} recreates its interface",
         )
     return Conflict(f"endpoint {name} is in sandbox {there}", hint=f"netctl endpoint leave {name}")
+
+
+def _path(reader: Reader, endpoint: Endpoint) -> str:
+    """Return what names an endpoint alone: its name may be that of others in other networks."""
+    network = reader.get(Network, endpoint.network_id)
+    return f"{network.name}/{endpoint.name}" if network else short(endpoint.id)
 
 
 def holder(reader: Reader, attachment: Attachment) -> str:
@@ -62,7 +68,7 @@ def check_entered(room: rooms.Room, endpoint: Endpoint, entrance: Entrance) -> N
 
     differing = ["priority"] if place.priority != entrance.priority else []
     differing += ["local aliases"] if place.aliases != entrance.aliases else []
-    check_alike("endpoint", endpoint.name, differing)
+    check_alike("endpoint", endpoint.name, differing, short(endpoint.id))
 
 
 def connected(

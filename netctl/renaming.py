@@ -46,7 +46,8 @@ def of_sandbox(reader: Reader, item: Member, name: str) -> list[str]:
     where its network has another of that name."""
     known = registry.load(item.network.driver).has_pools and not item.endpoint.anonymous
     check_endpoint_free(reader, item.network, name, asked=known, but=item.endpoint.id)
-    told = uncalled(item.network, name) if known else ()
+    remedy = f"netctl endpoint rename {item.network.name}/{name} NAME"
+    told = uncalled(item.network, name, remedy) if known else ()
     return [*told, *dangling(reader, item.network, item.endpoint)]
 
 

@@ -177,7 +177,20 @@ def _furnish(controller: Controller, sandbox_id: str, entry: Entry) -> None:
                 **options,
             )
     if entry.ports:
-        controller.endpoints.publish(controller.sandboxes.way_out(sandbox_id), entry.ports)
+        controller.endpoints.publish(_way_out(controller, sandbox_id, entry), entry.ports)
+
+
+def _way_out(controller: Controller, sandbox_id: str, entry: Entry) -> str:
+    try:
+        return controller.sandboxes.way_out(sandbox_id)
+    except Conflict as error:
+        # Nobody has heard of the sandbox: what was asked for is what can be changed.
+        kept_in = entry.first.get("no_default_route") or entry.each.get("no_default_route")
+        but = ", without --no-default-route" if kept_in else ""
+        raise Conflict(
+            "no --network leads outside, so --publish is not possible",
+            hint=f"give a --network that is not internal{but}, or leave out --publish",
+        ) from error
 
 
 def _vanish(controller: Controller, sandbox_id: str) -> bool:

@@ -209,12 +209,13 @@ def check_called(name: str) -> None:
         )
 
 
-def uncalled(network: Network, name: str) -> Iterator[str]:
-    """Yield the notice of an endpoint that has such a name from its sandbox."""
+def uncalled(network: Network, name: str, remedy: str) -> Iterator[str]:
+    """Yield the notice of an endpoint that has such a name from its sandbox, and what gives it
+    another."""
     if reason := unaskable(name):
         yield (
-            f"endpoint {network.name}/{name} cannot be asked for by its name: {reason}; --name or"
-            " --alias gives another"
+            f"endpoint {network.name}/{name} cannot be asked for by its name: {reason};"
+            f" {remedy} gives another"
         )
 
 

@@ -64,6 +64,9 @@ def test_a_name_that_comes_from_the_sandbox_is_only_told(
     netctl("sandbox", "rm", "--force", name)
     done = netctl("sandbox", "rename", "c1", name)
     assert done.status == 0 and done.err.count(reason) == 1
+    remedy = f"netctl endpoint rename web/{name} NAME"
+    assert f"{remedy} gives another" in done.err
+    assert netctl(*remedy.replace("NAME", "db").split()[1:]).status == 0
 
 
 @pytest.mark.parametrize("name", ["1234", "1.2", "192.0.2.1"])

@@ -305,6 +305,42 @@ def test_connect_names_a_remedy_that_it_has(netctl: Netctl) -> None:
     done = netctl("network", "connect", "web", "c1")
     assert (done.status, "--if-not-exists" in done.err, "--name" in done.err) == (4, False, True)
     assert netctl("network", "connect", "web", "c1", "--name", "other").status == 0
+    netctl("sandbox", "create", "c2")
+    netctl("network", "connect", "web", "c2")
+    done = netctl("network", "connect", "web", "c2")
+    assert done.status == 4 and "--if-not-exists" in done.err and "--name" in done.err
+    assert netctl("network", "connect", "web", "c2", "--if-not-exists").status == 0
+    done = netctl("run", "--network", "web", "--name", "other", "--", "true")
+    assert (done.status, "--if-not-exists" in done.err) == (4, False)
+
+
+@pytest.mark.parametrize(
+    ("line", "inspects"),
+    [
+        ("endpoint leave web/c1 c2", False),
+        ("endpoint join web/c1 c1 --if-not-exists --priority 7", True),
+    ],
+)
+def test_a_hint_names_an_endpoint_that_is_in_two_networks_by_name(
+    netctl: Netctl, line: str, inspects: bool
+) -> None:
+    for name in ("c1", "c2"):
+        netctl("sandbox", "create", name)
+    for network in ("web", "db"):
+        netctl("network", "create", network)
+        assert netctl("network", "connect", network, "c1").status == 0
+    done = netctl(*line.split())
+    assert done.status == 4
+    found = re.search(r"hint: netctl (endpoint (?:leave|inspect) .*?)(?: shows it)?\n", done.err)
+    assert found and ("inspect" in found[1]) == inspects
+    assert netctl(*found[1].split()).status == 0
+
+
+def test_gc_says_when_it_names_what_expires(netctl: Netctl) -> None:
+    netctl("sandbox", "create", "c1", "--ttl", "2h")
+    assert "c1 expires at" in netctl("gc").err
+    assert netctl("gc", "--yes").err == ""
+    assert "Without --yes, what expires later" in netctl("gc", "--help").out
 
 
 def leave_behind(kernel: FakeKernel, tmp_path: Path, *plan: dict[str, object]) -> None:

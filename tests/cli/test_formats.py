@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from netctl import samples
+from netctl.commands import forms
+from netctl.errors import Partial
 from netctl.samples import ROWS, Fixed
 from tests.cli.conftest import Netctl
 from tests.fake_kernel import FakeKernel
@@ -112,6 +114,15 @@ def test_what_only_the_result_shows_not_to_fit_undoes_nothing(full: Netctl) -> N
         assert full("network", "exists", f"new{number}").status == 0
         both = full("network", "create", f"six{number}", "--ipv6", "--format", template)
         assert both.status == 0 and ":" in both.out
+
+
+def test_what_is_changed_or_removed_and_does_not_fit_is_named(full: Netctl) -> None:
+    done = full("endpoint", "publish", "e1", "8080:80", "--format", "{{index .Aliases 7}}")
+    assert (done.status, done.out) == (10, "")
+    assert "web/e1 is changed, but not printed" in done.err
+    for count, said in ((1, "1 is"), (2, "2 are")):
+        with pytest.raises(Partial, match=f"^{said} removed, but not printed"):
+            forms.gone([{"id": "a" * 64, "name": "a"}] * count, "{name.part}")
 
 
 def test_tabs_and_new_lines_are_understood_as_docker_does(full: Netctl) -> None:

@@ -79,6 +79,24 @@ def test_ports_are_published_on_the_way_out(runs: Runs) -> None:
     assert [len(runs.endpoints[name].ports) for name in ("db", "web")] == [1, 0]
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("--network inner", "is not internal, or leave out --publish"),
+        ("--network web --no-default-route", "is not internal, without --no-default-route, or"),
+    ],
+)
+def test_ports_without_a_way_out_are_refused_in_the_words_of_run(
+    runs: Runs, words: str, hint: str
+) -> None:
+    runs.netctl("network", "create", "inner", "--internal")
+    done = runs.netctl("run", *words.split(), "-p", "80", "--", "true")
+    assert done.status == 4 and runs.commands == []
+    assert "no --network leads outside, so --publish is not possible" in done.err
+    assert "sandbox" not in done.err and hint in done.err
+    assert runs.netctl("sandbox", "ls", "-q").out == ""
+
+
 def test_a_sandbox_without_a_network(runs: Runs, kernel: FakeKernel) -> None:
     assert runs.netctl("run", "--network", "none", "--", "true").status == 7
     assert (runs.endpoints, runs.type) == ({}, SandboxKind.OWN)
