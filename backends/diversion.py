@@ -3,19 +3,17 @@ of routing (``ip rule``) that comes before the main table, as VPNs add them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from ipaddress import ip_address, ip_network
+from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import ip_address
 
 from netctl.backends.foreign import OUTSIDE
 from netctl.backends.ipam.allocate import bounds
+from netctl.backends.ipam.surroundings import leads_outside
+from netctl.backends.routing_rules import FROM_HERE, MAIN, blamed, within
 from netctl.kernel import Kernel, Route
 from netctl.kernel.lookup import PolicyRule, Way
 from netctl.models import Network, Pool
 from netctl.record import Record
-
-_DEFAULT_TABLE, _MAIN, _LOCAL = 253, 254, 255
-_LED = ("unicast", "blackhole", "unreachable", "prohibit")
-"""Kinds of a way that a rule can be the reason of."""
 
 
 class Diversion(Record):
@@ -39,44 +37,33 @@ def find(network: Network, pool: Pool, address: str, kernel: Kernel) -> Diversio
     """
     if ip_address(address).is_link_local:
         return None
-    for asked, way in _ways(network, pool.version, address, kernel):
-        rule = _rule(pool, way, kernel)
+    for asked, way, source, iif in _ways(network, pool.version, address, kernel):
+        if way.kind == "local" or way.link == network.facts["bridge"]:
+            continue
+        rule = blamed(kernel, "", way, address, source, iif)
         # Of an answer a refusal may also be the doing of a filter, or of forwarding that is off.
-        mine = way.kind == "local" or way.link == network.facts["bridge"]
-        if mine or not (rule or way.kind == "unicast" or "iif" not in asked):
+        if not (rule or way.kind == "unicast" or iif == FROM_HERE):
             continue
         where = f"dev {way.link}" if way.link else way.kind
         evidence = f"{asked}: {where}, not dev {network.facts['bridge']}"
         if rule:
             return _by_rule(network, pool, rule, evidence)
-        return _by_route(network, pool, address, evidence, kernel)
+        there = [r for r in kernel.all_routes("") if within(address, r.destination)]
+        return _by_route(network, pool, way, evidence, there)
     return None
 
 
 def _ways(
     network: Network, version: int, address: str, kernel: Kernel
-) -> Iterator[tuple[str, Way]]:
-    """Yield the host's way there, and that of an answer from the outside."""
-    yield f"ip route get {address}", kernel.way("", address)
+) -> Iterator[tuple[str, Way, str, str]]:
+    """Yield the host's way there, and that of an answer from the outside, each with the packet's
+    source and the interface that it comes by."""
+    yield f"ip route get {address}", kernel.way("", address), "", FROM_HERE
     outside = OUTSIDE[version]
     uplink = "" if network.internal else kernel.way("", outside).link
     if uplink:
         asked = f"ip route get {address} from {outside} iif {uplink}"
-        yield asked, kernel.way("", address, source=outside, iif=uplink)
-
-
-def _rule(pool: Pool, way: Way, kernel: Kernel) -> PolicyRule | None:
-    """Return the first rule that leads where a packet was led, None for the main table's doing."""
-    if way.table in (_DEFAULT_TABLE, _MAIN, _LOCAL) or way.kind not in _LED:
-        return None
-    subnet = ip_network(pool.subnet)
-    for rule in kernel.rules(pool.version):
-        if rule.table == _MAIN and not rule.destination:
-            return None
-        covers = not rule.destination or ip_network(rule.destination, strict=False).overlaps(subnet)
-        if covers and rule.table == way.table:
-            return rule
-    return None
+        yield asked, kernel.way("", address, source=outside, iif=uplink), outside, uplink
 
 
 def _by_rule(network: Network, pool: Pool, rule: PolicyRule, evidence: str) -> Diversion:
@@ -93,21 +80,36 @@ def _by_rule(network: Network, pool: Pool, rule: PolicyRule, evidence: str) -> D
 
 
 def _by_route(
-    network: Network, pool: Pool, address: str, evidence: str, kernel: Kernel
+    network: Network, pool: Pool, way: Way, evidence: str, there: Sequence[Route]
 ) -> Diversion:
-    covering = [
-        route
-        for route in kernel.all_routes("")
-        if route.link != network.facts["bridge"]
-        and ip_address(address) in ip_network(route.destination)
-    ]
-    best = max(covering, key=_precedence, default=None)
+    what = f"the host's packets to network {network.name} go another way"
+    if not any(route.link == network.facts["bridge"] for route in there):
+        return Diversion(
+            what=f"{what}: the route of its bridge is missing",
+            evidence=evidence,
+            remedy=(_own_route(pool, network.facts["bridge"]),),
+        )
     return Diversion(
-        what=f"the host's packets to network {network.name} go another way: a route that came"
-        " later, as of a VPN, covers its subnet",
+        what=f"{what}: a route that was added later, as by a VPN, covers its subnet",
         evidence=evidence,
-        remedy=(deletion(best),) if best else (),
+        remedy=tuple(map(deletion, _covering(way, there))),
     )
+
+
+def _own_route(pool: Pool, bridge: str) -> str:
+    """Return the line that adds the route which the kernel made with the gateway's address."""
+    if pool.version == 6:
+        return f"ip -6 route add {pool.subnet} dev {bridge} proto kernel metric 256"
+    return f"ip route add {pool.subnet} dev {bridge} proto kernel scope link src {pool.gateway}"
+
+
+def _covering(way: Way, routes: Iterable[Route]) -> list[Route]:
+    """Return the route of the main table by which a packet was led, if it may be deleted: the host
+    needs its default route."""
+    if way.table not in (0, MAIN):
+        return []
+    able = (route for route in routes if route.link == way.link and not leads_outside(route))
+    return sorted(able, key=_precedence)[-1:]
 
 
 def _precedence(route: Route) -> tuple[int, int]:

@@ -80,6 +80,11 @@ def surroundings(
     return Surroundings(networks=tuple(own), host=tuple(host))
 
 
+def leads_outside(route: Route) -> bool:
+    """Whether a route is the default route, or one of the two halves of it that VPNs add."""
+    return int(route.destination.partition("/")[2]) <= _WAY_OUT
+
+
 def route_words(route: Route) -> str:
     """Return how a route of the host is named."""
     return f"route {route.destination} dev {route.link}"
@@ -92,7 +97,7 @@ def address_words(item: Address) -> str:
 
 def _of_routes(routes: Iterable[Route]) -> Iterable[Occupied]:
     for route in routes:
-        if int(route.destination.partition("/")[2]) > _WAY_OUT:
+        if not leads_outside(route):
             by = route_words(route)
             yield Occupied(subnet=route.destination, by=by, link=route.link)
 

@@ -9,6 +9,7 @@ from shlex import quote
 from netctl.backends import diversion, obstacles
 from netctl.backends.firewall import TABLES, USER_CHAINS
 from netctl.backends.forwarding import SYSCTLS
+from netctl.backends.routing_rules import blamed
 from netctl.doctor import addressing, firewalls, ruled
 from netctl.doctor.destination import Destination
 from netctl.doctor.machine import Machine
@@ -163,7 +164,7 @@ class Crossing:
             line = f"sysctl -w {dotted}=1"
             return ends("forwarding-off", "host", what, f"{dotted} = 0", line)
         source = self._journey.source
-        if rule := ruled.blamed(self._kernel, "", way, self.goal, source, self._bridge):
+        if rule := blamed(self._kernel, "", way, self.goal, source, self._bridge):
             what = f"a rule of routing refuses it ({way.kind})"
             line = f"{ruled.deletion(rule, '', self.goal)}  # if nothing needs it"
             return ends("rule-refuses", "host", what, f"{asked}: {way.kind}", line)

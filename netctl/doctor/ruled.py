@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from functools import partial
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
 from netctl.backends import diversion
 from netctl.backends.foreign import OUTSIDE
+from netctl.backends.routing_rules import blamed, within
 from netctl.doctor import apart
 from netctl.doctor.finding import Finding, problem
 from netctl.doctor.machine import Machine
@@ -18,51 +19,6 @@ from netctl.kernel import Kernel
 from netctl.kernel.lookup import PolicyRule, Way
 from netctl.rooms import Room
 from netctl.steps.base import ip
-
-_DEFAULT, _MAIN, _LOCAL = 253, 254, 255
-_BY_ROUTE = ("blackhole", "unreachable", "prohibit")
-"""Refusals that may come of a route too; a rule that says unreachable looks as if there is none."""
-_FROM_HERE = "lo"
-
-
-def blamed(
-    kernel: Kernel, netns: str, way: Way, goal: str, source: str = "", iif: str = _FROM_HERE
-) -> PolicyRule | None:
-    """Return the rule by which a packet was led or refused, None for the main table's doing."""
-    led = None
-    for rule in kernel.rules(6 if ":" in goal else 4, netns):
-        if not _covers(rule, goal, source, iif):
-            continue
-        ours = rule.table in (_DEFAULT, _MAIN, _LOCAL)
-        if way.kind == "unicast":
-            if rule.table == way.table and not ours:
-                return rule
-        elif rule.refuses:
-            return rule
-        elif rule.table == _MAIN:
-            return None if _dead_end(kernel, netns, goal) else led
-        elif not ours and way.kind in _BY_ROUTE:
-            led = led or rule
-    return led
-
-
-def _covers(rule: PolicyRule, goal: str, source: str, iif: str) -> bool:
-    """Whether a rule is for a packet without a mark, of no certain user or port."""
-    described = (
-        not rule.special
-        and (not rule.destination or _within(goal, rule.destination))
-        and (not rule.source or (bool(source) and _within(source, rule.source)))
-        and rule.iif in ("", iif)
-    )
-    return described != rule.inverted
-
-
-def _within(address: str, subnet: str) -> bool:
-    return ip_address(address) in ip_network(subnet, strict=False)
-
-
-def _dead_end(kernel: Kernel, netns: str, goal: str) -> bool:
-    return any(_within(goal, route.destination) for route in kernel.dead_ends(netns))
 
 
 def deletion(rule: PolicyRule, netns: str, goal: str) -> str:
@@ -89,7 +45,7 @@ def _mended(kernel: Kernel, netns: str, way: Way, goal: str, source: str) -> Ite
     taken = [
         route
         for route in kernel.all_routes(netns)
-        if _within(goal, route.destination)
+        if within(goal, route.destination)
         and (
             (route.link, route.gateway) == (way.link, way.gateway)
             if way.kind == "unicast"

@@ -186,6 +186,19 @@ WAYS: list[Case] = [
         "ip route get {c1_ip}: prohibit, not dev {web}; ip rule: 60: a refusal",
     ),
     Case(
+        # Tailscale's rules, of which the first is for its own packets: they are marked.
+        "ip rule add pref 50 fwmark 0x80000/0xff0000 lookup main;"
+        "ip rule add pref 51 from 192.0.2.77 lookup main; ip rule add pref 52 lookup 52",
+        "route-elsewhere",
+        "ip route get {c1_ip}: dev uplink, not dev {web}; ip rule: 52: lookup 52",
+        "ip rule delete pref 52",
+    ),
+    Case(
+        "ip route delete 172.17.0.0/16 dev {web}",
+        "route-elsewhere",
+        "ip route get {c1_ip}: dev uplink, not dev {web}",
+    ),
+    Case(
         "ip route add 172.16.0.0/12 via 192.0.2.254",
         "subnet-overlap",
         "route 172.16.0.0/12 dev uplink; network web is 172.17.0.0/16",

@@ -159,7 +159,9 @@ def test_a_network_that_a_rule_of_routing_takes_is_noticed_at_once(host: Host) -
     host.sh(_NOT_BRIDGED)
     host.sh(
         "ip route add default via 192.0.2.254 table 52; ip rule add pref 5270 lookup 52;"
-        "ip -6 route add default via 2001:db8::fe table 52; ip -6 rule add pref 5271 lookup 52"
+        "ip -6 route add default via 2001:db8::fe table 52; ip -6 rule add pref 5271 lookup 52;"
+        # Tailscale's own packets are marked.
+        "for v in -4 -6; do ip $v rule add pref 5210 fwmark 0x80000/0xff0000 lookup main; done"
     )
     done = host.netctl("network", "create", "web", "--subnet", "10.70.0.0/24", "--ipv6")
     assert done.returncode == 0 and "a rule of routing" in done.stderr
