@@ -8,7 +8,8 @@ stands for each family in which netctl turned forwarding on, and leaves alone:
   (``ip_forward_interfaces``);
 - what a bridge passes between its own ports. Where br_netfilter is loaded it comes to the forward
   chain with the bridge as both interfaces. nftables compares no interface with another, so the
-  first rule puts the pair of equals into a set, and the second looks the real pair up there.
+  first rule puts the pair of equals into a set, and the second looks the real pair up there. Only
+  bridges get into the set: what is routed back out by the interface that it came in by is dropped.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def rules(table: str) -> str:
     """Return the chain's rules, and the one that leads to it."""
     return f"""\
 flush chain {table} guard
-add rule {table} guard update @bridged {{ iifname . iifname }}
+add rule {table} guard meta iifkind "bridge" update @bridged {{ iifname . iifname }}
 add rule {table} guard iifname . oifname @bridged return
 add rule {table} guard meta nfproto ipv4 iifname @routers return
 add rule {table} guard iifname @spared return

@@ -117,6 +117,42 @@ def test_an_interface_that_comes_later_is_guarded(host: Host) -> None:
     assert not host.ping(PC, Outside.IPV4, seconds=QUIET)
 
 
+def test_nothing_goes_back_out_by_the_interface_that_it_came_in_by(host: Host) -> None:
+    """Two subnets on one wire: netctl does not make the host a router between them."""
+    host.sh("ip netns add pc")
+    host.outside.sh(
+        """
+        ip link add wire address 02:00:00:ff:00:fe type bridge; ip link set wire up
+        ip addr flush dev world; ip link set world master wire
+        ip addr add 192.0.2.254/24 dev wire; ip addr add 2001:db8::fe/64 dev wire nodad
+        ip link add pc type veth peer name eth0 address 02:00:00:ff:00:aa netns pc
+        ip link set pc master wire up
+        ip route add 198.51.100.0/24 via 192.0.2.1; ip -6 route add 2001:db8:1::/64 via 2001:db8::1
+        """
+    )
+    host.sh(
+        """
+        ip addr add 198.51.100.1/24 dev uplink; ip addr add 2001:db8:1::1/64 dev uplink nodad
+        ip -6 neighbour add 2001:db8:1::2 dev uplink lladdr 02:00:00:ff:00:aa nud permanent
+        for i in all uplink; do sysctl -qw net.ipv4.conf.$i.send_redirects=0; done
+        ip -n pc addr add 198.51.100.2/24 dev eth0; ip -n pc link set eth0 up
+        ip -n pc addr add 2001:db8:1::2/64 dev eth0 nodad
+        ip -n pc route add default via 198.51.100.1
+        ip -n pc -6 route add default via 2001:db8:1::1
+        """
+    )
+    assert host.ping("", "198.51.100.2") and host.ping("", "2001:db8:1::2")
+    sysctls = "net.ipv4.ip_forward net.ipv6.conf.all.forwarding"
+    host.sh(f"for s in {sysctls}; do sysctl -qw $s=1; done")
+    assert host.outside.ping("198.51.100.2") and host.outside.ping("2001:db8:1::2")
+    host.sh(f"for s in {sysctls}; do sysctl -qw $s=0; done")
+    host.call(act, web)
+    for address in ("198.51.100.2", "2001:db8:1::2"):
+        assert host.ping("", address)
+        assert not host.outside.ping(address, seconds=QUIET)
+    assert host.netctl("check").stdout == ""
+
+
 def test_the_doctor_names_it_and_its_remedy_helps(host: Host) -> None:
     host.call(act, web)
     host.sh("mkdir /etc/netctl; echo 'lock_timeout: 20' > /etc/netctl/netctl.yaml")
