@@ -19,7 +19,7 @@ from functools import partial
 
 from netctl.backends.driver import Site
 from netctl.errors import KernelError
-from netctl.kernel.interface import Link
+from netctl.kernel.interface import Kernel, Link
 from netctl.models import HostState, Network
 from netctl.names import MARK
 from netctl.plan import Plan, Step
@@ -65,6 +65,7 @@ def _acquire(network: Network, site: Site) -> Forwarding:
             f"forwarding is off ({dotted} = 0) and the configuration says ip_forward: off",
             hint=f"check the host's firewall, then: sysctl -w {dotted}=1; or use --internal",
         )
+    site = replace(site, host=_standing(site))
     changed = _turned_on(site, keys)
     if site.ip_forward == "no-drop":
         # Everybody may use it from now on, so it is not ours to turn off again.
@@ -79,6 +80,20 @@ def _acquire(network: Network, site: Site) -> Forwarding:
         heard=_merged(host.heard, changed.advertised),
     )
     return Forwarding(plan=steps(changed), without=host, with_it=with_it)
+
+
+def _standing(site: Site) -> HostState:
+    """Return the host's state as it counts for a network that comes: where no other one needs
+    forwarding and it was turned off since, what came before is over."""
+    host = site.host
+    if is_on(host, site.kernel) or any(map(wanted, site.others)):
+        return host
+    return HostState(boot_id=host.boot_id, heard=host.heard)
+
+
+def is_on(host: HostState, kernel: Kernel) -> bool:
+    """Whether some of the forwarding that netctl turned on is still on."""
+    return any(kernel.sysctl_get("", key) != "0" for key in host.forwarding)
 
 
 def _turned_on(site: Site, keys: list[str]) -> HostState:
@@ -96,7 +111,7 @@ def _release(site: Site) -> Forwarding:
     come since: the owner may rely on it by now."""
     host = site.host
     needed = any(wanted(other) for other in site.others)
-    if not host.forwarding or needed or _newcomers(site):
+    if not host.forwarding or needed or (_newcomers(site) and is_on(host, site.kernel)):
         return Forwarding(without=host, with_it=host)
     # What is different from what was found, or set, is a later decision of the operator's.
     look = partial(site.kernel.sysctl_get, "")
@@ -117,7 +132,7 @@ def _newcomers(site: Site) -> list[str]:
 
 def kept(network: Network, site: Site) -> Iterator[str]:
     """Yield the notice of forwarding that stays on when the last network that needs it goes."""
-    if not wanted(network) or not site.host.forwarding or any(map(wanted, site.others)):
+    if not wanted(network) or not is_on(site.host, site.kernel) or any(map(wanted, site.others)):
         return
     if found := _newcomers(site):
         names, more = ", ".join(found[:_NAMED]), " and others" if found[_NAMED:] else ""
@@ -125,7 +140,7 @@ def kept(network: Network, site: Site) -> Iterator[str]:
         yield (
             f"IP forwarding stays on ({', '.join(keys)}): netctl turned it on, and {names}{more}"
             " came since, which may need it\n"
-            f"hint: if not: sysctl -w {' '.join(f'{key}=0' for key in keys)}"
+            f"hint: if not: sysctl -w {' '.join(f'{key}=0' for key in keys)}; netctl gc"
         )
 
 

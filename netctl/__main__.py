@@ -17,6 +17,7 @@ def main() -> None:
     # A process of a tenth of a second has no garbage worth the 4 ms that looking for it takes.
     gc.disable()
     # Python has None for a stream that was closed before it began, as by `netctl ls >&-`.
+    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")
     from netctl import cli

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from netctl import files, joining, naming
-from netctl.backends import apart, firewall
+from netctl.backends import apart, firewall, forwarding
 from netctl.models import Endpoint, HostState, Network, Sandbox
 from netctl.names import MARK, short
 from netctl.plan import Plan, Undo
@@ -143,7 +143,7 @@ def _table(reader: Reader, controller: Controller) -> Iterator[Leftover]:
     kernel = controller.kernel
     host = reader.get(HostState, HostState.ID) or HostState()
     # The guard stands in it as long as the forwarding that netctl turned on is on.
-    kept = host.believed(controller.boot_id()).forwarding
+    kept = forwarding.is_on(host.believed(controller.boot_id()), kernel)
     if kept or any("bridge" in network.facts for network in reader.all(Network)):
         return
     if not kernel.nft_list(f"list table {firewall.TABLE}"):

@@ -255,7 +255,7 @@ def test_forwarding_that_stays_on_is_told(netctl: Netctl, kernel: FakeKernel) ->
         "netctl: IP forwarding stays on (net.ipv4.ip_forward): netctl turned it"
     )
     assert "lan0 came since" in first
-    assert hint == "hint: if not: sysctl -w net.ipv4.ip_forward=0"
+    assert hint == "hint: if not: sysctl -w net.ipv4.ip_forward=0; netctl gc"
     netctl("network", "create", "inner", "--internal")
     assert netctl("network", "rm", "inner").err == ""
 

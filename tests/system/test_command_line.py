@@ -7,6 +7,7 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -256,3 +257,9 @@ def test_nothing_is_left_in_any_directory(host: Host) -> None:
         "/var/lib/netctl/journal",
         "/run/netctl/lock",
     ]
+
+
+def test_a_closed_input_is_no_terminal(host: Host) -> None:
+    ids(host)
+    done = host.run("bash", "-c", f"{sys.executable} -m netctl sandbox rm --all <&-")
+    assert (done.returncode, "not a terminal" in done.stderr) == (2, True), done.stderr

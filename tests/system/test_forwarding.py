@@ -318,3 +318,19 @@ def test_without_a_network_the_guard_can_still_be_changed_and_brought_back(host:
     assert not host.ping(PC, Outside.IPV4, seconds=QUIET)
     host.sh("\n".join([SHELL, *findings(host, "guarded")[0]["remedy"]]))
     assert host.ping(PC, Outside.IPV4) and host.netctl("check").stdout == ""
+
+
+def test_what_was_left_on_for_a_newcomer_ends_when_the_operator_turns_it_off(host: Host) -> None:
+    host.sh("sysctl -qw net.ipv4.ip_forward=0; ip link add before type bridge")
+    host.netctl("network", "create", "web")
+    host.sh("ip link add br0 type bridge")
+    told = host.netctl("network", "rm", "web").stderr
+    assert "stays on" in told
+    assert host.sh("sysctl -n net.ipv4.ip_forward").strip() == "1"
+    # What the hint says.
+    host.sh(f"{SHELL}\nsysctl -qw net.ipv4.ip_forward=0; netctl gc --yes")
+    assert "netctl" not in host.sh("nft list tables")
+    host.netctl("network", "create", "web")
+    assert host.netctl("network", "rm", "web").stderr == ""
+    assert host.sh("sysctl -n net.ipv4.ip_forward").strip() == "0"
+    assert "netctl" not in host.sh("nft list tables")
