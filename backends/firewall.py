@@ -21,7 +21,8 @@ BRIDGE_TABLE = "bridge netctl"
 """The table of what bridges pass between their ports: see ``netctl.backends.apart``."""
 TABLES = (TABLE, BRIDGE_TABLE)
 ENDED = f"{TABLE} ended"
-"""The sets of flows that ended with their port, but for the family's number."""
+"""The sets of flows that ended with their port, but for the family's number; those of ports with
+too many of them are named like them, with ``-ports``."""
 _HOOKED = {
     TABLE: Chain(family="inet", table="netctl", name="forward"),
     BRIDGE_TABLE: Chain(family="bridge", table="netctl", name="forward"),
@@ -55,6 +56,7 @@ add set {TABLE} isolated{v} {{ type ifname; }}
 add set {TABLE} hidden{v} {{ type ifname; }}
 add set {TABLE} ended{v} {{ type ipv{v}_addr . inet_proto . inet_service . ipv{v}_addr \
 . inet_service; flags timeout; }}
+add set {TABLE} ended-ports{v} {{ type ipv{v}_addr . inet_proto . inet_service; flags timeout; }}
 """
     for v in (4, 6)
 )
@@ -76,7 +78,8 @@ add set {TABLE} ended{v} {{ type ipv{v}_addr . inet_proto . inet_service . ipv{v
 # Connection tracking does not translate a packet that it calls invalid: it would leave a network
 # whose endpoints are hidden with the endpoint's own address. `ended` holds the flows that ended
 # with their published port. Connection tracking takes up a stream in the middle, so the server's
-# next packet would begin such a flow again as one that the endpoint opens.
+# next packet would begin such a flow again as one that the endpoint opens. Of thousands, as
+# strangers can make them, `ended-ports` holds the port instead: no flow begins from it.
 #
 # The host would tell endpoints a shorter way (an ICMP redirect) to a neighbour to which it
 # translates, past the translation. net.ipv4.conf.all can turn that on for all interfaces, and IPv6
@@ -132,6 +135,8 @@ add rule {TABLE} forward ct state new ip saddr . meta l4proto . th sport . ip da
 @ended4 drop
 add rule {TABLE} forward ct state new ip6 saddr . meta l4proto . th sport . ip6 daddr . th dport \
 @ended6 drop
+add rule {TABLE} forward ct state new ip saddr . meta l4proto . th sport @ended-ports4 drop
+add rule {TABLE} forward ct state new ip6 saddr . meta l4proto . th sport @ended-ports6 drop
 add rule {TABLE} forward oifname @networks ct status dnat accept
 add rule {TABLE} forward meta nfproto ipv4 oifname vmap @inward4
 add rule {TABLE} forward meta nfproto ipv6 oifname vmap @inward6

@@ -9,11 +9,13 @@ command's mount namespace waits for changes of the directories, and mounts again
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from pathlib import PurePath
 from typing import NoReturn
 
 from netctl.kernel import syscalls
@@ -52,12 +54,19 @@ def keep(binds: Sequence[Bind], home: int) -> None:
 def _begin(held: Sequence[tuple[int, str]], home: int, command: int) -> NoReturn:
     try:
         if os.fork() == 0:
+            # Where the command's own are closed these may be among the first three.
+            held = [(_moved(source), target) for source, target in held]
+            home, command = _moved(home), _moved(command)
             _let_go({home, command, *(source for source, _ in held)})
             syscalls.setns(home, syscalls.CLONE_NEWNET)
             os.close(home)
             _Guard(held).stay(command)
     finally:
         os._exit(0)
+
+
+def _moved(descriptor: int) -> int:
+    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
 
 
 def _let_go(kept: set[int]) -> None:
@@ -83,7 +92,6 @@ class _Guard:
     def __init__(self, held: Sequence[tuple[int, str]]) -> None:
         self._held = held
         self._changes = syscalls.watcher()
-        self._watched: set[str] = set()
         self._vain = 0
 
     def stay(self, command: int) -> None:
@@ -116,10 +124,9 @@ class _Guard:
                     self._vain = 0 if _is_at(source, target) else self._vain + 1
 
     def _watch(self, directory: str) -> None:
-        if directory not in self._watched:
-            with suppress(OSError):
-                syscalls.watch_names(self._changes, directory)
-                self._watched.add(directory)
+        """Watch a directory, once more if that is so already: what has its name may be another."""
+        with suppress(OSError):
+            syscalls.watch_names(self._changes, directory)
 
 
 def _is_at(source: int, target: str) -> bool:
@@ -127,10 +134,11 @@ def _is_at(source: int, target: str) -> bool:
 
 
 def _directories(path: str) -> Iterator[str]:
-    """Yield the directories of a file and of the links that lead to it."""
+    """Yield the directories of a file and of the links that lead to it, and those that they are in:
+    a directory may be made anew."""
     for _ in range(_MOST_LINKS):
         directory = os.path.realpath(os.path.dirname(path))
-        yield directory
+        yield from (directory, *map(str, PurePath(directory).parents))
         try:
             path = os.path.join(directory, os.readlink(path))
         except OSError:

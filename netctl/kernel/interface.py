@@ -353,7 +353,8 @@ class Kernel(Protocol):
         those to ports of the host itself that are not translated.
 
         Those to ``spared`` addresses stay where they are not translated. Before the flows to
-        addresses go, their ends come into the set ``barred`` + family (4, 6) of nftables."""
+        addresses go, their ends come into the set ``barred`` + family (4, 6) of nftables; of
+        thousands the port alone, into ``barred`` + ``-ports`` + family."""
         ...
 
     def port_holder(self, protocol: str, address: str, port: int) -> str | None:

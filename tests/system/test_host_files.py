@@ -201,11 +201,31 @@ def test_a_running_command_keeps_its_files_when_the_host_replaces_its_own(
         equal(seen, first)
         host.sh("mv /run/real2 /run/real")
         equal(seen, first)
+        # So may the directory, and the one that it is in.
+        host.sh("mkdir -p /run/dyn/in && mv /run/real /run/dyn/in/real")
+        host.sh("ln -sf ../run/dyn/in/real /etc/resolv.conf")
+        equal(seen, first)
+        for gone in ("rm -rf /run/dyn/in", "rm -rf /run/dyn", "mv /run/dyn /run/dyn.old"):
+            host.sh(f"{gone}; mkdir -p /run/dyn/in; echo '{OLD}' > /run/dyn/in/real")
+            equal(seen, first)
         # What else changes there is seen.
         host.sh("echo new > /etc/netctl-test; rm -f /etc/resolv.conf /etc/hosts")
         host.sh(f"echo '{OLD}' > /etc/resolv.conf; echo 127.0.0.1 localhost > /etc/hosts")
         equal(seen, first)
     equal(lambda: guards(host), [])
+
+
+@pytest.mark.parametrize("closed", ["<&-", "<&- >&-"])
+def test_a_command_without_standard_streams_keeps_its_files(host: Host, closed: str) -> None:
+    own_etc(host)
+    host.call(act, web, partial(create, name="c1"), partial(connect, network="web", sandbox="c1"))
+    command = f'exec "$0" -m netctl sandbox exec c1 -- "$@" {closed}'
+    with reading(host, "sh", "-c", command, sys.executable) as seen:
+        first = seen()
+        assert OURS in first
+        host.sh("cp /etc/hosts /etc/h && mv /etc/h /etc/hosts")
+        host.sh(REPLACED["by rename"])
+        equal(seen, first)
 
 
 def test_a_command_of_ip_netns_exec_sees_what_netctl_writes(host: Host) -> None:

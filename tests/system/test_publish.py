@@ -12,6 +12,7 @@ import pytest
 
 from netctl.controller import Controller
 from netctl.errors import Exhausted, NotFound
+from netctl.kernel import conntrack
 from tests.kernel.host import Host
 from tests.system.library import act, addresses, clear, controller, two_networks
 from tests.waiting import PATIENCE, QUIET, equal, until
@@ -318,3 +319,22 @@ def test_flows_of_udp_follow_the_publication(host: Host) -> None:
         assert second not in host.sh("cat /proc/net/nf_conntrack")
     client.kill()
     client.wait()
+
+
+def _unpublish_from_many(c: Controller) -> None:
+    conntrack._MOST_BARRED = 0
+    c.endpoints.unpublish("web/c1", ["80/udp"])
+
+
+def test_of_more_flows_than_are_counted_the_port_ends(host: Host) -> None:
+    host.call(act, two_networks, lambda c: publish(c, "8080:80/udp"))
+    own = host.call(addresses, "c1")[0]
+    with host.server(C1, own, 80, "udp"):
+        assert host.ask("outside", HOST4, 8080, "udp")
+        host.call(act, _unpublish_from_many)
+        assert f"{own} . udp . 80" in host.sh("nft list set inet netctl ended-ports4")
+        assert own not in host.sh("nft list set inet netctl ended4")
+        assert host.netctl("check").stdout == ""
+        # Others may ask again once it is published.
+        host.call(act, lambda c: publish(c, "8080:80/udp"))
+        assert host.ask("outside", HOST4, 8080, "udp")
