@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from netctl import plainsocket as socket
 from netctl.kernel.netlink import (
@@ -51,8 +52,10 @@ _MOST_BARRED = 2000
 """Flows each of which gets an element of nftables, 0.13 ms of time. Whoever sends packets decides
 how many there are."""
 
-_Port = tuple[str, str, int]
-"""What answers a flow: an address, a protocol and a number."""
+_VERSIONS = {4: 4, 16: 6}
+"""By the length of an address."""
+_Port = tuple[bytes, int, bytes]
+"""An end of a flow as the kernel has it: an address, a protocol and a port."""
 
 
 class Flow(Record):
@@ -90,7 +93,7 @@ def flows(
         found = dict.fromkeys(
             flow
             for flow in _candidates(sock, filtered, whole=not wanted)
-            if not _untranslated(flow) & kept
+            if not (kept and _untranslated(flow) & kept)
             and (
                 (gone and _answered_by(flow, gone) and (not wanted or _target(flow) in wanted))
                 or (gone and not wanted and _ends(flow, _ORIGINAL, _SOURCES) & gone)
@@ -112,39 +115,44 @@ def barring(found: Iterable[bytes], sets: str, addresses: Iterable[str]) -> str:
     into the set of their family, as its answers have them: ``sets`` is ``inet TABLE NAME``. Of the
     ports with the most flows, from where there are too many, the port alone comes into the set
     NAME-ports."""
-    gone, ports = {_packed(a) for a in addresses}, dict[_Port, list[str]]()
-    for port, peer in (_reply(flow) for flow in found if _answered_by(flow, gone)):
-        if port[1] in _BARRED:
-            ports.setdefault(port, []).append(peer)
+    gone, ports = {_packed(a) for a in addresses}, dict[_Port, list[bytes]]()
+    for flow in found:
+        port = _end(flow, 0)
+        if port[0] in gone and port[1] in _NAMES:
+            ports.setdefault(port, []).append(flow)
     lines: list[str] = []
     room = _MOST_BARRED
-    for port, peers in sorted(ports.items(), key=lambda item: len(item[1])):
-        room -= len(peers)
-        lines += _bars(port, sets, peers if room >= 0 else [])
+    for port, ended in sorted(ports.items(), key=lambda item: len(item[1])):
+        room -= len(ended)
+        lines += _bars(port, sets, ended if room >= 0 else [])
     return "".join(lines)
 
 
-def _bars(port: _Port, sets: str, peers: Sequence[str]) -> Iterator[str]:
-    """Yield the commands that put the flows of a port with these peers, or else all, into the
-    sets."""
-    address, protocol, number = port
-    own, version = f"{address} . {protocol} . {number}", 6 if ":" in address else 4
-    end = f"timeout {_BARRED[protocol]} }}\n"
-    for peer in peers:
-        yield f"add element {sets}{version} {{ {own} . {peer} {end}"
-    if not peers:
+def _bars(port: _Port, sets: str, flows: Sequence[bytes]) -> Iterator[str]:
+    """Yield the commands that put these flows of a port, or else all, into the sets."""
+    address, number, _ = port
+    own, version = f"{_text(address)} . {_NAMES[number]} . {_number(port)}", _VERSIONS[len(address)]
+    end = f"timeout {_BARRED[_NAMES[number]]} }}\n"
+    for peer in (_end(flow, 1) for flow in flows):
+        there = f"{_text(peer[0])} . {_number(peer)}"
+        yield f"add element {sets}{version} {{ {own} . {there} {end}"
+    if not flows:
         yield f"add element {sets}-ports{version} {{ {own} {end}"
 
 
-def _reply(flow: bytes) -> tuple[_Port, str]:
-    """Return what answers a flow, and whom, as nftables has it."""
+def _end(flow: bytes, side: int) -> _Port:
+    """Return what answers a flow (0), or whom it answers (1)."""
     ip, proto = (_inner(flow, _REPLY, part) for part in (_TUPLE_IP, _TUPLE_PROTO))
-    family = socket.AF_INET if _SOURCES[0] in ip else socket.AF_INET6
-    own, peer = (socket.inet_ntop(family, _ip(ip, side)) for side in (0, 1))
-    ports = (proto.get(kind, b"") for kind in (_SOURCE_PORT, _DESTINATION_PORT))
-    number, other = (int.from_bytes(port, "big") for port in ports)
-    name = _NAMES.get(proto.get(_PROTO_NUMBER, b"\0")[0], "")
-    return (own, name, number), f"{peer} . {other}"
+    kind = _DESTINATION_PORT if side else _SOURCE_PORT
+    return _ip(ip, side), proto.get(_PROTO_NUMBER, b"\0")[0], proto.get(kind, b"")
+
+
+def _text(address: bytes) -> str:
+    return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)
+
+
+def _number(end: _Port) -> int:
+    return int.from_bytes(end[2], "big")
 
 
 def _tracked() -> int:
@@ -259,9 +267,15 @@ def _target(flow: bytes) -> tuple[int, int]:
     return number[0], int.from_bytes(port, "big")
 
 
+@lru_cache(maxsize=4)
 def _inner(flow: bytes, side: int, part: int) -> dict[int, bytes]:
-    tuple_ = attributes(attributes(flow, _HEADER_BYTES).get(side, b""), 0)
-    return attributes(tuple_.get(part, b""), 0)
+    return attributes(_tuple(flow, side).get(part, b""), 0)
+
+
+# One flow after the other is looked at, each for several things.
+@lru_cache(maxsize=2)
+def _tuple(flow: bytes, side: int) -> dict[int, bytes]:
+    return attributes(attributes(flow, _HEADER_BYTES).get(side, b""), 0)
 
 
 def _deletion(flow: bytes) -> Message:
