@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,25 @@ def test_the_package_list_is_the_tree() -> None:
 def test_the_links_lead_beside(name: str) -> None:
     assert (ROOT / "netctl" / name).is_symlink()
     assert (ROOT / "netctl" / name).resolve() == ROOT / name
+
+
+def test_a_text_under_a_constant_has_its_constant() -> None:
+    """A string that stands alone in a module or class is about the assignment before it."""
+    orphans = []
+    for top in ("netctl", "commands", "backends"):
+        for path in (ROOT / top).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Module | ast.ClassDef):
+                    orphans += [f"{path}:{each.lineno}" for each in _orphans(node.body)]
+    assert orphans == []
+
+
+def _orphans(body: list[ast.stmt]) -> list[ast.stmt]:
+    """Return the strings that follow anything else than an assignment; the first is a docstring."""
+    return [
+        each
+        for before, each in pairwise(body)
+        if isinstance(each, ast.Expr)
+        and isinstance(each.value, ast.Constant)
+        and not isinstance(before, ast.Assign | ast.AnnAssign | ast.AugAssign)
+    ]

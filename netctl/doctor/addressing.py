@@ -172,7 +172,7 @@ def _another_base(machine: Machine) -> Iterator[str]:
         if not used and not any(base.overlaps(other) for other in there):
             known = (_as_yaml(pool.base, pool.size) for pool in DEFAULT_IPV4)
             items = [_as_yaml(str(base), _SIZE)]
-            yield added(machine.config, "address_pools", items, known)
+            yield added(machine, "address_pools", items, known)
             return
 
 

@@ -68,8 +68,8 @@ def _state(network: Network, link: Link, machine: Machine) -> Iterator[Finding]:
     if master := machine.found.master_of(link):
         yield problem(
             "bridge-enslaved",
-            f"somebody made the bridge of network {network.name} a part of {master}: its packets"
-            " take other ways",
+            f"the bridge of network {network.name} is a port of {master}: its packets take other"
+            " ways",
             f"ip link show {link.name}: master {master}",
             f"ip link set {link.name} nomaster",
             on=link.name,
@@ -151,7 +151,7 @@ def _isolation(title: str, link: Link) -> Finding:
     if link.isolated:
         return problem(
             "port-isolated",
-            f"{title} does not reach other isolated ports of its network: somebody isolated it",
+            f"{title} does not reach other isolated ports of its network: it was isolated",
             f"bridge -d link show dev {link.name}: isolated on",
             "netctl repair",
         )

@@ -101,7 +101,7 @@ class Crossing:
 
         machine = self._machine
         if (lost.chain.place, lost.handle) in foreign_rules(machine.reader, machine.controller):
-            by = f"{what} by a rule that is not netctl's, which somebody added to its table"
+            by = f"{what} by a rule that is not netctl's, which was added to its table"
             line = f"nft delete rule {lost.chain.place} handle {lost.handle}"
             yield ends("foreign-rule", where, by, text, line)
         for finding in firewalls.our_table(machine):
@@ -196,14 +196,14 @@ class Crossing:
 
     def _next(self, way: Way) -> Iterator[Station]:
         hop = way.gateway or self.goal
-        state = next((n.state for n in self._kernel.neighbours("") if n.address == hop), "")
+        entry = self._machine.neighbour("", way.link, hop)
         link = self._machine.found.link("", way.link)
         if link and not link.carrier:
             line = f"ethtool {way.link}  # shows what its other end says"
             what, text = "has no carrier", f"ip link show {way.link}: no carrier"
             yield ends("uplink-down", way.link, what, text, line)
-        elif state in SILENT:
-            text = f"ip neighbour show {hop}: {state}"
+        elif entry and entry.state in SILENT:
+            text = f"ip neighbour show {hop} dev {way.link}: {entry.state}"
             yield ends("next-hop-silent", way.link, f"no host answers for {hop}", text)
 
 

@@ -137,7 +137,7 @@ def loopback_source(machine: Machine) -> Iterator[Finding]:
             yield problem(
                 "localnet-lost",
                 f"ports of network {network.name} cannot be reached by the host's 127.0.0.1:"
-                " somebody put route_localnet back",
+                " route_localnet was switched off",
                 f"{dotted} = 0",
                 "netctl repair",
             )
@@ -182,7 +182,7 @@ def _translated(
             text = machine.kernel.nft_text(outcome.chain).get(outcome.handle, "?")
             yield problem(
                 "foreign-dnat",
-                f"port {number}, published by {item.name}, is translated by somebody else first:"
+                f"port {number}, published by {item.name}, is translated by another rule first:"
                 " it does not reach its sandbox",
                 f"chain {outcome.chain.place}: {text} # handle {outcome.handle}",
                 f"nft delete rule {outcome.chain.place} handle {outcome.handle}",

@@ -28,7 +28,7 @@ def guarded(machine: Machine) -> Iterator[Finding]:
             f"nothing is forwarded between {', '.join(names)} and other interfaces that are not"
             " netctl's: netctl turned forwarding on for its own networks, before they came",
             f"{turned}; chain guard of table inet netctl",
-            added(machine.config, _KEY, [f'"{name}"' for name in names]),
+            added(machine, _KEY, [f'"{name}"' for name in names]),
             "netctl reload",
         )
 

@@ -10,7 +10,7 @@ from netctl.backends.access import ALL
 from netctl.doctor.configuring import added
 from netctl.doctor.finding import Finding, note, problem, warning
 from netctl.doctor.machine import Machine, Published
-from netctl.ports import inside, outside
+from netctl.ports import outside, spec
 
 _LIBRARY = (1, 0, 2)
 """The oldest libnftables that is known to work (Ubuntu 22.04)."""
@@ -43,7 +43,8 @@ def features(machine: Machine) -> Iterator[Finding]:
                 "kernel-feature",
                 f"the kernel has no {feature}, which networks of driver bridge need",
                 f"tried in a namespace of its own: {answer}",
-                "modprobe bridge veth nf_tables nft_fib_inet nft_nat nft_masq  # or another kernel",
+                "modprobe -a bridge veth nf_tables nft_fib_inet nft_nat nft_masq"
+                "  # or another kernel",
             )
     if machine.sysctl("net/ipv6/conf/all/disable_ipv6") is None:
         wanting = [network.name for network in machine.networks if network.enable_ipv6]
@@ -200,7 +201,7 @@ def lost_addresses(machine: Machine) -> Iterator[Finding]:
                 f"port {outside(item.port)}/{item.port.protocol} of {item.name} is published on"
                 f" {address}, which is no longer an address of this host: it is unreachable",
                 f"ip route get {address}: {machine.way(address).kind}",
-                f"netctl endpoint unpublish {item.name} {inside(item.port)}/{item.port.protocol}",
+                f"netctl endpoint unpublish {item.name} {spec(item.port)}",
             )
 
 
@@ -211,7 +212,7 @@ def _hidden(item: Published, number: int, holder: str) -> Finding:
         f"port {port} is published by {item.name}, and {holder} of the host serves it too: from"
         " outside only the sandbox is reached",
         f"{holder} has a socket at port {port}",
-        f"netctl endpoint unpublish {item.name} {item.port.first}/{item.port.protocol}",
+        f"netctl endpoint unpublish {item.name} {spec(item.port)}",
     )
 
 
@@ -230,7 +231,7 @@ def name_servers(machine: Machine) -> Iterator[Finding]:
             "sandboxes get no name server: those of the host are on its loopback, which they do not"
             " reach",
             f"resolv.conf: {', '.join(servers) or 'no nameserver'}",
-            f"{added(machine.config, 'dns', ['ADDRESS'])}  # of a name server that they reach",
+            f"{added(machine, 'dns', ['ADDRESS'])}  # of a name server that they reach",
         )
     for server in dict.fromkeys((*machine.config.dns, *usable)) if machine.probe else ():
         if machine.vitals.dns_delay(server.partition("%")[0], _SLOW) is None:

@@ -46,9 +46,9 @@ _VETH_INFO_PEER = 1
 _RTM_GETNSID, _NETNSA_NSID, _NETNSA_FD = 90, 1, 3
 """linux/net_namespace.h"""
 _BRPORT_STATE, _BRPORT_MODE, _BRPORT_ISOLATED = 1, 4, 33
+"""linux/if_link.h"""
 _STATES = ("disabled", "listening", "learning", "forwarding", "blocking")
 """linux/if_bridge.h, BR_STATE_DISABLED and so on."""
-"""linux/if_link.h"""
 _STATS = struct.Struct("=8Q")
 _COUNTERS = ("packets", "bytes", "errors", "dropped")
 

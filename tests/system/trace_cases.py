@@ -133,7 +133,7 @@ FIREWALLS = [
         "nft insert rule inet netctl forward ip daddr 192.0.2.254 drop",
         "foreign-rule",
         OUTSIDE,
-        "which somebody added to its table",
+        "which was added to its table",
     ),
     Trace(
         "nft add rule inet netctl user-pre ip daddr 192.0.2.254 reject",

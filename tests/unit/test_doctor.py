@@ -10,12 +10,19 @@ from typing import Any
 import pytest
 
 from netctl.controller import Controller
+from netctl.doctor.crossing import Crossing
+from netctl.doctor.destination import Destination
 from netctl.doctor.examination import CHECKS, examine
 from netctl.doctor.finding import Finding, Severity
+from netctl.doctor.machine import Machine
 from netctl.errors import KernelError, NotPermitted
+from netctl.kernel import Address
 from netctl.kernel.diag import Socket
+from netctl.kernel.lookup import Neighbour
+from netctl.kernel.probing import Journey
 from netctl.kernel.ruleset import Chain
 from netctl.kernel.vitals import Filesystem, Vitals
+from netctl.ports import spec
 from netctl.record import replace
 from tests.fake_kernel import FakeKernel
 from tests.unit.test_every_step import config
@@ -218,6 +225,57 @@ def test_what_is_wrong_is_named(case: Case, name: str) -> None:
     found = case.found()
     assert [(s, c) for s, c, _ in found if c != "differs"][:1] == [(severity, code)], found
     assert any(evidence in text for _, c, text in found if c == code), found
+
+
+def test_all_modules_are_loaded(case: Case) -> None:
+    """``modprobe`` takes all words after the first one for the module's parameters."""
+    case.vitals.lost = [("interfaces of type bridge", "Operation not supported")]
+    [found] = case.examine()
+    assert found.remedy[0].startswith("modprobe -a bridge veth ")
+
+
+def unpublish(case: Case, code: str) -> list[str]:
+    """Carry out the line of the one finding of a code; return what is published afterwards."""
+    [found] = [each for each in case.examine() if each.code == code]
+    [line] = found.remedy
+    command, _, port = line.rpartition(" ")
+    assert command == "netctl endpoint unpublish web/c1"
+    case.controller.endpoints.unpublish("web/c1", [port])
+    return [spec(port) for port in case.controller.endpoints.get("web/c1").doc.ports]
+
+
+def test_of_an_address_that_is_gone_no_other_port_is_taken(case: Case) -> None:
+    address = Address(link="uplink", address="203.0.113.50/24")
+    case.kernel.host.addresses.append(address)
+    ports = ["127.0.0.1:8001:80", "203.0.113.50:8002:80"]
+    case.controller.endpoints.publish("web/c1", ports)
+    case.kernel.host.addresses.remove(address)
+    assert unpublish(case, "published-address-gone") == ["8080:80/tcp", "127.0.0.1:8001:80/tcp"]
+
+
+def test_a_range_that_is_served_twice_is_unpublished(case: Case) -> None:
+    case.controller.endpoints.publish("web/c1", ["9000-9002:90-92", "127.0.0.1:9100:90"])
+    case.vitals.serving = {("tcp", 9000): "process 7 (nginx)"}
+    assert unpublish(case, "port-served-twice") == ["8080:80/tcp", "127.0.0.1:9100:90/tcp"]
+
+
+@pytest.mark.parametrize("link", ["uplink", "other0"])
+def test_a_silent_neighbour_counts_on_its_own_interface(
+    case: Case, monkeypatch: pytest.MonkeyPatch, link: str
+) -> None:
+    way = case.kernel.way("", "198.51.100.7")
+    silent = Neighbour(link=link, address=way.gateway, mac="", state="failed")
+    monkeypatch.setattr(case.kernel, "neighbours", lambda netns: [silent])
+    crossing = Crossing(
+        Machine(case.controller, case.vitals),
+        case.bridge,
+        Destination(address="198.51.100.7", protocol="icmp"),
+        Journey(answer="answered", source="172.17.0.2", port=0, number=1, events=()),
+        None,
+        "c1",
+    )
+    codes = [station.code for station in crossing.stations()]
+    assert ("next-hop-silent" in codes) == (way.link == link)
 
 
 def test_a_name_server_is_asked_on_demand(case: Case) -> None:
