@@ -96,9 +96,25 @@ class LinuxKernel:
         from netctl.kernel import namespaces
 
         descriptor = namespaces.new(alias)
-        identity = self._sockets.identity(f"/proc/self/fd/{descriptor}") or ""
-        self._sockets.forget(f"/proc/self/fd/{descriptor}")
+        try:
+            identity = self._identity_of(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
         self._held[identity] = descriptor
+        return identity
+
+    def _identity_of(self, descriptor: int) -> str:
+        from netctl.kernel import namespaces
+
+        path = f"/proc/self/fd/{descriptor}"
+        try:
+            identity = self._sockets.identity(path)
+        finally:
+            # An open socket would keep the namespace alive.
+            self._sockets.forget(path)
+        if identity is None:
+            raise namespaces.unidentified(path)
         return identity
 
     def netns_create(self, path: str, *, identity: str) -> None:

@@ -136,6 +136,15 @@ def lost(path: str) -> KernelError:
     )
 
 
+def unidentified(path: str) -> KernelError:
+    """Return the error for a new namespace that cannot be told from others."""
+    return KernelError(
+        f"create a namespace: {path} does not lead to it",
+        hint="mount proc at /proc, then try again",
+        errno=errno.ENOENT,
+    )
+
+
 def in_use(path: str) -> bool:
     """Whether a process is in the namespace at ``path``."""
     wanted = inode(path)

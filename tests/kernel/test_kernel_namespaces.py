@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import threading
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from netctl.errors import InvalidInput, KernelError
 from netctl.kernel import namespaces, syscalls
 from netctl.kernel.linux import LinuxKernel
+from netctl.kernel.sockets import Sockets
 from tests.kernel.host import Host
 from tests.kernel.with_kernel import refused, with_kernel
 from tests.namespaces import make_namespace
@@ -198,6 +200,47 @@ def test_a_forked_child_has_sockets_of_its_own(host: Host) -> None:
         return status
 
     assert with_kernel(host, work) == 0
+
+
+def test_a_namespace_that_cannot_be_told_from_others_is_let_go(host: Host) -> None:
+    """With three more descriptors it is made, and then no socket in it is opened."""
+
+    def work(kernel: LinuxKernel) -> tuple[str, int, bool]:
+        kernel.netns_new(alias=MARK)
+        before, limit = _descriptors(), resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_next_free(3) + 1, limit[1]))
+        try:
+            with pytest.raises(KernelError) as caught:
+                kernel.netns_new(alias=MARK)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+        return caught.value.message, caught.value.errno, _descriptors() == before
+
+    message, number, closed = with_kernel(host, work)
+    assert "/proc/self/fd/" in message and (number, closed) == (errno.EMFILE, True)
+
+
+def test_a_namespace_without_an_identity_is_refused(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Sockets, "identity", lambda self, netns, known="": None)
+
+    def work(kernel: LinuxKernel) -> tuple[KernelError, bool]:
+        before = _descriptors()
+        with pytest.raises(KernelError) as caught:
+            kernel.netns_new(alias=MARK)
+        return caught.value, _descriptors() == before
+
+    error, closed = with_kernel(host, work)
+    assert error.errno == errno.ENOENT and error.hint and closed
+
+
+def _next_free(count: int) -> int:
+    """Return the last of the descriptors that are opened next."""
+    taken = [os.dup(0) for _ in range(count)]
+    for fd in taken:
+        os.close(fd)
+    return taken[-1]
 
 
 def _descriptors() -> list[int]:
