@@ -104,7 +104,7 @@ def port(network: Network, place: Attachment) -> Nft:
     """Return the transaction that keeps one port apart, to be done before the port is there."""
     own = list(_port(network, place))
     added = _text("add", own)
-    return Nft(do=_FRAME + added, undo=_OBJECTS + added + _text("delete", own))
+    return Nft(do=_FRAME + added, undo=_OBJECTS + added + _text("delete", own), protects=True)
 
 
 def reload(networks: Iterable[Network], ports: Iterable[tuple[Network, Attachment]]) -> str:

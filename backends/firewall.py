@@ -188,8 +188,8 @@ def plan(
     # Adding first makes the removal succeed where an element, or the table, is missing.
     undo = OBJECTS + added_text(gone) + removed_text(gone)
     if not alone:
-        return Nft(do=do, undo=undo)
-    return Nft(do=do, undo=GONE, undo_kept=undo, chains=USER_CHAINS)
+        return Nft(do=do, undo=undo, protects=True)
+    return Nft(do=do, undo=GONE, undo_kept=undo, chains=USER_CHAINS, protects=True)
 
 
 def tables(networks: Iterable[Network]) -> tuple[str, ...]:

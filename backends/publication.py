@@ -189,7 +189,7 @@ def _rules(
     """Return the transaction that publishes ports, and as its opposite the one that ends it.
 
     The frame of the maps is made where it is missing, and then goes with them if this is taken
-    back.
+    back. Where it is ``ending``, it made no frame: others may have their ports in the maps.
     """
     endpoint, rest = change.endpoint, change.rest
     elements = list(_elements(lent, endpoint.ports))
@@ -197,7 +197,7 @@ def _rules(
     added, removed = firewall.added_text(elements), firewall.removed_text(elements)
     do = (_FRAME if lent else firewall.FRAME) + added
     undo = firewall.OBJECTS + (_OBJECTS if lent else "") + added + removed
-    if lent and not kernel.nft_list(f"list chain {TABLE} published"):
+    if lent and not change.ending and not kernel.nft_list(f"list chain {TABLE} published"):
         undo += _GONE
     if opens:
         do += opening.text(network, replace(endpoint, ports=(*rest, *endpoint.ports)))

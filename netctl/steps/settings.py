@@ -93,6 +93,9 @@ class Nft(Setting):
     undo: str
     undo_kept: str = ""
     chains: tuple[str, ...] = ()
+    protects: bool = False
+    """Whether it keeps packets from interfaces, so that it is there as long as they are: many are
+    taken back together after the last interface."""
 
     def apply(self, kernel: Kernel) -> None:
         kernel.nft(self.do)

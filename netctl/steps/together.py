@@ -205,27 +205,36 @@ def _is_transaction(step: Step) -> bool:
     return isinstance(step, Undo) and isinstance(inner, Nft) and not inner.chains
 
 
-def _is_of_bridges(step: Step) -> bool:
-    """Whether a transaction keeps ports of bridges apart, which holds until they are gone."""
+def _protects(step: Step) -> bool:
     inner = _undone(step)
-    return isinstance(inner, Nft) and inner.do.startswith("add table bridge ")
+    return isinstance(inner, Nft) and inner.protects
 
 
 def _transactions(steps: Steps) -> Iterator[Step]:
     found = [inner for inner in map(_undone, steps) if isinstance(inner, Nft)]
     do = _commands([nft.do for nft in reversed(found)])
-    yield Undo(step=Nft(do=do, undo=_commands([nft.undo for nft in found])))
+    undo = _commands([nft.undo for nft in found])
+    yield Undo(step=Nft(do=do, undo=undo, protects=found[0].protects))
 
 
 def _commands(texts: Sequence[str]) -> str:
-    """Return transactions as one. All begin with the frame of the table, which is made once."""
-    first, *others = ([*text.splitlines(keepends=True)] for text in texts)
-    lines = list(first)
-    for each in others:
-        pairs = zip(first, each, strict=False)
+    """Return transactions as one. Most begin with the frame of the table, which is made once, and
+    again after one that takes something of it away."""
+    lines: list[str] = []
+    frame: list[str] = []
+    for text in texts:
+        each = text.splitlines(keepends=True)
+        pairs = zip(frame, each, strict=False)
         known = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
         lines += each[known:]
+        # An element is made before it is taken, each time.
+        own = takewhile(lambda line: not line.startswith("add element "), each)
+        frame = [] if any(map(_takes_object, each)) else frame or [*own]
     return "".join(lines)
+
+
+def _takes_object(command: str) -> bool:
+    return command.startswith("delete ") and not command.startswith("delete element ")
 
 
 def _flows(steps: Steps) -> Iterator[Step]:
@@ -270,8 +279,8 @@ _KINDS: tuple[tuple[Belongs, Merge, bool], ...] = (
     (_makes_link, _links, False),
     (lambda step: isinstance(step, LinkGone) and not step.netns, _strays, False),
     (lambda step: _undoes(step, Names), _names, False),
-    (lambda s: _is_transaction(s) and not _is_of_bridges(s), _transactions, False),
-    (lambda s: _is_transaction(s) and _is_of_bridges(s), _transactions, True),
+    (lambda s: _is_transaction(s) and not _protects(s), _transactions, False),
+    (lambda s: _is_transaction(s) and _protects(s), _transactions, True),
     (_forgets, _flows, True),
     (lambda step: _undoes(step, NeighboursForgotten), _neighbours, True),
     (lambda step: _undoes(step, Resolver, DirectoryCreate), _once, True),
