@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from netctl.errors import Conflict, NetctlError, NotFound, Partial
@@ -32,7 +32,7 @@ def each(
     """Remove what the references name, as many at once as can be. What cannot be removed stops
     nothing else."""
     names = references if isinstance(references, Mapping) else {each: each for each in references}
-    todo = list(references)
+    todo = list(names)
 
     def alone(reference: str) -> None:
         with controller.operation(f"{what} {names[reference]}") as op:
@@ -55,6 +55,18 @@ def each(
         if controller.is_stopping() and done < len(todo):
             controller.left = [names[each] for each in todo[done:]]
             return
+    for again in _repeated(references):
+        # Looked for once more, it could be taken for the beginning of another one's id.
+        kind = what.partition(" ")[0]
+        report(again, NotFound(f"{kind} {again} is named twice", hint="name it once"))
+
+
+def _repeated(references: References) -> Iterator[str]:
+    seen: set[str] = set()
+    for each in references:
+        if each in seen:
+            yield each
+        seen.add(each)
 
 
 def pruned(

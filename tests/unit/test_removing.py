@@ -268,6 +268,16 @@ def test_the_same_name_twice_is_gone_the_second_time(tmp_path: Path) -> None:
     assert errors[0] is None and isinstance(errors[1], NotFound)
 
 
+def test_a_name_that_is_given_twice_is_not_looked_for_among_ids(tmp_path: Path) -> None:
+    errors: list[NetctlError | None] = []
+    with Controller(config(tmp_path), kernel=FakeKernel()) as controller:
+        controller.sandboxes.create("c1")
+        controller.sandboxes.create("other", id="c1" + "0" * 62)
+        controller.sandboxes.remove_each(["c1", "c1"], lambda name, error: errors.append(error))
+        assert [each.name for each in controller.sandboxes.list()] == ["other"]
+    assert errors[0] is None and isinstance(errors[1], NotFound)
+
+
 def test_a_removal_that_waits_for_another_gives_no_notice_of_an_edited_file(tmp_path: Path) -> None:
     """Its sandbox's files are those of before the other one, and nobody edited them."""
     with Controller(config(tmp_path), kernel=FakeKernel()) as controller:
