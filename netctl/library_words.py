@@ -74,12 +74,19 @@ _OF_HOST = re.compile(rf"netctl ({'|'.join(_WHOLE)})\b(?! [A-Z])")
 _VALUE = r"[A-Z][A-Z0-9:,=]*\b|auto/\d+|[0-9a-f]*[.:][0-9a-f.:/]*[0-9a-f]|/[\w./-]+|[\w.]+=[\w.-]+"
 _OPTION = re.compile(rf"(?<![\w-])(?:--([a-z][a-z0-9-]*)|-(o))(?![\w-])(?: ({_VALUE}))?")
 
+_FOREIGN = re.compile(r"(?:hint: )?ip6?tables(?:-legacy)? ")
+"""A line for a program whose ``-o`` is an interface."""
 _BESIDE_CALL = re.compile(r"(controller\.\w+\.\w+)\(([^()]*)\) (\w+=[^\s;,]+)")
 
 
 def translated(text: str) -> str:
     """Return a text with calls in the place of commands, and keywords in that of options. What
     other programs are told (``mkdir -p``) stays."""
+    lines = text.split("\n")
+    return "\n".join(line if _FOREIGN.match(line) else _translated(line) for line in lines)
+
+
+def _translated(text: str) -> str:
     with_calls = _OF_HOST.sub(lambda found: f"controller.{_WHOLE[found[1]]}()", text)
     with_keywords = _OPTION.sub(_keyword, _COMMAND.sub(_call, with_calls))
     return _BESIDE_CALL.sub(_inside, with_keywords)
