@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 import netctl
-from netctl.models import Cursor, Endpoint, Network
+from netctl.models import Cursor, Endpoint, Network, now
 from netctl.names import mac_of, new_id
-from netctl.networks import now
 from netctl.store import Changes
 
 _BATCH = 500
