@@ -95,9 +95,8 @@ class Snapshot:
         return _kept(self._routes, netns, lambda: self._all_routes(netns))
 
     def _all_routes(self, netns: str) -> list[Route] | None:
-        looks = (self.kernel.routes, self.kernel.dead_ends)
         try:
-            return [route for look in looks for route in self._there(netns, look)]
+            return list(self._there(netns, self.kernel.all_routes))
         except KernelError as error:
             _check_too_many(error)
             return None
